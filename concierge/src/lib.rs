@@ -1,1 +1,49 @@
-//! The concierge.
+//! Latchkey's concierge: judges JWTs for one cluster and exchanges good ones for short-lived credentials.
+//!
+//! # Code map, in the order a request travels
+//!
+//! ```text
+//! bytes -> secret::BearerToken -> jwt::RawJwt -> jwt::SignedPayload -> jwt::VerifiedClaims -> mapping::User
+//!       -> policy::Permit -> strategies -> credential::Credential -> audit::event::Event -> audit::sink
+//! ```
+//!
+//! | room | duty | kind |
+//! |---|---|---|
+//! | `time`, `secret` | a point in time; a token nobody can print | pure |
+//! | `jwt` | judge one token against one verifier: one file a step | pure |
+//! | `mapping` | verified claims to a user, and which names no issuer may give | pure |
+//! | `policy` | may this user hold a certificate? | pure |
+//! | `index` | the authenticators in force: one writer, many readers, whole snapshots | state |
+//! | `authn` | the sentence: token, authenticator, snapshot, now, in; verdict out | pure |
+//! | `verdicts` | the cache of verified tokens | state |
+//! | `credential` | what a credential is: PKCS#10 in, certificate out, how long it lives | pure |
+//! | `strategies` | who signs: the cluster's CSR API or our own CA | doors |
+//! | `audit` | what is recorded (`event`, pure) and where it goes (`sink`, a door) | both |
+//! | `convert` | custom resources to verifiers and rules; errors become conditions | pure in fact, knows `crds` |
+//! | `idp` | discovery and key sets over the network | doors |
+//! | `controllers` | observe, plan, act: custom resources, certificates, status | doors |
+//! | `tls` | the serving certificate, and client certificates handed to the request layer | doors |
+//! | `api` | the aggregated API server: thin handlers, one room for answers | doors |
+//! | `runtime` | readiness, shutdown, lease, logs, metrics, probes: no domain words | doors |
+//! | `args`, `config`, `app` | flags as typed, as meant, and the composition root | doors |
+//!
+//! # Where this house departs from its plan, and why
+//!
+//! * `jsonwebtoken` verifies nothing here. Its `crypto::verify` clones and parses the key for every token, cannot say
+//!   ES512 and reads EC keys without a length check; `jwt::signature` asks aws-lc-rs with keys parsed once per key set.
+//!   The crate stays as the second opinion of the differential tests (`tests/differential.rs`).
+//! * `policy` and `credential` are joined by `strategies`, a room with doors, because the cluster's own signer is
+//!   reached over the network: a pure `credential` could not mint by it.
+//! * The audit event carries the reason code as the closed enum's word, so `audit` needs no room but `time`.
+//!
+//! # Invariants (kept by `tests/architecture.rs`)
+//!
+//! 1. Pure rooms never name a runtime, a socket, a file, a clock or `async fn`.
+//! 2. Rooms import only what the table in the test allows.
+//! 3. Every file under `src/` is reached by a `mod` line and opens with its duty.
+//! 4. Only `jwt/signature.rs` and `jwt/keys.rs` verify; nothing in `src/` names `jsonwebtoken`; only `convert`,
+//!    `controllers`, `api`, `args` and `config` name the API types.
+//! 5. Nothing is minted without a [`policy::Permit`], and no permit exists without verified claims.
+
+pub mod secret;
+pub mod time;
