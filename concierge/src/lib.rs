@@ -47,3 +47,11 @@
 
 pub mod secret;
 pub mod time;
+
+pub mod jwt;
+pub mod mapping;
+pub mod policy;
+
+pub mod index;
+
+pub mod authn;

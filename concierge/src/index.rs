@@ -1,0 +1,65 @@
+//! The authenticators in force. One [`Writer`] (the controllers' task) publishes whole snapshots; every [`Reader`] takes
+//! one and uses it for the life of a request, so nobody sees half a change.
+
+mod refresh;
+mod snapshot;
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+pub use self::{
+    refresh::{RefreshRequest, RefreshRequester, RefreshRequests, refresh_channel},
+    snapshot::{Authenticator, AuthenticatorKind, AuthenticatorName, AuthenticatorRef, Entry, Snapshot},
+};
+
+/// The only hand that changes the index. It is not `Clone`.
+#[derive(Debug)]
+pub struct Writer(watch::Sender<Arc<Snapshot>>);
+
+/// A view of the index: cheap to clone, never blocked.
+#[derive(Clone, Debug)]
+pub struct Reader(watch::Receiver<Arc<Snapshot>>);
+
+/// An empty index.
+#[must_use]
+pub fn channel() -> (Writer, Reader) {
+    let (sender, receiver) = watch::channel(Arc::new(Snapshot::default()));
+    (Writer(sender), Reader(receiver))
+}
+
+// === impl Writer ===
+
+impl Writer {
+    /// Puts `entry` in the place of whatever stood under `authenticator`: after this returns, no new request is judged
+    /// by the old one.
+    pub fn set(&mut self, authenticator: AuthenticatorRef, entry: Entry) {
+        self.0.send_modify(|current| *current = Arc::new(current.with(authenticator, entry)));
+    }
+
+    /// Takes `authenticator` out.
+    pub fn remove(&mut self, authenticator: &AuthenticatorRef) {
+        self.0.send_if_modified(|current| {
+            let known = current.entry(authenticator).is_some();
+            if known {
+                *current = Arc::new(current.without(authenticator));
+            }
+            known
+        });
+    }
+}
+
+// === impl Reader ===
+
+impl Reader {
+    /// The authenticators as they are now.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.0.borrow().clone()
+    }
+
+    /// Waits for the next change; `false` once the writer is gone.
+    pub async fn changed(&mut self) -> bool {
+        self.0.changed().await.is_ok()
+    }
+}

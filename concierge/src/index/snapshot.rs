@@ -1,0 +1,138 @@
+//! One immutable view of all authenticators, by kind and name.
+
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+
+use crate::{jwt::Verifier, mapping::Rules, time::UnixTime};
+
+/// The two kinds of authenticator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AuthenticatorKind {
+    /// Judges JWTs itself.
+    JWTAuthenticator,
+    /// Asks a webhook.
+    WebhookAuthenticator,
+}
+
+/// The name of an authenticator object.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AuthenticatorName(Arc<str>);
+
+/// Which authenticator a request names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AuthenticatorRef {
+    /// Its kind.
+    pub kind: AuthenticatorKind,
+    /// Its name.
+    pub name: AuthenticatorName,
+}
+
+/// A `JWTAuthenticator` of one generation with the keys it has now.
+#[derive(Debug)]
+pub struct Authenticator {
+    /// The object's name.
+    pub name: AuthenticatorName,
+    /// The object's uid: a deleted and re-created object is another one.
+    pub uid: String,
+    /// `metadata.generation` of the spec that this was made from.
+    pub generation: i64,
+    /// Issuer, audience, algorithms and keys.
+    pub verifier: Verifier,
+    /// Claims to user.
+    pub rules: Rules,
+    /// `spec.credential.lifetimeSeconds`; `None` leaves it to the strategy.
+    pub credential_lifetime: Option<Duration>,
+    /// When the keys were last fetched with success.
+    pub keys_fetched_at: UnixTime,
+}
+
+/// What the index knows of an authenticator object.
+#[derive(Clone, Debug)]
+pub enum Entry {
+    /// It judges tokens.
+    Ready(Arc<Authenticator>),
+    /// It exists and admits nobody: its spec cannot work, or its keys are not there.
+    NotReady,
+}
+
+/// All authenticators at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    entries: HashMap<AuthenticatorRef, Entry>,
+}
+
+// === impl Snapshot ===
+
+impl Snapshot {
+    /// What is known of `authenticator`; `None` if no such object exists.
+    #[must_use]
+    pub fn entry(&self, authenticator: &AuthenticatorRef) -> Option<&Entry> {
+        self.entries.get(authenticator)
+    }
+
+    /// All entries, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&AuthenticatorRef, &Entry)> {
+        self.entries.iter()
+    }
+
+    pub(super) fn with(&self, authenticator: AuthenticatorRef, entry: Entry) -> Self {
+        let mut next = self.clone();
+        next.entries.insert(authenticator, entry);
+        next
+    }
+
+    pub(super) fn without(&self, authenticator: &AuthenticatorRef) -> Self {
+        let mut next = self.clone();
+        next.entries.remove(authenticator);
+        next
+    }
+}
+
+// === impl AuthenticatorRef ===
+
+impl AuthenticatorRef {
+    /// A `JWTAuthenticator` of that name.
+    #[must_use]
+    pub fn jwt(name: &str) -> Self {
+        Self { kind: AuthenticatorKind::JWTAuthenticator, name: AuthenticatorName::new(name) }
+    }
+
+    /// A `WebhookAuthenticator` of that name.
+    #[must_use]
+    pub fn webhook(name: &str) -> Self {
+        Self { kind: AuthenticatorKind::WebhookAuthenticator, name: AuthenticatorName::new(name) }
+    }
+
+    /// The reference in a request. Kinds are case-sensitive, and the group must be exactly `expected_group`, as with
+    /// Pinniped; `None` is an authenticator that does not exist, not a bad request.
+    #[must_use]
+    pub fn parse(group: Option<&str>, kind: &str, name: &str, expected_group: &str) -> Option<Self> {
+        match kind {
+            _ if group != Some(expected_group) => None,
+            "JWTAuthenticator" => Some(Self::jwt(name)),
+            "WebhookAuthenticator" => Some(Self::webhook(name)),
+            _ => None,
+        }
+    }
+}
+
+// === impl AuthenticatorName ===
+
+impl AuthenticatorName {
+    /// A name as the object or the request has it.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self(name.into())
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for AuthenticatorName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

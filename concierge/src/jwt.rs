@@ -1,0 +1,98 @@
+//! Judges one token against one verifier: `verify` is the sentence, and each step is a file of its own.
+//!
+//! Every step consumes the type before it and holds the only constructor of the type after it, so no step can be
+//! forgotten and none can be done out of order:
+//!
+//! ```text
+//! BearerToken -> raw::RawJwt -> signature::SignedPayload -> claims::VerifiedClaims
+//! ```
+//!
+//! Nobody else can make verified claims:
+//!
+//! ```compile_fail
+//! use latchkey_concierge::jwt::VerifiedClaims;
+//! fn forge(members: latchkey_concierge::jwt::Object, now: latchkey_concierge::time::UnixTime) -> VerifiedClaims {
+//!     VerifiedClaims { members, expires_at: now, token_id: None }
+//! }
+//! ```
+
+mod algorithm;
+mod claims;
+mod facts;
+mod header;
+mod json;
+mod keys;
+mod names;
+mod raw;
+mod rejection;
+mod signature;
+
+use std::sync::Arc;
+
+pub use self::{
+    algorithm::{Algorithm, AlgorithmSet},
+    claims::VerifiedClaims,
+    facts::{HeaderFacts, TokenFacts, VerifiedFacts},
+    json::{Json, JsonError, Limits, Object},
+    keys::{DropReason, DroppedKey, KeySet, KeySetError, MAX_KEY_SET_BYTES},
+    names::{Audience, Issuer, KeyId},
+    raw::MAX_TOKEN_BYTES,
+    rejection::Rejection,
+};
+use self::{raw::RawJwt, signature::SignedPayload};
+use crate::{secret::BearerToken, time::UnixTime};
+
+/// What a token is held against: one issuer, one audience, the algorithms allowed and the issuer's keys.
+#[derive(Clone, Debug)]
+pub struct Verifier {
+    issuer: Issuer,
+    audience: Audience,
+    algorithms: AlgorithmSet,
+    keys: Arc<KeySet>,
+}
+
+impl Verifier {
+    /// A verifier for tokens that `issuer` makes for `audience`, signed by one of `keys` with one of `algorithms`.
+    #[must_use]
+    pub const fn new(issuer: Issuer, audience: Audience, algorithms: AlgorithmSet, keys: Arc<KeySet>) -> Self {
+        Self { issuer, audience, algorithms, keys }
+    }
+
+    /// The keys that tokens are verified with.
+    #[must_use]
+    pub fn keys(&self) -> &KeySet {
+        &self.keys
+    }
+
+    /// The issuer whose tokens are accepted.
+    #[must_use]
+    pub const fn issuer(&self) -> &Issuer {
+        &self.issuer
+    }
+
+    /// The only audience that is accepted.
+    #[must_use]
+    pub const fn audience(&self) -> &Audience {
+        &self.audience
+    }
+}
+
+/// Judges `token` at the time `now`, and writes into `facts` what a record may say of it, accepted or not.
+///
+/// The order is fixed (design: "How a token is judged"): size, three segments, strict base64url, header, algorithm
+/// allow-list, key, **signature**, strict JSON, `typ`, issuer, audience, times. The signature comes before the audience,
+/// because only a token that its issuer really signed can be called a token for another cluster; the rest is noise.
+///
+/// # Errors
+///
+/// The first check that fails, as a [`Rejection`].
+pub fn verify(
+    token: &BearerToken,
+    verifier: &Verifier,
+    now: UnixTime,
+    facts: &mut TokenFacts,
+) -> Result<VerifiedClaims, Rejection> {
+    let raw = RawJwt::parse(token, facts)?;
+    let payload = SignedPayload::verify(raw, verifier)?;
+    VerifiedClaims::judge(&payload, verifier, now, facts)
+}

@@ -1,0 +1,122 @@
+//! Bytes to three decoded segments: size, dots, strict base64url, header.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use super::{Rejection, TokenFacts, header::Header};
+use crate::secret::{BearerToken, TokenFingerprint};
+
+/// Largest token. An ID token with 200 group GUIDs is 11 to 12 KiB, and common front ends cut headers at 8 to 64 KiB.
+pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
+
+/// A token taken apart; nothing in it is believed.
+#[derive(Debug)]
+pub(super) struct RawJwt<'token> {
+    /// The first two segments with their dot: what was signed (RFC 7515 5.1), never a re-encoding.
+    pub(super) signing_input: &'token [u8],
+    /// The header.
+    pub(super) header: Header,
+    /// The payload as text in base64url: it is decoded only once the signature holds.
+    pub(super) payload: &'token str,
+    /// The signature, decoded.
+    pub(super) signature: Vec<u8>,
+}
+
+impl<'token> RawJwt<'token> {
+    /// Takes `token` apart.
+    pub(super) fn parse(token: &'token BearerToken, facts: &mut TokenFacts) -> Result<Self, Rejection> {
+        facts.bytes = token.len();
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(Rejection::TokenTooLarge { bytes: token.len(), limit: MAX_TOKEN_BYTES });
+        }
+        let text = token.as_str();
+        // Exactly three segments: four dots are a JWE, and the JSON serialisation of RFC 7515 7.2 has none.
+        let (signing_input, signature) =
+            text.rsplit_once('.').ok_or(Rejection::MalformedToken("expected three segments"))?;
+        let (header, payload) =
+            signing_input.split_once('.').ok_or(Rejection::MalformedToken("expected three segments"))?;
+        if payload.contains('.') {
+            return Err(Rejection::MalformedToken("expected three segments"));
+        }
+        facts.fingerprint = Some(TokenFingerprint::of(signing_input.as_bytes()));
+        let header_bytes = decode(header)?;
+        let signature = decode(signature)?;
+        // Decoding the payload waits for the signature, but its alphabet is part of the token's form.
+        if payload.is_empty() || !is_base64url(payload) {
+            return Err(Rejection::MalformedToken(NOT_BASE64URL));
+        }
+        let header = Header::parse(&header_bytes)?;
+        facts.header = Some(header.facts());
+        Ok(Self { signing_input: signing_input.as_bytes(), header, payload, signature })
+    }
+}
+
+const NOT_BASE64URL: &str = "a segment is not unpadded base64url";
+
+/// RFC 7515 2: the URL-safe alphabet, no padding, no white space, and the unused bits of the last character are zero,
+/// so that one token has one spelling.
+pub(super) fn decode(segment: &str) -> Result<Vec<u8>, Rejection> {
+    if segment.is_empty() {
+        return Err(Rejection::MalformedToken("a segment is empty"));
+    }
+    URL_SAFE_NO_PAD.decode(segment).map_err(|_| Rejection::MalformedToken(NOT_BASE64URL))
+}
+
+fn is_base64url(segment: &str) -> bool {
+    segment.len() % 4 != 1 && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(token: &str) -> Option<&'static str> {
+        RawJwt::parse(&BearerToken::new(token.to_owned()), &mut TokenFacts::default()).err().map(|r| r.code())
+    }
+
+    // {"alg":"RS256"}
+    const HEADER: &str = "eyJhbGciOiJSUzI1NiJ9";
+
+    #[test]
+    fn takes_a_token_apart() {
+        let token = BearerToken::new(format!("{HEADER}.e30.AAAA"));
+        let mut facts = TokenFacts::default();
+        let raw = RawJwt::parse(&token, &mut facts).unwrap();
+        assert_eq!(raw.signing_input, format!("{HEADER}.e30").as_bytes());
+        assert_eq!(raw.signature, [0, 0, 0]);
+        assert_eq!(facts.fingerprint, Some(TokenFingerprint::of(raw.signing_input)));
+    }
+
+    #[test]
+    fn refuses_other_shapes() {
+        for token in [
+            String::new(),
+            ".".to_owned(),
+            "..".to_owned(),
+            format!("{HEADER}.e30"),
+            format!("{HEADER}.e30."),
+            format!("{HEADER}..AAAA"),
+            format!(".e30.AAAA"),
+            format!("{HEADER}.e30.AAAA.AAAA"),
+            format!("{HEADER}.e30.AAAA.AAAA.AAAA"),
+            format!("{HEADER}.e30.AAAA="),
+            format!("{HEADER}.e30=.AAAA"),
+            format!("{HEADER}.e3+.AAAA"),
+            format!("{HEADER}.e30.AA/A"),
+            format!("{HEADER}.e30.AA\nAA"),
+            format!(" {HEADER}.e30.AAAA"),
+            format!("{HEADER}.e30.AAAA "),
+            format!("Bearer {HEADER}.e30.AAAA"),
+            format!("{HEADER}.e30.AAAAA"),
+            format!("{HEADER}.e30.AB"),
+            "{\"payload\":\"e30\",\"signatures\":[]}".to_owned(),
+        ] {
+            assert_eq!(code(&token), Some("malformed-token"), "{token}");
+        }
+    }
+
+    #[test]
+    fn refuses_on_length_before_anything_else() {
+        assert_eq!(code(&".".repeat(MAX_TOKEN_BYTES)), Some("malformed-token"));
+        assert_eq!(code(&".".repeat(MAX_TOKEN_BYTES + 1)), Some("token-too-large"));
+    }
+}

@@ -1,0 +1,52 @@
+//! A user as Kubernetes knows one.
+
+use std::collections::BTreeMap;
+
+use super::{GroupName, Username, reserved};
+
+/// A person or machine whom an issuer vouches for, mapped and checked. Only [`super::map`] makes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    username: Username,
+    groups: Vec<GroupName>,
+    extra: BTreeMap<String, Vec<String>>,
+}
+
+/// The extra key that Kubernetes itself sets for JWTs with a `jti` (KEP-3331), so that a record can be traced to a token.
+const CREDENTIAL_ID: &str = "authentication.kubernetes.io/credential-id";
+
+impl User {
+    pub(super) fn new(username: Username, groups: Vec<GroupName>, token_id: Option<&str>) -> Self {
+        let extra = token_id
+            .filter(|id| !id.is_empty())
+            .map(|id| (CREDENTIAL_ID.to_owned(), vec![format!("JTI={id}")]))
+            .into_iter()
+            .collect();
+        Self { username, groups, extra }
+    }
+
+    /// The name.
+    #[must_use]
+    pub const fn username(&self) -> &Username {
+        &self.username
+    }
+
+    /// The groups, in the token's order.
+    #[must_use]
+    pub fn groups(&self) -> &[GroupName] {
+        &self.groups
+    }
+
+    /// Extra attributes. A client certificate cannot carry them; a proxy can.
+    #[must_use]
+    pub const fn extra(&self) -> &BTreeMap<String, Vec<String>> {
+        &self.extra
+    }
+
+    /// The name or group that Kubernetes reserves for itself, if there is one.
+    pub(crate) fn reserved_name(&self) -> Option<&str> {
+        std::iter::once(self.username.as_str())
+            .chain(self.groups.iter().map(GroupName::as_str))
+            .find(|name| reserved::is_reserved(name))
+    }
+}
