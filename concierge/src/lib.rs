@@ -55,3 +55,6 @@ pub mod policy;
 pub mod index;
 
 pub mod authn;
+pub mod verdicts;
+
+pub mod audit;

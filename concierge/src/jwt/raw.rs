@@ -95,7 +95,7 @@ mod tests {
             format!("{HEADER}.e30"),
             format!("{HEADER}.e30."),
             format!("{HEADER}..AAAA"),
-            format!(".e30.AAAA"),
+            ".e30.AAAA".to_owned(),
             format!("{HEADER}.e30.AAAA.AAAA"),
             format!("{HEADER}.e30.AAAA.AAAA.AAAA"),
             format!("{HEADER}.e30.AAAA="),

@@ -1,0 +1,4 @@
+//! The record: what happened, to whom, why, and where it is written. Never a token in it.
+
+pub mod event;
+pub mod sink;
