@@ -58,3 +58,5 @@ pub mod authn;
 pub mod verdicts;
 
 pub mod audit;
+
+pub mod credential;
