@@ -60,3 +60,5 @@ pub mod verdicts;
 pub mod audit;
 
 pub mod credential;
+
+pub mod runtime;
