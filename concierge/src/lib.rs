@@ -62,4 +62,3 @@ pub mod audit;
 pub mod credential;
 
 pub mod runtime;
-pub mod tls;

@@ -211,3 +211,6 @@ fn dropped_list(dropped: &[DroppedKey]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+//! Condition types and reasons of the authenticators, word for word what Pinniped writes, so that scripts and
+//! dashboards made for it go on working.
+
+/// Reason of every condition that is `True`.
+pub const SUCCESS: &str = "Success";
+
+/// Reason of a condition that is `Unknown` because an earlier step failed.
+pub const UNABLE_TO_VALIDATE: &str = "UnableToValidate";
+
+/// Message that always goes with [`UNABLE_TO_VALIDATE`].
+pub const UNABLE_TO_VALIDATE_MESSAGE: &str = "unable to validate; see other conditions for details";
+
+/// The summary: `True` only when every other condition is.
+pub mod ready {
+    /// The condition's type.
+    pub const TYPE: &str = "Ready";
+    /// Some other condition is not `True`.
+    pub const NOT_READY: &str = "NotReady";
+}
+
+/// `spec.tls` (both authenticators).
+pub mod tls_configuration_valid {
+    /// The condition's type.
+    pub const TYPE: &str = "TLSConfigurationValid";
+    /// Inline and source both set, not base64, no PEM certificate, or the named object or key is missing, empty or no
+    /// PEM.
+    pub const INVALID_TLS_CONFIG: &str = "InvalidTLSConfig";
+}
+
+/// `spec.issuer` of a `JWTAuthenticator`.
+pub mod issuer_url_valid {
+    /// The condition's type.
+    pub const TYPE: &str = "IssuerURLValid";
+    /// Not a URL.
+    pub const INVALID_ISSUER_URL: &str = "InvalidIssuerURL";
+    /// Not https.
+    pub const INVALID_ISSUER_URL_SCHEME: &str = "InvalidIssuerURLScheme";
+    /// Ends in `/.well-known/openid-configuration`.
+    pub const INVALID_ISSUER_URL_CONTAINS_WELL_KNOWN_ENDPOINT: &str = "InvalidIssuerURLContainsWellKnownEndpoint";
+    /// Has a query.
+    pub const INVALID_ISSUER_URL_CONTAINS_QUERY_PARAMS: &str = "InvalidIssuerURLContainsQueryParams";
+    /// Has a fragment.
+    pub const INVALID_ISSUER_URL_CONTAINS_FRAGMENT: &str = "InvalidIssuerURLContainsFragment";
+}
+
+/// The issuer's discovery document.
+pub mod discovery_url_valid {
+    /// The condition's type.
+    pub const TYPE: &str = "DiscoveryURLValid";
+    /// Not reachable, not a discovery document, or one that names another issuer.
+    pub const INVALID_DISCOVERY_PROBE: &str = "InvalidDiscoveryProbe";
+}
+
+/// The `jwks_uri` of the discovery document.
+pub mod jwks_url_valid {
+    /// The condition's type.
+    pub const TYPE: &str = "JWKSURLValid";
+    /// Not a URL.
+    pub const INVALID_PROVIDER_JWKS_URL: &str = "InvalidProviderJWKSURL";
+    /// Not https.
+    pub const INVALID_PROVIDER_JWKS_URL_SCHEME: &str = "InvalidProviderJWKSURLScheme";
+}
+
+/// The issuer's keys.
+pub mod jwks_fetch_valid {
+    /// The condition's type.
+    pub const TYPE: &str = "JWKSFetchValid";
+    /// Not reachable, no key set, or no usable key in it.
+    pub const INVALID_COULD_NOT_FETCH_JWKS: &str = "InvalidCouldNotFetchJWKS";
+}
+
+/// The whole of an authenticator, once its parts are known to be sound.
+pub mod authenticator_valid {
+    /// The condition's type.
+    pub const TYPE: &str = "AuthenticatorValid";
+    /// The spec's rules or expressions cannot be used.
+    pub const INVALID_AUTHENTICATOR: &str = "InvalidAuthenticator";
+    /// The webhook's HTTP client cannot be made.
+    pub const UNABLE_TO_CREATE_CLIENT: &str = "UnableToCreateClient";
+    /// The webhook cannot be set up.
+    pub const UNABLE_TO_INSTANTIATE_WEBHOOK: &str = "UnableToInstantiateWebhook";
+}
+
+/// `spec.endpoint` of a `WebhookAuthenticator`.
+pub mod endpoint_url_valid {
+    /// The condition's type.
+    pub const TYPE: &str = "EndpointURLValid";
+    /// Not a URL.
+    pub const INVALID_ENDPOINT_URL: &str = "InvalidEndpointURL";
+    /// Not https.
+    pub const INVALID_ENDPOINT_URL_SCHEME: &str = "InvalidEndpointURLScheme";
+    /// The proxy settings of the environment cannot be read for this URL.
+    pub const INVALID_ENDPOINT_CANNOT_DETERMINE_PROXY: &str = "InvalidEndpointCannotDetermineProxy";
+}
+
+/// Whether the webhook's server answers a TLS handshake.
+pub mod webhook_connection_valid {
+    /// The condition's type.
+    pub const TYPE: &str = "WebhookConnectionValid";
+    /// It does not.
+    pub const UNABLE_TO_DIAL_SERVER: &str = "UnableToDialServer";
+}
