@@ -62,3 +62,4 @@ pub mod audit;
 pub mod credential;
 
 pub mod runtime;
+pub mod strategies;

@@ -1,7 +1,8 @@
-//! Plumbing without domain words: readiness, stopping, logs, metrics, probes, and serving HTTP within limits.
+//! Plumbing without domain words: readiness, stopping, lease, logs, metrics, probes, and serving HTTP within limits.
 
 pub mod admin;
 pub mod http_server;
+pub mod lease;
 pub mod metrics;
 pub mod readiness;
 pub mod shutdown;
