@@ -45,6 +45,7 @@
 //!    `controllers`, `api`, `args` and `config` name the API types.
 //! 5. Nothing is minted without a [`policy::Permit`], and no permit exists without verified claims.
 
+pub mod idp;
 pub mod secret;
 pub mod time;
 

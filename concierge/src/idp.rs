@@ -1,0 +1,10 @@
+//! Talks to identity providers: discovery and key sets, fetched within limits, and the schedule of fetching.
+//!
+//! Bytes come in here and parsed keys go out; nothing of a token ever gets this far, so no token can be sent anywhere.
+
+pub mod addresses;
+pub mod caching;
+pub mod discovery;
+pub mod http;
+//pub mod jwks;
+pub mod key_schedule;

@@ -1,0 +1,461 @@
+//! The one HTTP client that speaks to issuers: https only, no redirects, no cookies, bounded in bytes and in time.
+//!
+//! Proxies: `HTTPS_PROXY` and `NO_PROXY` of the process are honoured (reqwest's default), because clusters behind an
+//! egress proxy have no other way out. Nothing else comes from the environment, and no credential is ever sent: no
+//! cookie, no `Authorization`, no client certificate.
+
+use std::{error::Error as StdError, fmt, io, str::FromStr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header};
+use reqwest::redirect;
+use rustls_pki_types::CertificateDer;
+use url::Url;
+
+use super::addresses::{self, CheckedResolver};
+
+/// How long a TCP connection and TLS handshake may take, name resolution included (jwt-profile 8).
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a whole fetch may take, from name resolution to the last byte: a server that sends one byte a second
+/// must not hold a fetch for ever.
+pub const TOTAL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longest sentence about a failure: it goes into a condition, which people read in a terminal.
+const DETAIL_LIMIT: usize = 300;
+
+/// Connections to an issuer are kept just long enough to fetch the keys right after discovery.
+const IDLE_CONNECTION: Duration = Duration::from_secs(10);
+
+/// An absolute https URL with a host, without user info and without fragment.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HttpsUrl(Arc<Url>);
+
+/// Why a text is no URL we would fetch.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UrlError {
+    /// Carries a fragment, which is never sent and so means nothing.
+    #[error("has a fragment")]
+    Fragment,
+    /// No absolute URL with a host.
+    #[error("is not an absolute URL")]
+    NotAbsolute,
+    /// Another scheme than https.
+    #[error("has scheme \"{0}\", expected \"https\"")]
+    Scheme(String),
+    /// Carries a user name or password.
+    #[error("carries user info")]
+    UserInfo,
+}
+
+/// Time limits of a fetch; only tests use others than the default.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// See [`CONNECT_TIMEOUT`].
+    pub connect: Duration,
+    /// See [`TOTAL_TIMEOUT`].
+    pub total: Duration,
+}
+
+/// A client for one issuer, with that issuer's trust roots.
+#[derive(Clone)]
+pub struct IssuerClient {
+    client: reqwest::Client,
+    total: Duration,
+}
+
+/// The client cannot be built: the trust roots are the only thing that may be wrong with it.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// A certificate of the bundle is no X.509 certificate that could be a trust root.
+    #[error("cannot use the configured CA bundle: {0}")]
+    Bundle(String),
+    /// The container has no root certificates.
+    #[error("cannot load the default root CA bundle: {0}")]
+    SystemRoots(String),
+}
+
+/// What a fetch brought.
+#[derive(Debug)]
+pub enum Fetched {
+    /// 200, with the whole body.
+    Body {
+        /// The body, no longer than the limit asked for.
+        bytes: Bytes,
+        /// The answer's headers, for caching.
+        headers: HeaderMap,
+    },
+    /// 304: what was fetched before still holds.
+    NotModified {
+        /// The answer's headers, for caching.
+        headers: HeaderMap,
+    },
+}
+
+/// Why a fetch brought nothing. The issuer or the way to it is at fault in every case.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FetchError {
+    /// The host resolves to an address that is never an issuer.
+    #[error("refused to connect: {0}")]
+    AddressRefused(String),
+    /// No TCP connection, or it broke before an answer.
+    #[error("cannot connect: {0}")]
+    Connect(String),
+    /// A body that is not JSON by its own words.
+    #[error("answered with content type \"{0}\", expected JSON")]
+    ContentType(String),
+    /// The host name does not resolve.
+    #[error("cannot resolve the host name: {0}")]
+    Dns(String),
+    /// A compressed body, though none was asked for.
+    #[error("answered with content encoding \"{0}\", expected none")]
+    Encoding(String),
+    /// The answer broke off or was no HTTP.
+    #[error("broken answer: {0}")]
+    Protocol(String),
+    /// A redirect. The one who answers may name any host, so none is followed.
+    #[error("answered {0}: redirects are not followed")]
+    Redirect(StatusCode),
+    /// Any other status than 200.
+    #[error("answered {0}, expected 200")]
+    Status(StatusCode),
+    /// The server's certificate or its TLS is not acceptable.
+    #[error("TLS failed: {0}")]
+    Tls(String),
+    /// Not done in time.
+    #[error("no complete answer within {} ms", .0.as_millis())]
+    Timeout(Duration),
+    /// More bytes than allowed.
+    #[error("body is larger than {limit} bytes")]
+    TooLarge {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+}
+
+// === impl HttpsUrl ===
+
+impl HttpsUrl {
+    /// The text as it is requested.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+/// # Errors
+/// When the text is anything but an absolute https URL with a host and without user info or fragment.
+impl FromStr for HttpsUrl {
+    type Err = UrlError;
+
+    fn from_str(text: &str) -> Result<Self, UrlError> {
+        // The WHATWG parser drops tabs and line breaks and trims blanks; what it would repair is refused instead.
+        if text.chars().any(|c| c.is_whitespace() || c.is_control() || c == '\\') {
+            return Err(UrlError::NotAbsolute);
+        }
+        let url = Url::parse(text).map_err(|_| UrlError::NotAbsolute)?;
+        if url.scheme() != "https" {
+            return Err(UrlError::Scheme(url.scheme().to_owned()));
+        }
+        // `https:foo` is repaired to `https://foo` by the same parser.
+        if !text.get(..8).is_some_and(|head| head.eq_ignore_ascii_case("https://")) || url.host_str().is_none() {
+            return Err(UrlError::NotAbsolute);
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(UrlError::UserInfo);
+        }
+        if url.fragment().is_some() {
+            return Err(UrlError::Fragment);
+        }
+        Ok(Self(Arc::new(url)))
+    }
+}
+
+impl fmt::Display for HttpsUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for HttpsUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+// === impl Limits ===
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { connect: CONNECT_TIMEOUT, total: TOTAL_TIMEOUT }
+    }
+}
+
+// === impl IssuerClient ===
+
+impl IssuerClient {
+    /// A client that trusts `roots`, or the system's roots if there are none given: a bundle replaces the system's.
+    ///
+    /// # Errors
+    /// When the roots cannot be used.
+    pub fn new(roots: Option<&[CertificateDer<'static>]>, limits: Limits) -> Result<Self, ClientError> {
+        let builder = reqwest::Client::builder()
+            .https_only(true)
+            .tls_version_min(reqwest::tls::Version::TLS_1_2)
+            .redirect(redirect::Policy::none())
+            .referer(false)
+            .connect_timeout(limits.connect)
+            .timeout(limits.total)
+            .pool_idle_timeout(IDLE_CONNECTION)
+            .dns_resolver(Arc::new(CheckedResolver))
+            .user_agent(concat!("latchkey-concierge/", env!("CARGO_PKG_VERSION")));
+        let client = match roots {
+            None => builder.build().map_err(|error| ClientError::SystemRoots(sentence(&error)))?,
+            Some(roots) => {
+                let certificates = roots
+                    .iter()
+                    .map(|der| reqwest::Certificate::from_der(der))
+                    .collect::<Result<Vec<_>, _>>()
+                    .map_err(|error| ClientError::Bundle(sentence(&error)))?;
+                let builder = builder.tls_certs_only(certificates);
+                builder.build().map_err(|error| ClientError::Bundle(sentence(&error)))?
+            }
+        };
+        Ok(Self { client, total: limits.total })
+    }
+
+    /// Gets `url`, reading at most `limit` bytes of body. With an entity tag of an earlier answer the server may say
+    /// that nothing changed.
+    ///
+    /// # Errors
+    /// When the answer is not 200 (or 304 to an entity tag), is too large, too slow, or says it is not JSON.
+    pub async fn get(&self, url: &HttpsUrl, limit: usize, entity_tag: Option<&str>) -> Result<Fetched, FetchError> {
+        if let Some(refused) = addresses::refused_host(&url.0) {
+            return Err(FetchError::AddressRefused(refused.to_string()));
+        }
+        let mut request = self
+            .client
+            .get(Url::clone(&url.0))
+            .header(header::ACCEPT, "application/json, application/jwk-set+json;q=0.9")
+            // A compressed body could grow beyond any limit while it is unpacked.
+            .header(header::ACCEPT_ENCODING, "identity");
+        if let Some(tag) = entity_tag {
+            request = request.header(header::IF_NONE_MATCH, tag);
+        }
+        let mut response = request.send().await.map_err(|error| self.failure(error))?;
+
+        let (status, headers) = (response.status(), response.headers().clone());
+        match status {
+            StatusCode::OK => {}
+            StatusCode::NOT_MODIFIED if entity_tag.is_some() => return Ok(Fetched::NotModified { headers }),
+            status if status.is_redirection() => return Err(FetchError::Redirect(status)),
+            status => return Err(FetchError::Status(status)),
+        }
+        check_content(&headers)?;
+
+        // Counted while it comes in: `Content-Length` is only the sender's word.
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.failure(error))? {
+            if body.len() + chunk.len() > limit {
+                return Err(FetchError::TooLarge { limit });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Fetched::Body { bytes: body.into(), headers })
+    }
+
+    fn failure(&self, error: reqwest::Error) -> FetchError {
+        // The URL may hold a query; the condition names the issuer anyway.
+        let error = error.without_url();
+        if let Some(refused) = find::<addresses::Refused>(&error) {
+            FetchError::AddressRefused(refused.to_string())
+        } else if let Some(tls) = find::<rustls::Error>(&error) {
+            FetchError::Tls(cut(&tls.to_string()))
+        } else if error.is_timeout() {
+            FetchError::Timeout(self.total)
+        } else if error.is_dns() {
+            FetchError::Dns(root_cause(&error))
+        } else if error.is_connect() {
+            FetchError::Connect(root_cause(&error))
+        } else {
+            FetchError::Protocol(root_cause(&error))
+        }
+    }
+}
+
+impl fmt::Debug for IssuerClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IssuerClient").finish_non_exhaustive()
+    }
+}
+
+/// HTML is an error page or a login page with status 200. Other types pass: some issuers send
+/// `application/octet-stream`, and the parser decides in the end.
+fn check_content(headers: &HeaderMap) -> Result<(), FetchError> {
+    if let Some(value) = headers.get(header::CONTENT_TYPE) {
+        let essence = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
+        let essence = essence.split(';').next().unwrap_or_default().trim();
+        if matches!(essence, "text/html" | "application/xhtml+xml") {
+            return Err(FetchError::ContentType(essence.to_owned()));
+        }
+    }
+    for value in headers.get_all(header::CONTENT_ENCODING) {
+        if !value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity") {
+            return Err(FetchError::Encoding(cut(&String::from_utf8_lossy(value.as_bytes()))));
+        }
+    }
+    Ok(())
+}
+
+// === impl FetchError ===
+
+impl FetchError {
+    /// The stable word for metrics.
+    #[must_use]
+    pub const fn result(&self) -> &'static str {
+        match self {
+            Self::AddressRefused(_) => "address-refused",
+            Self::Connect(_) => "connect",
+            Self::ContentType(_) => "content-type",
+            Self::Dns(_) => "dns",
+            Self::Encoding(_) => "content-encoding",
+            Self::Protocol(_) => "protocol",
+            Self::Redirect(_) => "redirect",
+            Self::Status(_) => "status",
+            Self::Tls(_) => "tls",
+            Self::Timeout(_) => "timeout",
+            Self::TooLarge { .. } => "too-large",
+        }
+    }
+}
+
+/// The first error of type `E` in the chain. `io::Error` hides what it wraps from `source()`, hence the second look.
+fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<E>() {
+            return Some(found);
+        }
+        if let Some(inner) = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref)
+            && let Some(found) = find::<E>(inner)
+        {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// The innermost error's words: what reqwest and hyper put around it ("error sending request") tells nobody anything.
+fn root_cause(error: &(dyn StdError + 'static)) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    cut(&innermost.to_string())
+}
+
+/// The whole chain in one sentence.
+fn sentence(error: &(dyn StdError + 'static)) -> String {
+    let mut words = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        words.push_str(": ");
+        words.push_str(&source.to_string());
+        next = source.source();
+    }
+    cut(&words)
+}
+
+/// At most [`DETAIL_LIMIT`] bytes and no control characters: some of these words are chosen by the other side.
+pub(crate) fn cut(words: &str) -> String {
+    let mut kept = String::new();
+    for c in words.chars() {
+        let c = if c.is_control() { ' ' } else { c };
+        if kept.len() + c.len_utf8() > DETAIL_LIMIT {
+            kept.push('…');
+            break;
+        }
+        kept.push(c);
+    }
+    kept
+}
+
+/// A URL as it may be shown, whether it parses or not: without what stands before an `@`, which may be a password.
+pub(crate) fn shown(url: &str) -> String {
+    match url.rsplit_once('@') {
+        None => cut(url),
+        Some((_, rest)) => cut(&format!("…@{rest}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_https_urls_are_fetched() {
+        for good in [
+            "https://idp.example.com/keys",
+            "https://idp.example.com",
+            "https://127.0.0.1:8443/jwks?p=b2c_1",
+            "HTTPS://idp.example.com/keys",
+            "https://[::1]:8443/",
+        ] {
+            assert!(good.parse::<HttpsUrl>().is_ok(), "{good}");
+        }
+        let cases = [
+            ("", UrlError::NotAbsolute),
+            ("/keys", UrlError::NotAbsolute),
+            ("idp.example.com/keys", UrlError::NotAbsolute),
+            ("https:idp.example.com", UrlError::NotAbsolute),
+            ("https:/idp.example.com", UrlError::NotAbsolute),
+            ("https://", UrlError::NotAbsolute),
+            (" https://idp.example.com", UrlError::NotAbsolute),
+            ("https://idp.example.com/a\nb", UrlError::NotAbsolute),
+            ("https:\\\\idp.example.com", UrlError::NotAbsolute),
+            ("http://idp.example.com/keys", UrlError::Scheme("http".to_owned())),
+            ("file:///etc/passwd", UrlError::Scheme("file".to_owned())),
+            ("data:application/json,{}", UrlError::Scheme("data".to_owned())),
+            ("https://user@idp.example.com/", UrlError::UserInfo),
+            ("https://:secret@idp.example.com/", UrlError::UserInfo),
+            ("https://idp.example.com/#keys", UrlError::Fragment),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(text.parse::<HttpsUrl>(), Err(expected), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn html_and_compressed_bodies_are_refused_by_their_own_words() {
+        let with = |name: header::HeaderName, value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, value.parse().unwrap());
+            check_content(&headers)
+        };
+        assert_eq!(check_content(&HeaderMap::new()), Ok(()));
+        assert_eq!(with(header::CONTENT_TYPE, "application/json; charset=utf-8"), Ok(()));
+        assert_eq!(with(header::CONTENT_TYPE, "application/octet-stream"), Ok(()));
+        assert_eq!(with(header::CONTENT_ENCODING, "identity"), Ok(()));
+        assert_eq!(
+            with(header::CONTENT_TYPE, "Text/HTML; charset=utf-8"),
+            Err(FetchError::ContentType("text/html".to_owned()))
+        );
+        assert_eq!(with(header::CONTENT_ENCODING, "gzip"), Err(FetchError::Encoding("gzip".to_owned())));
+    }
+
+    #[test]
+    fn long_words_are_cut_between_characters_and_hold_no_line_break() {
+        let shown = cut(&format!("a\nb{}", "ü".repeat(400)));
+        assert!(shown.starts_with("a b"), "{shown}");
+        assert!(shown.len() <= DETAIL_LIMIT + '…'.len_utf8());
+        assert!(shown.ends_with('…'));
+    }
+
+    #[test]
+    fn an_error_inside_an_io_error_is_found() {
+        let wrapped = io::Error::other(io::Error::other(rustls::Error::HandshakeNotComplete));
+        assert!(find::<rustls::Error>(&wrapped).is_some());
+        assert!(find::<rustls::Error>(&io::Error::other("plain")).is_none());
+    }
+}
