@@ -1,0 +1,379 @@
+//! Fetches from issuers that misbehave, over real TLS on loopback.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use latchkey_concierge::idp::{
+    discovery::{self, DISCOVERY_LIMIT, DiscoveryError},
+    http::{ClientError, FetchError, Fetched, HttpsUrl, IssuerClient, Limits},
+};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+/// What the server does on one path.
+#[derive(Clone)]
+enum Answer {
+    /// Status line, headers and body, with the right `Content-Length`.
+    Plain { status: &'static str, headers: String, body: Vec<u8> },
+    /// 200 and one byte after the other, a little later each, for ever.
+    Drip,
+    /// 200 and chunks without end.
+    Endless,
+    /// Nothing at all.
+    Silent,
+    /// 200 with a `Content-Length` that is larger than what follows.
+    CutOff,
+}
+
+/// A TLS server on loopback; gone when dropped.
+struct Server {
+    base: String,
+    root: CertificateDer<'static>,
+    requests: Arc<Mutex<Vec<String>>>,
+    answers: Arc<Mutex<BTreeMap<&'static str, Answer>>>,
+    _tasks: JoinSet<()>,
+}
+
+/// A certificate authority of a test.
+struct Authority {
+    root: CertificateDer<'static>,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+#[tokio::test]
+async fn a_request_carries_nothing_but_what_it_needs() {
+    let server = Server::start().await;
+    server.answer("/keys", Answer::json("Set-Cookie: a=b\r\n", &json!({})));
+    let client = server.client();
+    for _ in 0..2 {
+        assert!(matches!(client.get(&server.url("/keys"), 100, None).await, Ok(Fetched::Body { .. })));
+    }
+    for request in server.requests() {
+        let mut names: Vec<_> =
+            request.lines().skip(1).filter_map(|line| Some(line.split_once(':')?.0.to_ascii_lowercase())).collect();
+        names.sort();
+        assert_eq!(names, ["accept", "accept-encoding", "host", "user-agent"], "{request}");
+        assert!(request.contains("accept-encoding: identity"), "{request}");
+    }
+}
+
+#[tokio::test]
+async fn redirects_are_errors_and_nobody_is_asked() {
+    let server = Server::start().await;
+    let bystander = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = bystander.local_addr().unwrap().port();
+    let targets = [format!("http://127.0.0.1:{port}/"), server.url("/other").to_string(), "/other".to_owned()];
+    for (status, target) in
+        ["301 Moved", "302 Found", "307 Temporary", "308 Permanent"].iter().zip(targets.iter().cycle())
+    {
+        server.answer("/keys", Answer::plain(status, &format!("Location: {target}\r\n"), b"{}"));
+        let error = server.client().get(&server.url("/keys"), 100, None).await.unwrap_err();
+        assert!(matches!(error, FetchError::Redirect(_)), "{status} {target}: {error}");
+        assert_eq!(error.result(), "redirect");
+    }
+    assert!(server.requests().iter().all(|request| request.starts_with("GET /keys ")));
+    let nobody = tokio::time::timeout(Duration::ZERO, bystander.accept()).await;
+    assert!(nobody.is_err(), "somebody followed a redirect");
+}
+
+#[tokio::test]
+async fn only_status_200_counts() {
+    let server = Server::start().await;
+    for status in ["500 Internal", "404 Not Found", "204 No Content", "203 Transformed", "304 Not Modified", "401 Who"]
+    {
+        server.answer("/keys", Answer::plain(status, "", b""));
+        let error = server.client().get(&server.url("/keys"), 100, None).await.unwrap_err();
+        let expected = if status.starts_with("304") { "redirect" } else { "status" };
+        assert_eq!(error.result(), expected, "{status}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_may_be_as_large_as_the_limit_and_no_larger() {
+    let server = Server::start().await;
+    let client = server.client();
+    server.answer("/at", Answer::plain("200 OK", "", &vec![b'x'; DISCOVERY_LIMIT]));
+    server.answer("/over", Answer::plain("200 OK", "", &vec![b'x'; DISCOVERY_LIMIT + 1]));
+    server.answer("/ten-mib", Answer::plain("200 OK", "", &vec![b'x'; 10 * 1024 * 1024]));
+    server.answer("/endless", Answer::Endless);
+    match client.get(&server.url("/at"), DISCOVERY_LIMIT, None).await {
+        Ok(Fetched::Body { bytes, .. }) => assert_eq!(bytes.len(), DISCOVERY_LIMIT),
+        other => panic!("{other:?}"),
+    }
+    for path in ["/over", "/ten-mib", "/endless"] {
+        let error = client.get(&server.url(path), DISCOVERY_LIMIT, None).await.unwrap_err();
+        assert_eq!(error, FetchError::TooLarge { limit: DISCOVERY_LIMIT }, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_slow_issuer_is_left_after_the_total_time() {
+    let server = Server::start().await;
+    server.answer("/drip", Answer::Drip);
+    server.answer("/silent", Answer::Silent);
+    let limits = Limits { connect: Duration::from_secs(5), total: Duration::from_millis(400) };
+    let client = IssuerClient::new(Some(std::slice::from_ref(&server.root)), limits).unwrap();
+    for path in ["/drip", "/silent"] {
+        let error = client.get(&server.url(path), 1024, None).await.unwrap_err();
+        assert_eq!(error, FetchError::Timeout(limits.total), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_never_shakes_hands_is_left_after_the_connect_time() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url: HttpsUrl = format!("https://127.0.0.1:{}/", listener.local_addr().unwrap().port()).parse().unwrap();
+    let limits = Limits { connect: Duration::from_millis(200), total: Duration::from_secs(30) };
+    let client = IssuerClient::new(Some(&[Authority::new().root]), limits).unwrap();
+    let error = client.get(&url, 1024, None).await.unwrap_err();
+    assert_eq!(error.result(), "timeout", "{error}");
+}
+
+#[tokio::test]
+async fn pages_and_packed_bodies_are_refused() {
+    let server = Server::start().await;
+    server.answer("/page", Answer::plain("200 OK", "Content-Type: text/html\r\n", b"<html>sign in</html>"));
+    server.answer("/gzip", Answer::plain("200 OK", "Content-Encoding: gzip\r\n", &[0x1f, 0x8b, 8, 0]));
+    let client = server.client();
+    assert_eq!(client.get(&server.url("/page"), 1024, None).await.unwrap_err().result(), "content-type");
+    assert_eq!(client.get(&server.url("/gzip"), 1024, None).await.unwrap_err().result(), "content-encoding");
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_no_answer() {
+    let server = Server::start().await;
+    server.answer("/cut", Answer::CutOff);
+    let error = server.client().get(&server.url("/cut"), 1024, None).await.unwrap_err();
+    assert_eq!(error.result(), "protocol", "{error}");
+}
+
+#[tokio::test]
+async fn a_certificate_must_be_of_the_bundle_for_the_host_and_in_date() {
+    let authority = Authority::new();
+    let mut expired = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+    expired.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    expired.not_after = rcgen::date_time_ymd(2021, 1, 1);
+    let elsewhere = CertificateParams::new(["idp.example.com".to_owned()]).unwrap();
+    let cases = [
+        ("expired", Server::with(&authority, expired).await, authority.root.clone()),
+        ("another host's", Server::with(&authority, elsewhere).await, authority.root.clone()),
+        ("another authority's", Server::start().await, authority.root.clone()),
+    ];
+    for (name, server, root) in cases {
+        let client = IssuerClient::new(Some(&[root]), Limits::default()).unwrap();
+        let error = client.get(&server.url("/keys"), 1024, None).await.unwrap_err();
+        assert_eq!(error.result(), "tls", "{name}: {error}");
+        assert!(error.to_string().contains("certificate"), "{name}: {error}");
+        assert_eq!(server.requests().len(), 0, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn plain_http_behind_an_https_url_is_no_issuer() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url: HttpsUrl = format!("https://127.0.0.1:{}/", listener.local_addr().unwrap().port()).parse().unwrap();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").await;
+        }
+    });
+    let client = IssuerClient::new(Some(&[Authority::new().root]), Limits::default()).unwrap();
+    assert_eq!(client.get(&url, 1024, None).await.unwrap_err().result(), "tls");
+}
+
+#[tokio::test]
+async fn nobody_listening_is_said_so() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url: HttpsUrl = format!("https://127.0.0.1:{}/", listener.local_addr().unwrap().port()).parse().unwrap();
+    drop(listener);
+    let client = IssuerClient::new(Some(&[Authority::new().root]), Limits::default()).unwrap();
+    let error = client.get(&url, 1024, None).await.unwrap_err();
+    assert_eq!(error.result(), "connect", "{error}");
+    assert!(error.to_string().to_lowercase().contains("connection refused"), "{error}");
+}
+
+#[tokio::test]
+async fn a_metadata_address_is_never_connected_to() {
+    let client = IssuerClient::new(Some(&[Authority::new().root]), Limits::default()).unwrap();
+    let url = "https://169.254.169.254/latest/meta-data".parse().unwrap();
+    assert_eq!(client.get(&url, 1024, None).await.unwrap_err().result(), "address-refused");
+}
+
+#[test]
+fn a_bundle_of_something_else_than_certificates_makes_no_client() {
+    let rubbish = CertificateDer::from(b"rubbish".to_vec());
+    let error = IssuerClient::new(Some(&[rubbish]), Limits::default()).unwrap_err();
+    assert!(matches!(error, ClientError::Bundle(_)), "{error}");
+}
+
+#[tokio::test]
+async fn discovery_must_speak_for_the_issuer_that_was_asked() {
+    let server = Server::start().await;
+    let path = "/realm/.well-known/openid-configuration";
+    let (issuer, other) = (format!("{}/realm", server.base), format!("{}/other", server.base));
+    let document = |issuer: &str, keys: &str| Answer::json("", &json!({"issuer": issuer, "jwks_uri": keys}));
+    let client = server.client();
+
+    server.answer(path, document(&issuer, &format!("{}/keys", server.base)));
+    let found = discovery::discover(&client, &issuer).await.unwrap();
+    assert_eq!(found.jwks_uri.unwrap(), server.url("/keys"));
+
+    server.answer(path, document(&other, &format!("{}/keys", server.base)));
+    let error = discovery::discover(&client, &issuer).await.unwrap_err();
+    assert!(matches!(error, DiscoveryError::IssuerMismatch { .. }), "{error}");
+
+    server.answer(path, document(&issuer, "http://127.0.0.1/keys"));
+    assert!(discovery::discover(&client, &issuer).await.unwrap().jwks_uri.unwrap_err().is_scheme());
+
+    // With the slash the document is the same one, and its issuer is not the one asked for.
+    server.answer(path, document(&issuer, &format!("{}/keys", server.base)));
+    let error = discovery::discover(&client, &format!("{issuer}/")).await.unwrap_err();
+    assert_eq!(error.result(), "issuer-mismatch");
+}
+
+// === impl Server ===
+
+impl Server {
+    async fn start() -> Self {
+        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        Self::with(&Authority::new(), CertificateParams::new(names).unwrap()).await
+    }
+
+    async fn with(authority: &Authority, leaf: CertificateParams) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("https://127.0.0.1:{}", listener.local_addr().unwrap().port());
+        let (requests, answers) = (Arc::<Mutex<Vec<_>>>::default(), Arc::<Mutex<BTreeMap<_, _>>>::default());
+        let acceptor = authority.acceptor(leaf);
+        let mut tasks = JoinSet::new();
+        let (seen, known) = (Arc::clone(&requests), Arc::clone(&answers));
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                connections.spawn(serve(acceptor.clone(), stream, Arc::clone(&seen), Arc::clone(&known)));
+            }
+        });
+        Self { base, root: authority.root.clone(), requests, answers, _tasks: tasks }
+    }
+
+    fn client(&self) -> IssuerClient {
+        IssuerClient::new(Some(std::slice::from_ref(&self.root)), Limits::default()).unwrap()
+    }
+
+    fn url(&self, path: &str) -> HttpsUrl {
+        format!("{}{path}", self.base).parse().unwrap()
+    }
+
+    fn answer(&self, path: &'static str, answer: Answer) {
+        self.answers.lock().unwrap().insert(path, answer);
+    }
+
+    fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+async fn serve(
+    acceptor: TlsAcceptor,
+    stream: TcpStream,
+    requests: Arc<Mutex<Vec<String>>>,
+    answers: Arc<Mutex<BTreeMap<&'static str, Answer>>>,
+) {
+    let Ok(mut stream) = acceptor.accept(stream).await else { return };
+    while let Some(request) = read_request(&mut stream).await {
+        let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
+        requests.lock().unwrap().push(request);
+        let answer = answers.lock().unwrap().get(path.as_str()).cloned();
+        let answer = answer.unwrap_or_else(|| Answer::plain("404 Not Found", "", b""));
+        if answer.send(&mut stream).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn read_request(stream: &mut TlsStream<TcpStream>) -> Option<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.ok()?);
+    }
+    String::from_utf8(head).ok()
+}
+
+// === impl Answer ===
+
+impl Answer {
+    fn plain(status: &'static str, headers: &str, body: &[u8]) -> Self {
+        Self::Plain { status, headers: headers.to_owned(), body: body.to_vec() }
+    }
+
+    fn json(headers: &str, body: &serde_json::Value) -> Self {
+        let headers = format!("Content-Type: application/json\r\n{headers}");
+        Self::plain("200 OK", &headers, body.to_string().as_bytes())
+    }
+
+    async fn send(self, stream: &mut TlsStream<TcpStream>) -> std::io::Result<()> {
+        match self {
+            Self::Plain { status, headers, body } => {
+                let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n{headers}\r\n", body.len());
+                stream.write_all(head.as_bytes()).await?;
+                stream.write_all(&body).await?;
+            }
+            Self::Drip => {
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n").await?;
+                loop {
+                    stream.write_all(b" ").await?;
+                    stream.flush().await?;
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            }
+            Self::Endless => {
+                stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").await?;
+                let chunk = format!("1000\r\n{}\r\n", "x".repeat(0x1000));
+                loop {
+                    stream.write_all(chunk.as_bytes()).await?;
+                }
+            }
+            Self::Silent => std::future::pending().await,
+            Self::CutOff => {
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{}").await?;
+                stream.shutdown().await?;
+            }
+        }
+        stream.flush().await
+    }
+}
+
+// === impl Authority ===
+
+impl Authority {
+    fn new() -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new([]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let root = params.self_signed(&key).unwrap().der().clone();
+        Self { root, issuer: Issuer::new(params, key) }
+    }
+
+    fn acceptor(&self, leaf: CertificateParams) -> TlsAcceptor {
+        let key = KeyPair::generate().unwrap();
+        let certificate = leaf.signed_by(&key, &self.issuer).unwrap().der().clone();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
+            .unwrap();
+        TlsAcceptor::from(Arc::new(config))
+    }
+}
