@@ -6,5 +6,6 @@ pub mod addresses;
 pub mod caching;
 pub mod discovery;
 pub mod http;
-//pub mod jwks;
+pub mod issuer;
+pub mod jwks;
 pub mod key_schedule;

@@ -45,7 +45,6 @@
 //!    `controllers`, `api`, `args` and `config` name the API types.
 //! 5. Nothing is minted without a [`policy::Permit`], and no permit exists without verified claims.
 
-pub mod idp;
 pub mod secret;
 pub mod time;
 
@@ -64,3 +63,4 @@ pub mod credential;
 
 pub mod runtime;
 pub mod strategies;
+pub mod idp;

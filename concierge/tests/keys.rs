@@ -1,5 +1,7 @@
 //! Fetches from issuers that misbehave, over real TLS on loopback.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot set up its server should fail there")]
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
@@ -254,7 +256,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("https://127.0.0.1:{}", listener.local_addr().unwrap().port());
         let (requests, answers) = (Arc::<Mutex<Vec<_>>>::default(), Arc::<Mutex<BTreeMap<_, _>>>::default());
-        let acceptor = authority.acceptor(leaf);
+        let acceptor = authority.acceptor(&leaf);
         let mut tasks = JoinSet::new();
         let (seen, known) = (Arc::clone(&requests), Arc::clone(&answers));
         tasks.spawn(async move {
@@ -364,7 +366,7 @@ impl Authority {
         Self { root, issuer: Issuer::new(params, key) }
     }
 
-    fn acceptor(&self, leaf: CertificateParams) -> TlsAcceptor {
+    fn acceptor(&self, leaf: &CertificateParams) -> TlsAcceptor {
         let key = KeyPair::generate().unwrap();
         let certificate = leaf.signed_by(&key, &self.issuer).unwrap().der().clone();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

@@ -143,6 +143,9 @@ impl DiscoveryError {
 }
 
 impl JwksUriError {
+    /// The stable word for metrics.
+    pub const RESULT: &'static str = "jwks-uri";
+
     /// Whether the scheme is what is wrong: that has a condition reason of its own.
     #[must_use]
     pub const fn is_scheme(&self) -> bool {

@@ -8,10 +8,7 @@ use super::{
     caching,
     http::{FetchError, Fetched, HttpsUrl, IssuerClient},
 };
-use crate::jwt::keys::{DroppedKey, KeySet, KeySetError};
-
-/// Largest key set. 64 RSA-4096 keys with certificate chains stay below it (threats.md 2.3).
-pub const KEY_SET_LIMIT: usize = 512 * 1024;
+use crate::jwt::{DroppedKey, KeySet, KeySetError, MAX_KEY_SET_BYTES};
 
 /// Longest entity tag we send back; a longer one is simply not used.
 const ENTITY_TAG_LIMIT: usize = 256;
@@ -75,14 +72,10 @@ pub enum JwksError {
 ///
 /// # Errors
 /// When it cannot be fetched or has no usable key: a set that shrinks to nothing is a failure, not a new set.
-pub async fn fetch(
-    client: &IssuerClient,
-    url: &HttpsUrl,
-    held: Option<&FetchedKeys>,
-) -> Result<JwksAnswer, JwksError> {
+pub async fn fetch(client: &IssuerClient, url: &HttpsUrl, held: Option<&FetchedKeys>) -> Result<JwksAnswer, JwksError> {
     let tag = held.filter(|held| held.url == *url).and_then(|held| held.entity_tag.as_ref());
     let answer = client
-        .get(url, KEY_SET_LIMIT, tag.map(|tag| tag.0.as_str()))
+        .get(url, MAX_KEY_SET_BYTES, tag.map(|tag| tag.0.as_str()))
         .await
         .map_err(|source| JwksError::Fetch { url: url.clone(), source })?;
     match answer {

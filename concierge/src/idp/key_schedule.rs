@@ -4,9 +4,9 @@
 //! when the first token signed with it arrives; and no number of forged tokens may turn the concierge into a load on
 //! the issuer.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
-use crate::time::UnixTime;
+use crate::{jwt::KeyId, time::UnixTime};
 
 /// Keys are dropped when no fetch has succeeded for this long: an outage of the issuer must not lock people out at
 /// once, but a key withdrawn during the outage must die some day (jwt-profile 9).
@@ -40,7 +40,8 @@ pub struct KeySchedule {
     last_success: Option<UnixTime>,
     failures: u32,
     unknown: TokenBucket,
-    in_vain: BTreeMap<String, UnixTime>,
+    /// Until when each key id is not asked for again; `None` stands for tokens without a key id.
+    in_vain: HashMap<Option<KeyId>, UnixTime>,
 }
 
 /// What an unknown key id leads to.
@@ -66,14 +67,14 @@ struct TokenBucket {
 impl KeySchedule {
     /// A schedule of an issuer never asked before: due at once.
     #[must_use]
-    pub const fn new(now: UnixTime) -> Self {
+    pub fn new(now: UnixTime) -> Self {
         Self {
             next: now,
             decided: now,
             last_success: None,
             failures: 0,
             unknown: TokenBucket { tokens: UNKNOWN_BURST, filled: now },
-            in_vain: BTreeMap::new(),
+            in_vain: HashMap::new(),
         }
     }
 
@@ -122,10 +123,10 @@ impl KeySchedule {
         self.hard_limit().is_some_and(|limit| now >= limit)
     }
 
-    /// A token came whose key id is not in the set. Counts as a fetch when the answer is [`UnknownKey::Fetch`].
-    pub fn unknown_key(&mut self, key_id: &str, now: UnixTime) -> UnknownKey {
+    /// A token came whose key id is not in the set, or that names none and fits no single key. Counts as a fetch when the answer is [`UnknownKey::Fetch`].
+    pub fn unknown_key(&mut self, key_id: Option<&KeyId>, now: UnixTime) -> UnknownKey {
         self.forget_old(now);
-        if self.in_vain.contains_key(key_id) {
+        if self.in_vain.contains_key(&key_id.cloned()) {
             UnknownKey::KnownInVain
         } else if self.unknown.take(now) {
             UnknownKey::Fetch
@@ -136,10 +137,10 @@ impl KeySchedule {
 
     /// The issuer was asked for this key id and does not have it. When the memory is full of younger entries the
     /// newcomer is not remembered: then only the bucket holds it back.
-    pub fn asked_in_vain(&mut self, key_id: &str, now: UnixTime) {
+    pub fn asked_in_vain(&mut self, key_id: Option<&KeyId>, now: UnixTime) {
         self.forget_old(now);
         if self.in_vain.len() < NEGATIVE_ENTRIES {
-            self.in_vain.insert(key_id.to_owned(), now.plus(NEGATIVE_LIFETIME));
+            self.in_vain.insert(key_id.cloned(), now.plus(NEGATIVE_LIFETIME));
         }
     }
 
@@ -188,6 +189,10 @@ mod tests {
 
     fn secs(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
+    }
+
+    fn id(text: impl ToString + Copy) -> Option<KeyId> {
+        KeyId::new(&text.to_string())
     }
 
     fn fetched(now: UnixTime) -> KeySchedule {
@@ -249,7 +254,7 @@ mod tests {
     #[test]
     fn ten_thousand_unknown_key_ids_at_once_are_three_fetches() {
         let mut schedule = fetched(START);
-        let fetches = (0..10_000).filter(|n| schedule.unknown_key(&n.to_string(), START) == UnknownKey::Fetch).count();
+        let fetches = (0..10_000).filter(|n| schedule.unknown_key(id(n).as_ref(), START) == UnknownKey::Fetch).count();
         assert_eq!(fetches, 3);
     }
 
@@ -259,7 +264,7 @@ mod tests {
         let fetches = (0..10_000_u64)
             .filter(|n| {
                 let now = START.plus(Duration::from_millis(6 * n));
-                schedule.unknown_key(&n.to_string(), now) == UnknownKey::Fetch
+                schedule.unknown_key(id(n).as_ref(), now) == UnknownKey::Fetch
             })
             .count();
         // Three at once, then one each at 10, 20, 30, 40 and 50 s (the last comes at 59.994 s).
@@ -269,32 +274,32 @@ mod tests {
     #[test]
     fn a_key_id_asked_for_in_vain_is_not_asked_for_again_for_a_minute() {
         let mut schedule = fetched(START);
-        assert_eq!(schedule.unknown_key("ghost", START), UnknownKey::Fetch);
-        schedule.asked_in_vain("ghost", START);
-        assert_eq!(schedule.unknown_key("ghost", START.plus(secs(59))), UnknownKey::KnownInVain);
-        assert_eq!(schedule.unknown_key("other", START.plus(secs(59))), UnknownKey::Fetch);
-        assert_eq!(schedule.unknown_key("ghost", START.plus(secs(60))), UnknownKey::Fetch);
+        assert_eq!(schedule.unknown_key(id("ghost").as_ref(), START), UnknownKey::Fetch);
+        schedule.asked_in_vain(id("ghost").as_ref(), START);
+        assert_eq!(schedule.unknown_key(id("ghost").as_ref(), START.plus(secs(59))), UnknownKey::KnownInVain);
+        assert_eq!(schedule.unknown_key(id("other").as_ref(), START.plus(secs(59))), UnknownKey::Fetch);
+        assert_eq!(schedule.unknown_key(id("ghost").as_ref(), START.plus(secs(60))), UnknownKey::Fetch);
     }
 
     #[test]
     fn a_changed_key_set_clears_what_was_asked_for_in_vain_and_an_unchanged_one_does_not() {
         let mut schedule = fetched(START);
-        schedule.asked_in_vain("rotated-in-soon", START);
+        schedule.asked_in_vain(id("rotated-in-soon").as_ref(), START);
         schedule.succeeded(START, secs(300), false, 0.5);
-        assert_eq!(schedule.unknown_key("rotated-in-soon", START), UnknownKey::KnownInVain);
+        assert_eq!(schedule.unknown_key(id("rotated-in-soon").as_ref(), START), UnknownKey::KnownInVain);
         schedule.succeeded(START, secs(300), true, 0.5);
-        assert_eq!(schedule.unknown_key("rotated-in-soon", START), UnknownKey::Fetch);
+        assert_eq!(schedule.unknown_key(id("rotated-in-soon").as_ref(), START), UnknownKey::Fetch);
     }
 
     #[test]
     fn the_memory_of_key_ids_is_bounded() {
         let mut schedule = fetched(START);
         for n in 0..2_000 {
-            schedule.asked_in_vain(&n.to_string(), START);
+            schedule.asked_in_vain(id(n).as_ref(), START);
         }
         assert_eq!(schedule.in_vain.len(), NEGATIVE_ENTRIES);
-        assert_eq!(schedule.unknown_key("0", START), UnknownKey::KnownInVain);
-        schedule.asked_in_vain("late", START.plus(NEGATIVE_LIFETIME));
+        assert_eq!(schedule.unknown_key(id("0").as_ref(), START), UnknownKey::KnownInVain);
+        schedule.asked_in_vain(id("late").as_ref(), START.plus(NEGATIVE_LIFETIME));
         assert_eq!(schedule.in_vain.len(), 1);
     }
 
@@ -309,11 +314,10 @@ mod tests {
             let mut fetches = 0_u64;
             for (wait, key_id, changed) in steps {
                 now = now.plus(Duration::from_millis(wait));
-                let key_id = key_id.to_string();
-                if schedule.unknown_key(&key_id, now) == UnknownKey::Fetch {
+                if schedule.unknown_key(id(key_id).as_ref(), now) == UnknownKey::Fetch {
                     fetches += 1;
                     schedule.succeeded(now, secs(300), changed, 0.5);
-                    schedule.asked_in_vain(&key_id, now);
+                    schedule.asked_in_vain(id(key_id).as_ref(), now);
                 }
             }
             let allowed = u64::from(UNKNOWN_BURST) + now.since(START).as_secs() / UNKNOWN_INTERVAL.as_secs();
@@ -334,7 +338,7 @@ mod tests {
                 prop_assert!(schedule.wait(now) <= secs(300));
                 if success { schedule.succeeded(now, secs(300), false, fraction) } else { schedule.failed(now, fraction) }
                 prop_assert!(schedule.wait(now) >= BACKOFF_FLOOR && schedule.wait(now) <= secs(300));
-                fetches += u64::from(schedule.unknown_key(&fetches.to_string(), now) == UnknownKey::Fetch);
+                fetches += u64::from(schedule.unknown_key(id(fetches).as_ref(), now) == UnknownKey::Fetch);
             }
             prop_assert!(fetches <= u64::from(UNKNOWN_BURST) + forward / UNKNOWN_INTERVAL.as_secs());
         }
