@@ -345,7 +345,11 @@ mod tests {
         let almost = START.plus(HARD_AGE).minus(Duration::from_secs(1));
         state.apply(Attempt { discovery: Some(Err(no_discovery())), keys: Some(Err(no_keys())) }, almost, 0.5);
         assert!(state.report().keys.is_some());
-        let applied = state.apply(Attempt { discovery: Some(Err(no_discovery())), keys: Some(Err(no_keys())) }, START.plus(HARD_AGE), 0.5);
+        let applied = state.apply(
+            Attempt { discovery: Some(Err(no_discovery())), keys: Some(Err(no_keys())) },
+            START.plus(HARD_AGE),
+            0.5,
+        );
         assert!(applied.changed);
         assert!(state.report().keys.is_none());
         assert!(state.report().trouble.is_some());
@@ -381,7 +385,8 @@ mod tests {
         assert!(state.errand(hour).discover);
         state.apply(Attempt { discovery: Some(Ok(found("/moved"))), keys: Some(Err(no_keys())) }, hour, 0.0);
         assert_eq!(state.errand(hour).jwks_uri, Some(url("/keys")));
-        let attempt = Attempt { discovery: Some(Ok(found("/moved"))), keys: Some(Ok(fetched(&keys(&["b"], "/moved")))) };
+        let attempt =
+            Attempt { discovery: Some(Ok(found("/moved"))), keys: Some(Ok(fetched(&keys(&["b"], "/moved")))) };
         assert!(state.apply(attempt, hour, 0.0).changed);
         assert_eq!(state.errand(hour).jwks_uri, Some(url("/moved")));
     }
