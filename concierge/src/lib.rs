@@ -63,4 +63,6 @@ pub mod credential;
 
 pub mod runtime;
 pub mod strategies;
+pub mod convert;
 pub mod idp;
+pub mod runtime;

@@ -86,7 +86,10 @@ impl Problems {
                 self.add(&format!("{field}.key"), &format!("{:?} {problem}", mapping.key));
             }
             if !keys.insert(&mapping.key) {
-                self.add(&format!("{field}.key"), &format!("{:?} is a duplicate: each key may stand once", mapping.key));
+                self.add(
+                    &format!("{field}.key"),
+                    &format!("{:?} is a duplicate: each key may stand once", mapping.key),
+                );
             }
             if mapping.value_expression.is_empty() {
                 self.add(&format!("{field}.valueExpression"), "is empty: write an expression or remove the mapping");
@@ -114,7 +117,10 @@ impl Problems {
                         // An absent value is the empty string, as with kube-apiserver: the claim must be "".
                         required.push((claim, rule.required_value.clone().unwrap_or_default()));
                     } else {
-                        self.add(&format!("{field}.claim"), &format!("{claim:?} is a duplicate: no claim has two values"));
+                        self.add(
+                            &format!("{field}.claim"),
+                            &format!("{claim:?} is a duplicate: no claim has two values"),
+                        );
                     }
                 }
                 (None, Some(expression)) => {
@@ -215,8 +221,11 @@ mod tests {
 
     #[test]
     fn claims_default_to_username_and_groups() {
-        for fields in [json!({}), json!({"claims": {}}), json!({"claims": {"username": "", "groups": "", "usernameExpression": ""}})]
-        {
+        for fields in [
+            json!({}),
+            json!({"claims": {}}),
+            json!({"claims": {"username": "", "groups": "", "usernameExpression": ""}}),
+        ] {
             let expected = Judge {
                 audience: Audience::new("staging".to_owned()),
                 rules: Rules::new("username".to_owned(), "groups".to_owned(), vec![]),
@@ -364,6 +373,8 @@ mod tests {
             {"key": "a.b/c", "valueExpression": ""}, {"key": "a.b/c", "valueExpression": ""}
         ]}});
         let problems = judged(&twice).unwrap_err();
-        assert!(problems.contains(&"claims.extra[1].key: \"a.b/c\" is a duplicate: each key may stand once".to_owned()));
+        assert!(
+            problems.contains(&"claims.extra[1].key: \"a.b/c\" is a duplicate: each key may stand once".to_owned())
+        );
     }
 }

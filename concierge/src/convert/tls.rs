@@ -164,7 +164,8 @@ impl Bundle {
     /// Reads all certificates of a PEM bundle; other blocks and text between them are passed over.
     fn parse(pem: &[u8], place: &str) -> Result<Self, TlsProblem> {
         let not_pem = || TlsProblem::NotPem { place: place.to_owned() };
-        let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|_| not_pem())?;
+        let certificates: Vec<_> =
+            CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|_| not_pem())?;
         if certificates.is_empty() {
             return Err(not_pem());
         }
@@ -280,8 +281,14 @@ mod tests {
         let pem = pem();
         let cases: [(Result<_, _>, &str); 6] = [
             (Err(object().missing("latchkey")), "Secret latchkey/idp-ca does not exist:"),
-            (object().bundle("latchkey", Some("Opaque"), None), "key \"ca.crt\" of Secret latchkey/idp-ca does not exist"),
-            (object().bundle("latchkey", Some("Opaque"), Some(b"")), "key \"ca.crt\" of Secret latchkey/idp-ca is empty"),
+            (
+                object().bundle("latchkey", Some("Opaque"), None),
+                "key \"ca.crt\" of Secret latchkey/idp-ca does not exist",
+            ),
+            (
+                object().bundle("latchkey", Some("Opaque"), Some(b"")),
+                "key \"ca.crt\" of Secret latchkey/idp-ca is empty",
+            ),
             (
                 object().bundle("latchkey", Some("kubernetes.io/tls"), Some(b"x")),
                 "key \"ca.crt\" of Secret latchkey/idp-ca holds no PEM certificate",
