@@ -60,9 +60,9 @@ pub mod verdicts;
 pub mod audit;
 
 pub mod credential;
-
-pub mod runtime;
 pub mod strategies;
+
 pub mod convert;
 pub mod idp;
+
 pub mod runtime;
