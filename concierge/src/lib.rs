@@ -66,3 +66,4 @@ pub mod convert;
 pub mod idp;
 
 pub mod runtime;
+pub mod tls;

@@ -211,6 +211,3 @@ fn dropped_list(dropped: &[DroppedKey]) -> String {
     }
     text
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,4 @@
+//! TLS on both sides of trust: the certificate that we show, and the ones that clients show us.
+
+pub mod client_chain;
+pub mod server;
