@@ -73,8 +73,8 @@ fn finish(
 
 /// Makes a generated schema what Kubernetes' people would have written by hand.
 ///
-/// - `nullable` goes: without it the API server drops an explicit null, with it the null is kept and a CEL rule that asks
-///   `has()` meets it.
+/// - `nullable` goes: with it the API server keeps an explicit null, and a CEL rule that asks `has()` then meets one;
+///   without it a null is refused, as it is for Pinniped's own definitions.
 /// - Descriptions become one paragraph a line without backticks: `kubectl explain` wraps by itself, keeps line breaks of
 ///   the source, and shows plain text.
 /// - `title` goes: it repeats the Rust name of the type.

@@ -43,10 +43,8 @@ const fn rule_at(field_path: &'static str, rule: &'static str, message: &'static
 
 // === URLs ===
 
-const HTTPS_URL: Rule = rule(
-    "isURL(self) && url(self).getScheme() == 'https' && url(self).getHostname() != ''",
-    "must be an https URL with a host, such as https://idp.example.com/realms/main",
-);
+/// A URL that can be called: absolute, https, with a host.
+const HTTPS_URL: &str = "isURL(self) && url(self).getScheme() == 'https' && url(self).getHostname() != ''";
 const NO_WHITE_SPACE: Rule =
     rule(r"!self.matches('\\s')", "must not contain white space: remove blanks and line breaks");
 const NO_USER: Rule = rule(
@@ -57,7 +55,7 @@ const NO_FRAGMENT: Rule = rule("!self.contains('#')", "must not have a fragment:
 
 /// `JWTAuthenticator.spec.issuer`. `OpenID` Connect Discovery 3: https, no query, no fragment.
 pub const ISSUER: &[Rule] = &[
-    HTTPS_URL,
+    rule(HTTPS_URL, "must be an https URL with a host, such as https://idp.example.com/realms/main"),
     NO_WHITE_SPACE,
     NO_USER,
     NO_FRAGMENT,
@@ -69,7 +67,12 @@ pub const ISSUER: &[Rule] = &[
 ];
 
 /// `WebhookAuthenticator.spec.endpoint`. A query is allowed: it is part of what is called.
-pub const ENDPOINT: &[Rule] = &[HTTPS_URL, NO_WHITE_SPACE, NO_USER, NO_FRAGMENT];
+pub const ENDPOINT: &[Rule] = &[
+    rule(HTTPS_URL, "must be an https URL with a host, such as https://tokens.example.com/review"),
+    NO_WHITE_SPACE,
+    NO_USER,
+    NO_FRAGMENT,
+];
 
 // === JWTAuthenticator ===
 
@@ -205,8 +208,16 @@ pub const IMPERSONATION_PROXY: &[Rule] = &[
         ".externalEndpoint",
         r"self.mode == 'disabled' || !has(self.externalEndpoint) || self.externalEndpoint == '' || isIP(self.externalEndpoint)
 || self.externalEndpoint.matches('^[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?([.][A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?)*(:[1-9][0-9]{0,4})?$')
-|| self.externalEndpoint.matches('^[[][0-9A-Fa-f:.]+[]](:[1-9][0-9]{0,4})?$')",
+|| (self.externalEndpoint.matches('^[[][0-9A-Fa-f:.]+[]](:[1-9][0-9]{0,4})?$')
+  && isIP(self.externalEndpoint.split(']')[0].substring(1)))",
         "must be host, host:port, an IP address or [IPv6]:port, without a scheme and without a path, such as kubernetes.example.com:8443",
+    ),
+    rule_at(
+        ".externalEndpoint",
+        r"self.mode == 'disabled' || !has(self.externalEndpoint) || isIP(self.externalEndpoint)
+|| !self.externalEndpoint.matches(':[0-9]{5}$')
+|| int(self.externalEndpoint.substring(self.externalEndpoint.lastIndexOf(':') + 1)) <= 65535",
+        "must have a port from 1 to 65535",
     ),
     rule_at(
         ".service.loadBalancerIP",

@@ -155,3 +155,37 @@ pub struct ClientCertificateAuthority {
     #[schemars(length(min = 1))]
     pub certificate_authority_data: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_strategy_has_the_json_names_that_the_stock_cli_reads() {
+        let strategy = json!({
+            "type": "CertificateSigningRequestAPI", "status": "Success", "reason": "Issuing", "message": "ready",
+            "lastUpdateTime": "2026-07-23T12:05:00Z",
+            "frontend": {"type": "TokenCredentialRequestAPI",
+                "tokenCredentialRequestInfo": {"server": "https://10.0.0.1:6443", "certificateAuthorityData": "LS0t"}},
+        });
+        let read: Strategy = serde_json::from_value(strategy.clone()).unwrap();
+        assert_eq!(read.frontend.as_ref().unwrap().r#type, FrontendType::TokenCredentialRequestAPI);
+        assert_eq!(serde_json::to_value(read).unwrap(), strategy);
+    }
+
+    #[test]
+    fn what_pinniped_writes_can_be_read() {
+        let status: CredentialIssuerStatus = serde_json::from_value(json!({"strategies": [
+            {"type": "KubeClusterSigningCertificate", "status": "Error", "reason": "CouldNotFetchKey", "message": "m",
+                "lastUpdateTime": "2026-07-23T12:05:00Z"},
+            {"type": "ImpersonationProxy", "status": "Success", "reason": "Listening", "message": "m",
+                "lastUpdateTime": "2026-07-23T12:05:00Z", "frontend": {"type": "ImpersonationProxy",
+                    "impersonationProxyInfo": {"endpoint": "https://proxy", "certificateAuthorityData": "LS0t"}}},
+        ]}))
+        .unwrap();
+        assert_eq!(status.strategies[1].reason, StrategyReason::Listening);
+        assert_eq!(status.client_certificate_authority, None);
+    }
+}
