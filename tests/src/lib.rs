@@ -1,1 +1,27 @@
-//! End-to-end harness.
+//! The test bench: real components as child processes, and the questions a test asks them.
+//!
+//! | module | what it starts or does |
+//! |---|---|
+//! | [`control_plane`] | finds or builds etcd, kube-apiserver, kube-controller-manager, kubectl |
+//! | [`cluster`] | a control plane of its own, several side by side |
+//! | [`child`] | child processes that die with the test |
+//! | [`folder`], [`ports`] | a place for files and a place to listen |
+//! | [`wait`] | the only place where anything here waits for a condition |
+//!
+//! Everything listens on the loopback only, and nothing outlives the process that started it.
+
+pub mod child;
+pub mod cluster;
+pub mod control_plane;
+pub mod folder;
+pub mod ports;
+pub mod wait;
+
+/// Makes aws-lc-rs the process' TLS provider; safe to call from every test.
+///
+/// rustls refuses to guess when it cannot see exactly one provider, and a test binary does not choose what its
+/// dependencies turn on.
+pub fn install_crypto() {
+    // An error only says that somebody was first, which is what we want.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}

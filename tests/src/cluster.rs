@@ -1,0 +1,423 @@
+//! A Kubernetes control plane of its own: etcd, kube-apiserver and kube-controller-manager on the loopback.
+//!
+//! There is no node, so no pod ever runs; everything that only talks to the API works as in any cluster: CRDs, RBAC,
+//! certificate requests, service account tokens, aggregated APIs served by a process on the loopback.
+
+mod api_server;
+mod certificates;
+mod controller_manager;
+mod etcd;
+mod kubeconfig;
+
+use std::{
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail};
+use k8s_openapi::api::{
+    authentication::v1::{TokenRequest, TokenRequestSpec},
+    core::v1::{ConfigMap, ServiceAccount},
+};
+use kube::{
+    Api, Client, Config,
+    config::{KubeConfigOptions, Kubeconfig as KubeKubeconfig},
+};
+
+pub use self::kubeconfig::Identity;
+use self::{
+    api_server::ApiServer, certificates::Certificates, controller_manager::ControllerManager, etcd::Etcd,
+    kubeconfig::Kubeconfig,
+};
+use crate::{
+    control_plane::ControlPlane,
+    folder::TempFolder,
+    install_crypto,
+    wait::{self, Observation},
+};
+
+/// From a start to ready: 4 s on an idle machine, 6 s when busy (test-cluster.md section 2); many tests start at once on
+/// two cores.
+pub(crate) const START_LIMIT: Duration = Duration::from_secs(90);
+
+/// How long one kubectl call may take: `apply` of everything in `deploy/` takes a few seconds.
+const KUBECTL_LIMIT: Duration = Duration::from_mins(1);
+
+/// Until kube-apiserver has noticed a changed file of client CAs: it watches the file, and also looks once a minute.
+const CLIENT_CA_LIMIT: Duration = Duration::from_secs(75);
+
+/// The longest life that a test's service account token asks for, in seconds.
+const SERVICE_ACCOUNT_TOKEN_SECONDS: i64 = 24 * 60 * 60;
+
+/// What a test wants from its cluster.
+#[derive(Debug, Clone)]
+pub struct ClusterOptions {
+    /// Names the folder, the kubeconfig contexts and the messages.
+    pub name: String,
+    /// A PEM bundle appended to `--client-ca-file`: certificate authorities whose client certificates are to be admitted.
+    pub client_ca_extra: Option<PathBuf>,
+    /// Whether kube-apiserver admits requests without credentials (`--anonymous-auth`).
+    pub anonymous: bool,
+    /// Whether kube-controller-manager is started, and with it the certificate signers.
+    pub controllers_running: bool,
+    /// More flags for kube-apiserver.
+    pub api_server_args: Vec<String>,
+}
+
+impl ClusterOptions {
+    /// What most tests want: anonymous requests admitted, controllers running.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            client_ca_extra: None,
+            anonymous: true,
+            controllers_running: true,
+            api_server_args: Vec::new(),
+        }
+    }
+}
+
+/// A running control plane; dropping it kills its processes and removes its folder.
+pub struct Cluster {
+    // Fields are dropped in this order: processes first, the folder that holds their data last.
+    controller_manager: Option<ControllerManager>,
+    api_server: ApiServer,
+    etcd: Etcd,
+    programs: &'static ControlPlane,
+    certificates: Certificates,
+    admin_kubeconfig: PathBuf,
+    name: String,
+    folder: TempFolder,
+}
+
+impl Cluster {
+    /// Starts a control plane and waits until it answers and, with controllers, until the `default` service account and
+    /// `kube-root-ca.crt` exist.
+    ///
+    /// # Errors
+    /// If a program is missing or ends, or is not ready in time: with the end of its log.
+    pub async fn start(options: ClusterOptions) -> Result<Self> {
+        install_crypto();
+        let name = options.name.clone();
+        Self::start_inner(options).await.with_context(|| format!("starting the test cluster {name}"))
+    }
+
+    async fn start_inner(options: ClusterOptions) -> Result<Self> {
+        let programs = ControlPlane::find().await?;
+        let folder = TempFolder::new(&options.name)?;
+        let certificates = Certificates::make(&folder)?;
+        let extra = match &options.client_ca_extra {
+            Some(path) => {
+                fs::read_to_string(path).with_context(|| format!("reading client CAs from {}", path.display()))?
+            }
+            None => String::new(),
+        };
+        certificates.write_client_ca(&folder, &extra)?;
+
+        let etcd = Etcd::start(&programs.etcd, &folder).await?;
+        let api_server =
+            ApiServer::start(&programs.kube_apiserver, &folder, &certificates, etcd.url(), &options).await?;
+        let admin = Kubeconfig {
+            cluster: &options.name,
+            server: &api_server.url(),
+            certificate_authority: &certificates.ca_pem,
+        };
+        let admin_kubeconfig = admin.write(&folder, "admin", &certificates.admin)?;
+        let mut cluster = Self {
+            controller_manager: None,
+            api_server,
+            etcd,
+            programs,
+            certificates,
+            admin_kubeconfig,
+            name: options.name,
+            folder,
+        };
+        cluster.api_server_ready().await?;
+        if options.controllers_running {
+            cluster.start_controller_manager().await?;
+        }
+        Ok(cluster)
+    }
+
+    /// The name given at the start.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where the cluster's files and logs are.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// `https://127.0.0.1:port` of kube-apiserver.
+    #[must_use]
+    pub fn server_url(&self) -> String {
+        self.api_server.url()
+    }
+
+    /// The certificate authority of kube-apiserver's serving certificate, as PEM.
+    #[must_use]
+    pub fn ca_pem(&self) -> &str {
+        &self.certificates.ca_pem
+    }
+
+    /// The front proxy's client CA, certificate and key (PEM), for a test that plays the aggregator.
+    #[must_use]
+    pub fn front_proxy(&self) -> (&str, &Identity) {
+        (&self.certificates.front_proxy_ca_pem, &self.certificates.front_proxy)
+    }
+
+    /// kube-apiserver's audit log: JSON lines at level Metadata.
+    #[must_use]
+    pub fn audit_log(&self) -> &Path {
+        self.api_server.audit_log()
+    }
+
+    /// Process ids of etcd, kube-apiserver and, if it runs, kube-controller-manager.
+    #[must_use]
+    pub fn pids(&self) -> Vec<u32> {
+        [self.etcd.pid(), self.api_server.pid()]
+            .into_iter()
+            .chain(self.controller_manager.as_ref().map(ControllerManager::pid))
+            .collect()
+    }
+
+    /// The kubeconfig of a member of `system:masters`.
+    #[must_use]
+    pub fn admin_kubeconfig(&self) -> &Path {
+        &self.admin_kubeconfig
+    }
+
+    /// The path of a kubectl that fits this cluster.
+    #[must_use]
+    pub fn kubectl_program(&self) -> &Path {
+        &self.programs.kubectl
+    }
+
+    /// A client with the administrator's rights.
+    ///
+    /// # Errors
+    /// If the kubeconfig cannot be read.
+    pub async fn client(&self) -> Result<Client> {
+        self.client_for(&self.admin_kubeconfig).await
+    }
+
+    /// A client with the identity of a kubeconfig file.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub async fn client_for(&self, kubeconfig: &Path) -> Result<Client> {
+        let kubeconfig = KubeKubeconfig::read_from(kubeconfig)?;
+        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+        Ok(Client::try_from(config)?)
+    }
+
+    /// Runs kubectl as the administrator and returns whatever came out of it.
+    ///
+    /// # Errors
+    /// If kubectl cannot be started or does not end in a minute.
+    pub async fn kubectl<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Result<Output> {
+        self.kubectl_as(&self.admin_kubeconfig, arguments).await
+    }
+
+    /// Runs kubectl with another kubeconfig.
+    ///
+    /// # Errors
+    /// If kubectl cannot be started or does not end in a minute.
+    pub async fn kubectl_as<S: AsRef<OsStr>>(&self, kubeconfig: &Path, arguments: &[S]) -> Result<Output> {
+        let child =
+            tokio::process::Command::from(self.kubectl_command(kubeconfig)).args(arguments).kill_on_drop(true).output();
+        tokio::time::timeout(KUBECTL_LIMIT, child)
+            .await
+            .with_context(|| format!("kubectl did not end within {KUBECTL_LIMIT:?}"))?
+            .context("starting kubectl")
+    }
+
+    /// kubectl with a kubeconfig, for a test that sets more (an exec plugin's environment, for example): a home and a cache of
+    /// this cluster's own, and nothing of the developer's.
+    #[must_use]
+    pub fn kubectl_command(&self, kubeconfig: &Path) -> Command {
+        let mut command = Command::new(&self.programs.kubectl);
+        command
+            .env("KUBECONFIG", kubeconfig)
+            .env("HOME", self.folder.path())
+            .env("KUBECACHEDIR", self.folder.path().join("kubectl-cache"))
+            .env_remove("KUBERNETES_SERVICE_HOST")
+            .env_remove("KUBERNETES_SERVICE_PORT")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs kubectl as the administrator, demands success, and returns its standard output.
+    ///
+    /// # Errors
+    /// If kubectl fails: with what it wrote.
+    pub async fn kubectl_ok<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Result<String> {
+        let output = self.kubectl(arguments).await?;
+        if !output.status.success() {
+            let words: Vec<_> = arguments.iter().map(|word| word.as_ref().to_string_lossy()).collect();
+            bail!(
+                "kubectl {}: {}\n{}{}",
+                words.join(" "),
+                output.status,
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// Applies manifests (server-side) as the administrator.
+    ///
+    /// # Errors
+    /// If kubectl refuses them.
+    pub async fn apply(&self, manifests: &str) -> Result<String> {
+        let file = format!("apply-{}.yaml", uuid::Uuid::new_v4().simple());
+        let path = self.folder.write(&file, manifests)?;
+        self.kubectl_ok(&[OsStr::new("apply"), OsStr::new("--server-side"), OsStr::new("-f"), path.as_os_str()]).await
+    }
+
+    /// Writes a kubeconfig for this cluster with any identity; `name` names the file and its user.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write_kubeconfig(&self, name: &str, identity: &Identity) -> Result<PathBuf> {
+        let kubeconfig =
+            Kubeconfig { cluster: &self.name, server: &self.server_url(), certificate_authority: self.ca_pem() };
+        kubeconfig.write(&self.folder, name, identity)
+    }
+
+    /// A kubeconfig for a person with a certificate of the cluster's own CA: what RBAC says to a plain user can be asked with it.
+    /// (One group at most: rcgen writes one value of each kind into a subject.)
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn user_kubeconfig(&self, user: &str, group: Option<&str>) -> Result<PathBuf> {
+        let identity = self.certificates.client(user, group)?;
+        self.write_kubeconfig(&format!("user-{}", uuid::Uuid::new_v4().simple()), &identity)
+    }
+
+    /// A kubeconfig with a fresh token (24 h) of a service account, which must exist.
+    ///
+    /// # Errors
+    /// If the API server does not give a token.
+    pub async fn service_account_kubeconfig(&self, namespace: &str, name: &str) -> Result<PathBuf> {
+        let request = TokenRequest {
+            spec: Some(TokenRequestSpec {
+                expiration_seconds: Some(SERVICE_ACCOUNT_TOKEN_SECONDS),
+                ..TokenRequestSpec::default()
+            }),
+            ..TokenRequest::default()
+        };
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.client().await?, namespace);
+        let answer = accounts
+            .create_token_request(name, &kube::api::PostParams::default(), &request)
+            .await
+            .with_context(|| format!("asking for a token of service account {namespace}/{name}"))?;
+        let token = answer.status.and_then(|status| status.token).context("the API server answered without a token")?;
+        self.write_kubeconfig(&format!("sa-{namespace}-{name}"), &Identity::Token(token))
+    }
+
+    /// Replaces what follows the cluster's own CA in `--client-ca-file`, and waits until kube-apiserver has taken it over.
+    ///
+    /// # Errors
+    /// If it does not take it over in time.
+    pub async fn set_client_ca(&self, extra_pem: &str) -> Result<()> {
+        self.certificates.write_client_ca(&self.folder, extra_pem)?;
+        // The API server publishes what it has loaded; it adds there and never takes away, so an authority that was known
+        // before is seen at once.
+        let published: Api<ConfigMap> = Api::namespaced(self.client().await?, "kube-system");
+        let wanted = extra_pem.trim();
+        wait::eventually("kube-apiserver to load the new client CAs", CLIENT_CA_LIMIT, async || {
+            let map = published.get("extension-apiserver-authentication").await?;
+            let loaded = map.data.unwrap_or_default().remove("client-ca-file").unwrap_or_default();
+            if wanted.is_empty() || loaded.contains(wanted) { Ok(()) } else { bail!("they are not published") }
+        })
+        .await
+    }
+
+    /// Kills kube-apiserver; clients see refused connections until [`Self::start_api_server`].
+    ///
+    /// # Errors
+    /// If it cannot be waited for.
+    pub fn stop_api_server(&mut self) -> Result<()> {
+        self.api_server.stop()
+    }
+
+    /// Starts kube-apiserver again on the same port and waits until it is ready.
+    ///
+    /// # Errors
+    /// If it is not ready in time.
+    pub async fn start_api_server(&mut self) -> Result<()> {
+        self.api_server.start_again().await?;
+        self.api_server_ready().await
+    }
+
+    /// Kills kube-apiserver and starts it again on the same port.
+    ///
+    /// # Errors
+    /// If it is not ready in time.
+    pub async fn restart_api_server(&mut self) -> Result<()> {
+        self.stop_api_server()?;
+        self.start_api_server().await
+    }
+
+    /// Kills kube-controller-manager: nothing signs, nothing cleans up.
+    pub fn stop_controller_manager(&mut self) {
+        self.controller_manager = None;
+    }
+
+    /// Starts kube-controller-manager unless it runs, and waits until its first deeds are seen.
+    ///
+    /// # Errors
+    /// If it ends or does nothing in time.
+    pub async fn start_controller_manager(&mut self) -> Result<()> {
+        if self.controller_manager.is_none() {
+            let kubeconfig = self.write_kubeconfig("controller-manager", &self.certificates.controller_manager)?;
+            self.controller_manager = Some(ControllerManager::start(
+                &self.programs.kube_controller_manager,
+                &self.folder,
+                &self.certificates,
+                &kubeconfig,
+            )?);
+        }
+        let client = self.client().await?;
+        let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), "default");
+        let maps: Api<ConfigMap> = Api::namespaced(client, "default");
+        let manager = self.controller_manager.as_mut().context("it was just started")?;
+        wait::eventually("kube-controller-manager to make the default service account", START_LIMIT, async || {
+            if let Err(error) = manager.check_alive() {
+                return Observation::Hopeless(error);
+            }
+            let seen = async {
+                accounts.get("default").await?;
+                maps.get("kube-root-ca.crt").await?;
+                anyhow::Ok(())
+            };
+            seen.await.into()
+        })
+        .await
+        .with_context(|| manager.last_words())
+    }
+
+    async fn api_server_ready(&mut self) -> Result<()> {
+        let client = self.client().await?;
+        let api_server = &mut self.api_server;
+        wait::eventually("kube-apiserver's /readyz", START_LIMIT, async || {
+            if let Err(error) = api_server.check_alive() {
+                return Observation::Hopeless(error);
+            }
+            let request = http::Request::get("/readyz").body(Vec::new()).expect("a constant request");
+            client.request_text(request).await.map(drop).map_err(anyhow::Error::from).into()
+        })
+        .await
+        .with_context(|| api_server.last_words())
+    }
+}

@@ -1,0 +1,77 @@
+//! The cluster's etcd: one member, its data thrown away.
+
+use std::{path::Path, process::Command};
+
+use anyhow::{Context as _, Result};
+
+use super::START_LIMIT;
+use crate::{
+    child::Child,
+    folder::TempFolder,
+    ports,
+    wait::{self, Observation},
+};
+
+/// Ports to try: another process may bind a free port before etcd does.
+const TRIES: usize = 5;
+
+pub(super) struct Etcd {
+    child: Child,
+    url: String,
+}
+
+impl Etcd {
+    /// Starts etcd and waits for its `/health`.
+    pub(super) async fn start(program: &Path, folder: &TempFolder) -> Result<Self> {
+        let mut attempt = 1;
+        loop {
+            let mut etcd = Self::spawn(program, folder, attempt)?;
+            match etcd.healthy().await {
+                Ok(()) => return Ok(etcd),
+                Err(error) if attempt < TRIES && etcd.child.last_words().contains("address already in use") => {
+                    eprintln!("etcd's port was taken meanwhile, trying another: {}", error.root_cause());
+                    attempt += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// `http://127.0.0.1:port`.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.child.pid()
+    }
+
+    fn spawn(program: &Path, folder: &TempFolder, attempt: usize) -> Result<Self> {
+        let url = format!("http://127.0.0.1:{}", ports::free()?);
+        let mut command = Command::new(program);
+        command
+            .arg(format!("--data-dir={}", folder.path().join(format!("etcd-{attempt}")).display()))
+            .arg(format!("--listen-client-urls={url}"))
+            .arg(format!("--advertise-client-urls={url}"))
+            // Nobody joins; port 0 keeps two clusters apart.
+            .arg("--listen-peer-urls=http://127.0.0.1:0")
+            // The data is thrown away: waiting for the disk would buy nothing.
+            .args(["--unsafe-no-fsync", "--log-level=warn"]);
+        let child = Child::spawn(&format!("etcd-{attempt}"), command, folder.path())?;
+        Ok(Self { child, url })
+    }
+
+    async fn healthy(&mut self) -> Result<()> {
+        let http = reqwest::Client::builder().no_proxy().build()?;
+        let (child, url) = (&mut self.child, format!("{}/health", self.url));
+        wait::eventually("etcd's /health", START_LIMIT, async || {
+            if let Err(error) = child.check_alive() {
+                return Observation::Hopeless(error);
+            }
+            let answer = async { anyhow::Ok(http.get(&url).send().await?.error_for_status()?) };
+            answer.await.map(drop).into()
+        })
+        .await
+        .with_context(|| child.last_words())
+    }
+}
