@@ -67,3 +67,5 @@ pub mod idp;
 
 pub mod runtime;
 pub mod tls;
+
+pub mod api;
