@@ -1,0 +1,192 @@
+//! The manifests in deploy/ agree with the types, with each other and with what their README promises.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use latchkey_crds::authentication::JWTAuthenticator;
+use latchkey_crds::config::{CredentialIssuer, ImpersonationProxyMode};
+use latchkey_crds::groups::{GroupSuffix, VERSION};
+use serde::Deserialize;
+use serde_json::Value;
+
+fn deploy() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy")
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn documents(path: &Path) -> Vec<Value> {
+    serde_norway::Deserializer::from_str(&read(path))
+        .map(|document| Value::deserialize(document).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+        .collect()
+}
+
+/// The objects of the base, as its kustomization names them.
+fn base() -> Vec<Value> {
+    let folder = deploy().join("kustomize/base");
+    let kustomization = &documents(&folder.join("kustomization.yaml"))[0];
+    let files = kustomization["resources"].as_array().expect("a list of resources");
+    let own = files.iter().filter_map(Value::as_str).filter(|file| !file.starts_with(".."));
+    own.flat_map(|file| documents(&folder.join(file))).collect()
+}
+
+fn of_kind(kind: &str) -> Vec<Value> {
+    base().into_iter().filter(|object| object["kind"] == kind).collect()
+}
+
+fn name(object: &Value) -> &str {
+    object["metadata"]["name"].as_str().expect("a name")
+}
+
+fn texts(list: &Value) -> Vec<&str> {
+    list.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+#[test]
+fn every_file_of_the_base_is_named_in_its_kustomization() {
+    let folder = deploy().join("kustomize/base");
+    let kustomization = &documents(&folder.join("kustomization.yaml"))[0];
+    let named: BTreeSet<&str> =
+        texts(&kustomization["resources"]).into_iter().filter(|file| !file.starts_with("..")).collect();
+    let files: BTreeSet<String> =
+        fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let found: BTreeSet<&str> = files.iter().map(String::as_str).filter(|file| *file != "kustomization.yaml").collect();
+    assert_eq!(found, named);
+}
+
+#[test]
+fn the_readme_lists_exactly_the_rules_of_the_manifests() {
+    let rows = |text: &str| -> BTreeSet<String> {
+        text.lines()
+            .filter(|line| line.starts_with("| Role ") || line.starts_with("| ClusterRole "))
+            .map(str::to_owned)
+            .collect()
+    };
+    let roles = [of_kind("Role"), of_kind("ClusterRole")].concat();
+    let found: BTreeSet<String> = roles.iter().flat_map(rule_rows).collect();
+    assert_eq!(rows(&read(&deploy().join("README.md"))), found);
+}
+
+/// One row of the README for each rule of a role.
+fn rule_rows(role: &Value) -> Vec<String> {
+    let place = role["metadata"]["namespace"].as_str().map(|namespace| format!("{namespace}/")).unwrap_or_default();
+    let row = |rule: &Value| {
+        let groups = texts(&rule["apiGroups"]);
+        let group = if groups == [""] { String::new() } else { format!(".{}", groups.join(", ")) };
+        let names = texts(&rule["resourceNames"]).join(", ");
+        let names = if names.is_empty() { names } else { format!(" ({names})") };
+        let resources = texts(&rule["resources"]).join(", ");
+        let verbs = texts(&rule["verbs"]).join(", ");
+        format!(
+            "| {} {place}{} | {resources}{group}{names} | {verbs} |",
+            role["kind"].as_str().expect("a kind"),
+            name(role)
+        )
+    };
+    role["rules"].as_array().expect("rules").iter().map(row).collect()
+}
+
+#[test]
+fn no_rule_has_a_wildcard_and_no_cluster_role_reads_secrets() {
+    for role in [of_kind("Role"), of_kind("ClusterRole")].concat() {
+        assert!(!role["rules"].to_string().contains('*'), "{}", name(&role));
+        if role["kind"] == "ClusterRole" {
+            assert!(!role["rules"].to_string().contains("\"secrets\""), "{}", name(&role));
+        }
+    }
+}
+
+#[test]
+fn every_role_is_bound_and_every_binding_finds_its_role() {
+    let roles: BTreeSet<String> =
+        [of_kind("Role"), of_kind("ClusterRole")].concat().iter().map(|role| name(role).to_owned()).collect();
+    let kubernetes_own = ["system:auth-delegator", "extension-apiserver-authentication-reader"].map(str::to_owned);
+    let bound: BTreeSet<String> = [of_kind("RoleBinding"), of_kind("ClusterRoleBinding")]
+        .concat()
+        .iter()
+        .map(|binding| binding["roleRef"]["name"].as_str().expect("a role").to_owned())
+        .collect();
+    assert_eq!(bound, roles.into_iter().chain(kubernetes_own).collect());
+}
+
+#[test]
+fn the_api_services_are_those_of_the_default_suffix_and_reach_the_service() {
+    let suffix = GroupSuffix::default();
+    let services = of_kind("Service");
+    let found: BTreeSet<String> = of_kind("APIService").iter().map(|service| name(service).to_owned()).collect();
+    let expected = [suffix.login(), suffix.identity()].map(|group| format!("{VERSION}.{group}"));
+    assert_eq!(found, expected.into_iter().collect());
+    for api in of_kind("APIService") {
+        assert_eq!(api["spec"]["service"]["name"], services[0]["metadata"]["name"]);
+        assert_eq!(api["spec"]["service"]["namespace"], services[0]["metadata"]["namespace"]);
+        assert_eq!(api["spec"]["service"]["port"], services[0]["spec"]["ports"][0]["port"]);
+        assert_eq!(format!("{VERSION}.{}", api["spec"]["group"].as_str().unwrap()), name(&api));
+        assert!(api["spec"]["caBundle"].is_null(), "the concierge publishes it");
+    }
+}
+
+#[test]
+fn service_and_disruption_budget_select_the_pods() {
+    let deployment = &of_kind("Deployment")[0];
+    let pod = &deployment["spec"]["template"]["metadata"]["labels"];
+    for (object, selector) in [
+        (deployment.clone(), "/spec/selector/matchLabels"),
+        (of_kind("Service")[0].clone(), "/spec/selector"),
+        (of_kind("PodDisruptionBudget")[0].clone(), "/spec/selector/matchLabels"),
+    ] {
+        assert_eq!(object.pointer(selector), Some(pod), "{}", object["kind"]);
+    }
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    let ports: BTreeSet<&str> =
+        container["ports"].as_array().unwrap().iter().filter_map(|port| port["name"].as_str()).collect();
+    let used = [
+        &of_kind("Service")[0]["spec"]["ports"][0]["targetPort"],
+        &container["livenessProbe"]["httpGet"]["port"],
+        &container["readinessProbe"]["httpGet"]["port"],
+        &container["startupProbe"]["httpGet"]["port"],
+    ]
+    .map(|port| port.as_str().expect("a port by name").to_owned());
+    assert!(used.iter().all(|port| ports.contains(port.as_str())), "{used:?}");
+}
+
+#[test]
+fn the_pod_keeps_to_the_restricted_profile_that_its_namespace_enforces() {
+    let namespace = &of_kind("Namespace")[0];
+    for mode in ["enforce", "audit", "warn"] {
+        assert_eq!(namespace["metadata"]["labels"][format!("pod-security.kubernetes.io/{mode}")], "restricted");
+    }
+    let deployment = &of_kind("Deployment")[0];
+    assert_eq!(deployment["metadata"]["namespace"], namespace["metadata"]["name"]);
+    let pod = &deployment["spec"]["template"]["spec"];
+    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+    assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
+    assert_eq!(pod["automountServiceAccountToken"], false);
+    for container in pod["containers"].as_array().unwrap() {
+        assert_eq!(container["securityContext"]["allowPrivilegeEscalation"], false);
+        assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
+        assert_eq!(container["securityContext"]["capabilities"]["drop"], serde_json::json!(["ALL"]));
+    }
+}
+
+#[test]
+fn the_credential_issuer_is_read_by_its_type_and_is_the_one_that_the_flag_names() {
+    let issuer: CredentialIssuer = serde_json::from_value(of_kind("CredentialIssuer")[0].clone()).unwrap();
+    assert_eq!(issuer.spec.impersonation_proxy.mode, ImpersonationProxyMode::Disabled);
+    let deployment = &of_kind("Deployment")[0];
+    let arguments = texts(&deployment["spec"]["template"]["spec"]["containers"][0]["args"]);
+    let flag = format!("--credential-issuer={}", issuer.metadata.name.unwrap());
+    assert!(arguments.contains(&flag.as_str()), "{flag} in {arguments:?}");
+}
+
+#[test]
+fn the_example_authenticators_differ_in_audience_and_share_the_issuer() {
+    let [staging, production] = ["staging", "production"].map(|cluster| {
+        let path = deploy().join(format!("examples/jwt-authenticator-{cluster}.yaml"));
+        serde_json::from_value::<JWTAuthenticator>(documents(&path)[0].clone()).unwrap()
+    });
+    assert_eq!(staging.spec.issuer, production.spec.issuer);
+    assert_ne!(staging.spec.audience, production.spec.audience);
+}
