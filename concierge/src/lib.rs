@@ -35,7 +35,6 @@
 //!   The crate stays as the second opinion of the differential tests (`tests/differential.rs`).
 //! * `policy` and `credential` are joined by `strategies`, a room with doors, because the cluster's own signer is
 //!   reached over the network: a pure `credential` could not mint by it.
-//! * The audit event carries the reason code as the closed enum's word, so `audit` needs no room but `time`.
 //!
 //! # Invariants (kept by `tests/architecture.rs`)
 //!
