@@ -14,6 +14,8 @@ pub mod child;
 pub mod cluster;
 pub mod control_plane;
 pub mod folder;
+pub mod issuer;
+pub mod login;
 pub mod ports;
 pub mod wait;
 
