@@ -16,8 +16,8 @@ use crate::{
 #[must_use = "a verdict that nobody records did not happen"]
 #[derive(Clone, Debug)]
 pub struct Verdict {
-    /// What is known of the token.
-    pub facts: TokenFacts,
+    /// What is known of the token; shared, as a remembered verdict is given out often.
+    pub facts: Arc<TokenFacts>,
     /// The authenticator that judged, if there was one.
     pub authenticator: Option<Arc<Authenticator>>,
     /// The user, or the reason.
@@ -66,7 +66,7 @@ pub fn authenticate(
         None => return refused(facts, Reason::AuthenticatorUnknown),
     };
     let outcome = admit(token, &authenticator, now, &mut facts);
-    Verdict { facts, authenticator: Some(authenticator), outcome }
+    Verdict { facts: Arc::new(facts), authenticator: Some(authenticator), outcome }
 }
 
 fn admit(
@@ -81,7 +81,7 @@ fn admit(
 }
 
 fn refused(facts: TokenFacts, reason: Reason) -> Verdict {
-    Verdict { facts, authenticator: None, outcome: Err(reason) }
+    Verdict { facts: Arc::new(facts), authenticator: None, outcome: Err(reason) }
 }
 
 impl Reason {

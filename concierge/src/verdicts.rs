@@ -31,7 +31,7 @@ struct Key([u8; 32]);
 
 #[derive(Debug)]
 struct Kept {
-    facts: TokenFacts,
+    facts: Arc<TokenFacts>,
     admitted: Admitted,
 }
 
@@ -58,7 +58,7 @@ impl Verdicts {
             // `nbf` and `iat` only ever come nearer; `exp` is the one bound that time can break.
             if now <= kept.admitted.token_expires_at {
                 return Verdict {
-                    facts: kept.facts.clone(),
+                    facts: Arc::clone(&kept.facts),
                     authenticator: Some(Arc::clone(by)),
                     outcome: Ok(kept.admitted.clone()),
                 };
@@ -67,7 +67,7 @@ impl Verdicts {
         }
         let verdict = authn::authenticate(token, authenticator, snapshot, now);
         if let Ok(admitted) = &verdict.outcome {
-            let kept = Kept { facts: verdict.facts.clone(), admitted: admitted.clone() };
+            let kept = Kept { facts: Arc::clone(&verdict.facts), admitted: admitted.clone() };
             self.0.insert(key, Arc::new(kept));
         }
         verdict

@@ -41,7 +41,7 @@ fn a_good_token_becomes_its_user() {
     assert_eq!(user.username().as_str(), "ada");
     assert_eq!(user.groups().iter().map(GroupName::as_str).collect::<Vec<_>>(), ["developers", "oncall"]);
     assert_eq!(user.extra()["authentication.kubernetes.io/credential-id"], ["JTI=AT.1"]);
-    let verified = verdict.facts.verified.unwrap();
+    let verified = verdict.facts.verified.clone().unwrap();
     assert_eq!((verified.iss.as_deref(), verified.aud), (Some(ISSUER), vec![AUDIENCE.to_owned()]));
 }
 

@@ -332,7 +332,7 @@ mod tests {
 
     fn refused(user_agent: &str, detail: &str) -> serde_json::Value {
         let verdict = Verdict {
-            facts: TokenFacts { bytes: 7, ..TokenFacts::default() },
+            facts: TokenFacts { bytes: 7, ..TokenFacts::default() }.into(),
             authenticator: None,
             outcome: Err(Reason::AuthenticatorUnknown),
         };

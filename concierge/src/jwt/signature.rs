@@ -1,10 +1,6 @@
 //! The signature: the only place where a token becomes its issuer's word.
 
-use super::{
-    Rejection, Verifier,
-    header::Header,
-    raw::{self, RawJwt},
-};
+use super::{Rejection, Verifier, header::Header, raw::RawJwt};
 
 /// A payload that one of the issuer's keys signed. There is no other way to get one.
 #[derive(Debug)]
@@ -23,6 +19,6 @@ impl SignedPayload {
         if !key.verifies(algorithm, raw.signing_input, &raw.signature) {
             return Err(Rejection::SignatureInvalid);
         }
-        Ok(Self { payload: raw::decode(raw.payload)?, header: raw.header })
+        Ok(Self { payload: raw.payload, header: raw.header })
     }
 }

@@ -1,12 +1,17 @@
 //! A user as Kubernetes knows one.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{GroupName, Username, reserved};
 
 /// A person or machine whom an issuer vouches for, mapped and checked. Only [`super::map`] makes one.
+///
+/// Cheap to clone: a remembered verdict gives the same user out again and again.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct User {
+pub struct User(Arc<Identity>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Identity {
     username: Username,
     groups: Vec<GroupName>,
     extra: BTreeMap<String, Vec<String>>,
@@ -22,31 +27,31 @@ impl User {
             .map(|id| (CREDENTIAL_ID.to_owned(), vec![format!("JTI={id}")]))
             .into_iter()
             .collect();
-        Self { username, groups, extra }
+        Self(Arc::new(Identity { username, groups, extra }))
     }
 
     /// The name.
     #[must_use]
-    pub const fn username(&self) -> &Username {
-        &self.username
+    pub fn username(&self) -> &Username {
+        &self.0.username
     }
 
     /// The groups, in the token's order.
     #[must_use]
     pub fn groups(&self) -> &[GroupName] {
-        &self.groups
+        &self.0.groups
     }
 
     /// Extra attributes. A client certificate cannot carry them; a proxy can.
     #[must_use]
-    pub const fn extra(&self) -> &BTreeMap<String, Vec<String>> {
-        &self.extra
+    pub fn extra(&self) -> &BTreeMap<String, Vec<String>> {
+        &self.0.extra
     }
 
     /// The name or group that Kubernetes reserves for itself, if there is one.
     pub(crate) fn reserved_name(&self) -> Option<&str> {
-        std::iter::once(self.username.as_str())
-            .chain(self.groups.iter().map(GroupName::as_str))
+        std::iter::once(self.username().as_str())
+            .chain(self.groups().iter().map(GroupName::as_str))
             .find(|name| reserved::is_reserved(name))
     }
 }
