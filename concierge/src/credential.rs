@@ -8,6 +8,7 @@ mod der;
 mod key;
 mod lifetime;
 pub mod pem;
+mod serving;
 mod subject;
 pub mod succession;
 
@@ -18,10 +19,11 @@ use zeroize::Zeroizing;
 pub use self::{
     assembly::SerialBytes,
     authority::{AuthorityCertificate, AuthorityError, CertificateAuthority, NewAuthority},
-    certificate::{MintError, ServerCertificate, SignerFault, accept, mint, mint_probe, serve},
+    certificate::{MintError, SignerFault, accept, mint, mint_probe},
     certificate_request::{CertificateRequest, CertificateRequestError, MAX_PEM},
     key::{ClientKey, SignError},
     lifetime::{BACKDATE, Clamp, Lifetime},
+    serving::{LeafDue, ServerCertificate, leaf_due, serve},
     subject::{PROBE_USER, Subject},
 };
 use crate::time::UnixTime;

@@ -62,6 +62,7 @@ pub mod audit;
 pub mod credential;
 pub mod strategies;
 
+pub mod controllers;
 pub mod convert;
 pub mod idp;
 

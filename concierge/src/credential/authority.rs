@@ -265,6 +265,17 @@ impl AuthorityCertificate {
         pem::encode("CERTIFICATE", &self.der)
     }
 
+    /// Whether `leaf` names this authority as its issuer, by name and by key.
+    pub(super) fn issued(&self, leaf: &X509Certificate<'_>) -> bool {
+        let names_our_key = leaf.iter_extensions().any(|extension| match extension.parsed_extension() {
+            ParsedExtension::AuthorityKeyIdentifier(identifier) => {
+                identifier.key_identifier.as_ref().is_some_and(|key| key.0 == self.key_identifier)
+            }
+            _ => false,
+        });
+        leaf.issuer().as_raw() == self.name && names_our_key
+    }
+
     fn key_bits(&self) -> Option<Vec<u8>> {
         let (_, key) = x509_parser::x509::SubjectPublicKeyInfo::from_der(&self.public_key).ok()?;
         Some(key.subject_public_key.data.to_vec())

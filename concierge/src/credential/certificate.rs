@@ -57,14 +57,6 @@ pub enum SignerFault {
     TooLong(u64),
 }
 
-/// A server certificate and its key.
-pub struct ServerCertificate {
-    /// PEM block `CERTIFICATE`: the leaf.
-    pub certificate_pem: String,
-    /// PEM block `PRIVATE KEY`.
-    pub key_pem: zeroize::Zeroizing<String>,
-}
-
 /// Mints a client certificate by our own authority, for the key in `request` or, without one, for a new key.
 ///
 /// # Errors
@@ -180,20 +172,4 @@ pub fn accept(
         strategy: StrategyKind::CertificateSigningRequestAPI,
         clamped: lifetime.clamped(),
     })
-}
-
-/// Makes a serving certificate with a new key.
-///
-/// # Errors
-/// [`SignError`] if the cryptography library fails.
-pub fn serve(
-    authority: &CertificateAuthority,
-    dns_names: &[String],
-    serial: SerialBytes,
-    not_before: UnixTime,
-    not_after: UnixTime,
-) -> Result<ServerCertificate, SignError> {
-    let key = ClientKey::generate()?;
-    let der = authority.sign_server(dns_names, key.public_key(), serial, not_before, not_after)?;
-    Ok(ServerCertificate { certificate_pem: pem::encode("CERTIFICATE", &der), key_pem: key.to_pem()? })
 }

@@ -42,9 +42,9 @@ pub enum Authority {
 #[derive(Debug)]
 pub struct Authorities {
     /// Signs.
-    pub current: CertificateAuthority,
+    pub current: Arc<CertificateAuthority>,
     /// Will sign; probed, so that it takes over only when it is trusted.
-    pub next: Option<CertificateAuthority>,
+    pub next: Option<Arc<CertificateAuthority>>,
     /// PEM of everything to be trusted: current, next, previous.
     pub bundle: String,
 }

@@ -1,0 +1,362 @@
+//! Writes what this installation offers into `CredentialIssuer.status`: for each strategy, why it can or cannot be used.
+
+mod cluster_info;
+
+use std::{error::Error, pin::pin, sync::Arc, time::Duration};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use futures::StreamExt as _;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::{
+    Api, Client, Config,
+    api::{DynamicObject, Patch, PatchParams},
+    core::ApiResource,
+    runtime::{WatchStreamExt as _, watcher::watch_object},
+};
+use latchkey_crds::config::{
+    ClientCertificateAuthority, CredentialIssuerStatus, Frontend, FrontendType, Strategy, StrategyReason,
+    StrategyStatus, StrategyType, TokenCredentialRequestInfo,
+};
+use serde_json::json;
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use self::cluster_info::ClusterInfo;
+use crate::{
+    credential::StrategyKind,
+    runtime::lease::Leadership,
+    strategies::{Authority, Availabilities, Availability, Fault},
+    time::{Clock, UnixTime},
+};
+
+const FIELD_MANAGER: &str = "latchkey-concierge";
+/// How often `cluster-info` is read again, and the status compared.
+const REVIEW: Duration = Duration::from_mins(5);
+const RETRY: Duration = Duration::from_secs(5);
+const REQUEST_LIMIT: Duration = Duration::from_secs(10);
+
+/// What this controller needs.
+pub struct Settings {
+    /// For the object and for `kube-public/cluster-info`.
+    pub client: Client,
+    /// How we reach the API server ourselves: what clients are told when there is no `cluster-info`.
+    pub config: Config,
+    /// [`latchkey_crds::config::credential_issuer`] of the installation's suffix.
+    pub resource: ApiResource,
+    /// The object's name. The installation makes it; this controller never does.
+    pub name: String,
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// Whether this replica writes.
+    pub leadership: Leadership,
+    /// From [`crate::strategies::Strategies::subscribe`].
+    pub availabilities: watch::Receiver<Availabilities>,
+    /// Our authority, whose certificates the status publishes.
+    pub authority: watch::Receiver<Authority>,
+}
+
+/// Keeps the status until `stop`.
+pub async fn run(settings: Settings, stop: CancellationToken) {
+    let Settings { client, config, resource, name, clock, mut leadership, mut availabilities, mut authority } =
+        settings;
+    let issuers: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+    let mut events = pin!(watch_object(issuers.clone(), &name).default_backoff());
+    let mut known: Option<DynamicObject> = None;
+    let mut wait = REVIEW;
+    let mut led = false;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            event = events.next() => match event {
+                Some(Ok(object)) => {
+                    if object.is_none() {
+                        tracing::warn!(%name, "CredentialIssuer not found; clients cannot find this installation without it");
+                    }
+                    known = object;
+                }
+                Some(Err(error)) => {
+                    tracing::warn!(%name, error = &error as &dyn Error, "CredentialIssuer not watched");
+                    continue;
+                }
+                None => return,
+            },
+            () = leadership.changed() => if leadership.is_leader() == led { continue },
+            Ok(()) = availabilities.changed() => {}
+            Ok(()) = authority.changed() => {}
+            () = sleep(wait) => {}
+        }
+        led = leadership.is_leader();
+        wait = REVIEW;
+        let states = availabilities.borrow_and_update().clone();
+        let bundle = bundle(&authority.borrow_and_update());
+        let Some(object) = known.as_ref().filter(|_| led && is_settled(&states)) else { continue };
+        let info = cluster_info::find(&client, &config).await;
+        let before = status(object);
+        let wanted = plan(&states, bundle.as_deref(), info.as_ref(), &before, clock.now());
+        if wanted == before {
+            continue;
+        }
+        let patch = json!({
+            "apiVersion": resource.api_version,
+            "kind": resource.kind,
+            "metadata": { "name": name },
+            "status": wanted,
+        });
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        match timeout(REQUEST_LIMIT, issuers.patch_status(&name, &params, &Patch::Apply(&patch))).await {
+            Ok(Ok(written)) => {
+                tracing::info!(%name, "CredentialIssuer status written");
+                known = Some(written);
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(%name, error = &error as &dyn Error, "CredentialIssuer status not written");
+                wait = RETRY;
+            }
+            Err(_) => wait = RETRY,
+        }
+    }
+}
+
+fn bundle(authority: &Authority) -> Option<String> {
+    match authority {
+        Authority::Ready(authorities) => Some(authorities.bundle.clone()),
+        Authority::Pending | Authority::Missing | Authority::Broken(_) => None,
+    }
+}
+
+/// Whether every strategy was tried. Until then the last status stands: a `Pending` would make the stock CLI wait, and a
+/// leader that has just started knows less than the one before it.
+fn is_settled(states: &Availabilities) -> bool {
+    states.in_order().into_iter().all(|(_, state)| *state != Availability::Pending)
+}
+
+/// The status as it stands; empty if it is of a shape that this version does not know.
+fn status(object: &DynamicObject) -> CredentialIssuerStatus {
+    let status = object.data.get("status").cloned().unwrap_or_default();
+    serde_json::from_value(status).unwrap_or_default()
+}
+
+fn plan(
+    states: &Availabilities,
+    bundle: Option<&str>,
+    info: Option<&ClusterInfo>,
+    before: &CredentialIssuerStatus,
+    now: UnixTime,
+) -> CredentialIssuerStatus {
+    let offered = states.offered();
+    let mut strategies: Vec<Strategy> =
+        states.in_order().into_iter().map(|(kind, state)| entry(kind, state, offered, info)).collect();
+    strategies.push(proxy());
+    // Clients take the first that works: the offered one, then others that work, then the rest. The sort is stable.
+    strategies.sort_by_key(|strategy| strategy.status != StrategyStatus::Success);
+    for strategy in &mut strategies {
+        strategy.last_update_time = Time(wall_clock(now));
+        let same = before.strategies.iter().find(|known| is_same(known, strategy));
+        if let Some(same) = same {
+            strategy.last_update_time = same.last_update_time.clone();
+        }
+    }
+    let client_certificate_authority = bundle
+        .map(|pem| ClientCertificateAuthority { certificate_authority_data: STANDARD.encode(pem) })
+        .or_else(|| before.client_certificate_authority.clone());
+    CredentialIssuerStatus { strategies, client_certificate_authority }
+}
+
+fn entry(
+    kind: StrategyKind,
+    state: &Availability,
+    offered: Option<StrategyKind>,
+    info: Option<&ClusterInfo>,
+) -> Strategy {
+    let (status, reason, message) = match (state, info) {
+        (Availability::Pending, _) => {
+            (StrategyStatus::Error, StrategyReason::Pending, "being tried for the first time".to_owned())
+        }
+        (Availability::Unusable(fault), _) => (StrategyStatus::Error, reason(fault), fault.to_string()),
+        (Availability::Usable, None) => (
+            StrategyStatus::Error,
+            StrategyReason::CouldNotGetClusterInfo,
+            "works, but neither kube-public/cluster-info nor our own configuration says where clients find the API server"
+                .to_owned(),
+        ),
+        (Availability::Usable, Some(_)) => {
+            (StrategyStatus::Success, StrategyReason::Issuing, praise(kind, offered))
+        }
+    };
+    let frontend = info.filter(|_| status == StrategyStatus::Success).map(|info| Frontend {
+        r#type: FrontendType::TokenCredentialRequestAPI,
+        token_credential_request_info: Some(TokenCredentialRequestInfo {
+            server: info.server.clone(),
+            certificate_authority_data: info.certificate_authority_data.clone(),
+        }),
+        impersonation_proxy_info: None,
+    });
+    let r#type = match kind {
+        StrategyKind::CertificateSigningRequestAPI => StrategyType::CertificateSigningRequestAPI,
+        StrategyKind::ClientCertificateAuthority => StrategyType::ClientCertificateAuthority,
+    };
+    Strategy { r#type, status, reason, message, last_update_time: Time(Timestamp::UNIX_EPOCH), frontend }
+}
+
+fn reason(fault: &Fault) -> StrategyReason {
+    match fault {
+        Fault::ApprovalForbidden(_) => StrategyReason::ApprovalForbidden,
+        Fault::AuthorityBroken(_) | Fault::AuthorityMissing | Fault::Unreachable(_) => StrategyReason::ErrorDuringSetup,
+        Fault::Disabled => StrategyReason::Disabled,
+        Fault::NotTrusted { .. } => StrategyReason::NotTrustedByAPIServer,
+        Fault::SignerFailed(_) | Fault::SignerMisbehaved(_) => StrategyReason::SignerRefused,
+        Fault::SignerNeverAnswered(_) => StrategyReason::SignerNeverAnswered,
+    }
+}
+
+fn praise(kind: StrategyKind, offered: Option<StrategyKind>) -> String {
+    let how = match kind {
+        StrategyKind::CertificateSigningRequestAPI => {
+            "the cluster's signer kubernetes.io/kube-apiserver-client issues certificates of 10 minutes or more"
+        }
+        StrategyKind::ClientCertificateAuthority => {
+            "this installation's own authority issues certificates, and the API server was seen to take them"
+        }
+    };
+    match offered {
+        Some(other) if other != kind => format!("{how}; not used while {other} works"),
+        _ => how.to_owned(),
+    }
+}
+
+/// The proxy comes with later work; what is said of it is true of this version.
+fn proxy() -> Strategy {
+    Strategy {
+        r#type: StrategyType::ImpersonationProxy,
+        status: StrategyStatus::Error,
+        reason: StrategyReason::Disabled,
+        message: "this version of the concierge has no impersonation proxy".to_owned(),
+        last_update_time: Time(Timestamp::UNIX_EPOCH),
+        frontend: None,
+    }
+}
+
+/// Equal but for the time.
+fn is_same(known: &Strategy, new: &Strategy) -> bool {
+    Strategy { last_update_time: new.last_update_time.clone(), ..known.clone() } == *new
+}
+
+/// Whole seconds, as `metav1.Time` keeps them.
+fn wall_clock(now: UnixTime) -> Timestamp {
+    Timestamp::from_second(now.as_secs()).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::strategies::Detail;
+
+    const NOW: UnixTime = UnixTime::from_secs(1_795_233_600);
+
+    fn info() -> ClusterInfo {
+        ClusterInfo { server: "https://api.example:6443".into(), certificate_authority_data: "Q0E=".into() }
+    }
+
+    fn states(own: Availability, cluster: Availability) -> Availabilities {
+        Availabilities { client_certificate_authority: own, certificate_signing_request_api: cluster }
+    }
+
+    fn untrusted() -> Availability {
+        Availability::Unusable(Fault::NotTrusted {
+            fingerprint: "ab12".into(),
+            published_in: "ConfigMap latchkey/x".into(),
+        })
+    }
+
+    fn planned(states: &Availabilities) -> CredentialIssuerStatus {
+        plan(states, Some("pem"), Some(&info()), &CredentialIssuerStatus::default(), NOW)
+    }
+
+    #[test]
+    fn the_offered_strategy_comes_first_and_the_others_say_why_not() {
+        let status = planned(&states(untrusted(), Availability::Usable));
+        let seen: Vec<_> = status.strategies.iter().map(|s| (s.r#type, s.status, s.reason)).collect();
+        assert_eq!(
+            seen,
+            [
+                (StrategyType::CertificateSigningRequestAPI, StrategyStatus::Success, StrategyReason::Issuing),
+                (
+                    StrategyType::ClientCertificateAuthority,
+                    StrategyStatus::Error,
+                    StrategyReason::NotTrustedByAPIServer
+                ),
+                (StrategyType::ImpersonationProxy, StrategyStatus::Error, StrategyReason::Disabled),
+            ]
+        );
+        assert!(
+            status.strategies[1].message.contains("ab12") && status.strategies[1].message.contains("--client-ca-file")
+        );
+        assert_eq!(status.client_certificate_authority.unwrap().certificate_authority_data, STANDARD.encode("pem"));
+        let both = planned(&states(Availability::Usable, Availability::Usable));
+        assert_eq!(both.strategies[0].r#type, StrategyType::ClientCertificateAuthority);
+        assert!(both.strategies[1].message.ends_with("not used while ClientCertificateAuthority works"));
+    }
+
+    #[test]
+    fn only_success_has_a_frontend_and_every_entry_a_message() {
+        let faults = [
+            Fault::ApprovalForbidden(Detail::new("no")),
+            Fault::AuthorityBroken(Detail::new("no")),
+            Fault::AuthorityMissing,
+            Fault::Disabled,
+            Fault::SignerFailed(Detail::new("no")),
+            Fault::SignerNeverAnswered(Duration::from_secs(10)),
+            Fault::Unreachable(Detail::new("no")),
+        ];
+        for fault in faults {
+            let status = planned(&states(Availability::Unusable(fault), Availability::Usable));
+            for strategy in status.strategies {
+                assert_eq!(strategy.frontend.is_some(), strategy.status == StrategyStatus::Success);
+                assert!(!strategy.message.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_is_sent_to_an_unknown_server() {
+        let states = states(Availability::Usable, Availability::Usable);
+        let status = plan(&states, None, None, &CredentialIssuerStatus::default(), NOW);
+        assert!(status.strategies.iter().all(|s| s.status == StrategyStatus::Error && s.frontend.is_none()));
+        assert_eq!(status.strategies[0].reason, StrategyReason::CouldNotGetClusterInfo);
+    }
+
+    #[test]
+    fn an_entry_keeps_its_time_until_something_else_in_it_changes() {
+        let first = planned(&states(untrusted(), Availability::Usable));
+        let later = NOW.plus(Duration::from_mins(7));
+        let same = plan(&states(untrusted(), Availability::Usable), Some("pem"), Some(&info()), &first, later);
+        assert_eq!(same, first);
+        let trusted =
+            plan(&states(Availability::Usable, Availability::Usable), Some("pem"), Some(&info()), &first, later);
+        let time = |status: &CredentialIssuerStatus, wanted| {
+            status.strategies.iter().find(|s| s.r#type == wanted).unwrap().last_update_time.0.as_second()
+        };
+        assert_eq!(time(&trusted, StrategyType::ClientCertificateAuthority), later.as_secs());
+        assert_eq!(time(&trusted, StrategyType::ImpersonationProxy), NOW.as_secs());
+    }
+
+    #[test]
+    fn nothing_is_written_before_everything_was_tried() {
+        assert!(!is_settled(&states(Availability::Pending, Availability::Usable)));
+        assert!(!is_settled(&states(untrusted(), Availability::Pending)));
+        assert!(is_settled(&states(untrusted(), Availability::Usable)));
+    }
+
+    #[test]
+    fn a_status_from_another_version_is_as_good_as_none() {
+        let resource = latchkey_crds::config::credential_issuer(&latchkey_crds::groups::GroupSuffix::default());
+        let mut object = DynamicObject::new("x", &resource);
+        assert_eq!(status(&object), CredentialIssuerStatus::default());
+        object.data = json!({ "status": { "strategies": [{ "type": "FromTheFuture" }] } });
+        assert_eq!(status(&object), CredentialIssuerStatus::default());
+    }
+}
