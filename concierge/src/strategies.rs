@@ -33,7 +33,7 @@ use self::{
 use crate::{
     credential::{CertificateRequest, Credential, SignError, StrategyKind, Subject},
     policy::Permit,
-    runtime::lease::Leadership,
+    runtime::{lease::Leadership, metrics::Metrics},
     time::Clock,
 };
 
@@ -51,10 +51,12 @@ pub struct Settings {
     pub authority: watch::Receiver<Authority>,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
+    /// Counts certificate requests under way.
+    pub metrics: Metrics,
 }
 
 /// All strategies behind one door.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Strategies {
     own: ClientCertificateAuthority,
     cluster: CertificateSigningRequestApi,
@@ -116,9 +118,9 @@ impl Strategies {
     /// The strategies, untried, and the tasks that try them.
     #[must_use]
     pub fn new(settings: Settings) -> (Self, Tasks) {
-        let Settings { client, config, cluster, published_in, authority, clock } = settings;
+        let Settings { client, config, cluster, published_in, authority, clock, metrics } = settings;
         let own = ClientCertificateAuthority::new(authority, config, published_in, clock.clone());
-        let (cluster, debris) = CertificateSigningRequestApi::new(client.clone(), &cluster, clock);
+        let (cluster, debris) = CertificateSigningRequestApi::new(client.clone(), &cluster, clock, metrics);
         let states = watch::Sender::new(Availabilities::pending());
         let strategies = Self { own, cluster, states, doubts: Arc::default() };
         let tasks =
@@ -163,12 +165,6 @@ impl Strategies {
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<Availabilities> {
         self.states.subscribe()
-    }
-
-    /// Certificate requests under way at the cluster's signer, at most 32.
-    #[must_use]
-    pub fn in_flight(&self) -> usize {
-        self.cluster.in_flight()
     }
 
     /// Notes a failure in use. A strategy that plainly broke is not offered again until a probe has seen it work; for

@@ -323,8 +323,8 @@ mod tests {
 
     #[test]
     fn nobody_is_sent_to_an_unknown_server() {
-        let states = states(Availability::Usable, Availability::Usable);
-        let status = plan(&states, None, None, &CredentialIssuerStatus::default(), NOW);
+        let both_work = states(Availability::Usable, Availability::Usable);
+        let status = plan(&both_work, None, None, &CredentialIssuerStatus::default(), NOW);
         assert!(status.strategies.iter().all(|s| s.status == StrategyStatus::Error && s.frontend.is_none()));
         assert_eq!(status.strategies[0].reason, StrategyReason::CouldNotGetClusterInfo);
     }

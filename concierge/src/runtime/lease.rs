@@ -18,6 +18,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use super::metrics::Metrics;
 use crate::time::Clock;
 
 /// How long a silent holder keeps the lease: client-go's default.
@@ -35,12 +36,12 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Leadership(watch::Receiver<Option<Instant>>);
 
 /// Holds the lease; one task for the life of the process.
-#[derive(Debug)]
 pub struct Candidate {
     leases: Api<Lease>,
     name: String,
     identity: String,
     clock: Arc<dyn Clock>,
+    metrics: Metrics,
     until: watch::Sender<Option<Instant>>,
 }
 
@@ -83,6 +84,7 @@ pub fn candidate(
     name: &str,
     identity: &str,
     clock: Arc<dyn Clock>,
+    metrics: Metrics,
 ) -> (Candidate, Leadership) {
     let (until, receiver) = watch::channel(None);
     let candidate = Candidate {
@@ -90,6 +92,7 @@ pub fn candidate(
         name: name.to_owned(),
         identity: identity.to_owned(),
         clock,
+        metrics,
         until,
     };
     (candidate, Leadership(receiver))
@@ -162,6 +165,7 @@ impl Candidate {
         let led = self.until.borrow().is_some();
         if led != until.is_some() {
             tracing::info!(lease = %self.name, leader = until.is_some(), "Leadership changed");
+            self.metrics.leader(until.is_some());
         }
         self.until.send_replace(until);
     }

@@ -30,6 +30,7 @@ use super::{
 use crate::{
     credential::{CertificateRequest, ClientKey, Credential, Lifetime, StrategyKind, Subject, accept},
     policy::Permit,
+    runtime::metrics::Metrics,
     time::Clock,
 };
 
@@ -51,7 +52,7 @@ const WAITING: usize = 128;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The strategy.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct CertificateSigningRequestApi {
     requests: Api<CertificateSigningRequest>,
     /// The value of [`LABEL`].
@@ -61,14 +62,20 @@ pub(super) struct CertificateSigningRequestApi {
     entrance: Arc<Semaphore>,
     slots: Arc<Semaphore>,
     debris: mpsc::Sender<Debris>,
+    metrics: Metrics,
 }
 
 /// An object to delete, with the place it holds until it is gone: a slow deletion slows creation down, so objects of
 /// ours never pile up.
-#[derive(Debug)]
 pub(super) struct Debris {
     pub(super) name: String,
-    pub(super) slot: OwnedSemaphorePermit,
+    pub(super) slot: Slot,
+}
+
+/// One of the places for requests under way, counted.
+pub(super) struct Slot {
+    metrics: Metrics,
+    _permit: OwnedSemaphorePermit,
 }
 
 /// Deletes its object when dropped, however the exchange ended: granted, failed, or cancelled by the client.
@@ -81,7 +88,12 @@ struct Leftover {
 
 impl CertificateSigningRequestApi {
     /// The strategy, and the objects it leaves for [`super::sweeper`].
-    pub(super) fn new(client: Client, cluster: &str, clock: Arc<dyn Clock>) -> (Self, mpsc::Receiver<Debris>) {
+    pub(super) fn new(
+        client: Client,
+        cluster: &str,
+        clock: Arc<dyn Clock>,
+        metrics: Metrics,
+    ) -> (Self, mpsc::Receiver<Debris>) {
         // One place for each slot: sending never fails for want of room.
         let (debris, receiver) = mpsc::channel(IN_FLIGHT);
         let strategy = Self {
@@ -91,13 +103,9 @@ impl CertificateSigningRequestApi {
             entrance: Arc::new(Semaphore::new(IN_FLIGHT + WAITING)),
             slots: Arc::new(Semaphore::new(IN_FLIGHT)),
             debris,
+            metrics,
         };
         (strategy, receiver)
-    }
-
-    /// How many requests are under way.
-    pub(super) fn in_flight(&self) -> usize {
-        IN_FLIGHT.saturating_sub(self.slots.available_permits())
     }
 
     /// Has a certificate signed for the permit's user.
@@ -155,10 +163,11 @@ impl CertificateSigningRequestApi {
         Ok(credential)
     }
 
-    async fn slot(&self) -> Result<OwnedSemaphorePermit, Failure> {
+    async fn slot(&self) -> Result<Slot, Failure> {
         let _ticket = self.entrance.try_acquire().map_err(|_| Failure::Overloaded)?;
-        let slot = timeout(PATIENCE, self.slots.clone().acquire_owned()).await;
-        slot.ok().and_then(Result::ok).ok_or(Failure::Overloaded)
+        let permit = timeout(PATIENCE, self.slots.clone().acquire_owned()).await;
+        let permit = permit.ok().and_then(Result::ok).ok_or(Failure::Overloaded)?;
+        Ok(Slot::new(permit, self.metrics.clone()))
     }
 
     async fn certificate(
@@ -275,13 +284,26 @@ fn label_value(cluster: &str) -> String {
     value.trim_matches(|c: char| !c.is_ascii_alphanumeric()).to_owned()
 }
 
+impl Slot {
+    fn new(permit: OwnedSemaphorePermit, metrics: Metrics) -> Self {
+        metrics.csr_in_flight(1);
+        Self { metrics, _permit: permit }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.metrics.csr_in_flight(-1);
+    }
+}
+
 impl Drop for Leftover {
     fn drop(&mut self) {
         if let Some(debris) = self.held.take()
             && let Err(error) = self.debris.try_send(debris)
         {
             // Only after the sweeper has ended, at shutdown: the leader's janitor finds the object by its label.
-            tracing::debug!(%error, "Certificate request left to the janitor");
+            tracing::debug!(name = %error.into_inner().name, "Certificate request left to the janitor");
         }
     }
 }
@@ -349,7 +371,7 @@ mod tests {
     async fn a_cancelled_exchange_leaves_its_object_to_the_sweeper() {
         let (debris, mut receiver) = mpsc::channel(IN_FLIGHT);
         let slots = Arc::new(Semaphore::new(1));
-        let slot = slots.clone().acquire_owned().await.unwrap();
+        let slot = Slot::new(slots.clone().acquire_owned().await.unwrap(), Metrics::new());
         let exchange = async move {
             let _leftover = Leftover { debris, held: Some(Debris { name: "latchkey-x".into(), slot }) };
             std::future::pending::<()>().await;
