@@ -1,0 +1,439 @@
+//! What is kept between runs: logins, credentials, failed attempts. Losing any of it is never a failed login.
+
+mod dir;
+mod key;
+mod lock;
+
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use latchkey_crds::login::ExpectedSubject;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+pub(crate) use self::key::{EntryName, Keys, roots_fingerprint};
+pub(crate) use self::lock::{Lock, Waited};
+use crate::config::Places;
+use crate::exec_credential::Credential;
+use crate::expiry;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::process::ProcessIdentity;
+use crate::secret::Secret;
+use crate::time::UnixTime;
+use dir::{Dir, StoreError};
+
+/// Files of another version were written by another release, and are not there for us.
+const VERSION: u32 = 1;
+
+/// A certificate lives a day at most; a day later nobody can want its file.
+const SWEEP_AFTER_SECONDS: i64 = 2 * 24 * 3600;
+
+/// Five runs of the plugin in one `kubectl` are one attempt (kubernetes/kubernetes#78321).
+const FAILURE_REMEMBERED_SECONDS: i64 = 15;
+
+/// A credential as the cluster gave it.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HeldCredential {
+    /// When it came, by this computer's clock.
+    pub(crate) received_at: UnixTime,
+    /// The last second in which to use it, by this computer's clock.
+    pub(crate) usable_until: UnixTime,
+    /// The thing itself.
+    pub(crate) credential: Credential,
+}
+
+/// A login: who we are to the provider, and how to stay so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Session {
+    /// When the ID token came, by this computer's clock.
+    pub(crate) received_at: UnixTime,
+    /// The last second in which to use the ID token, by this computer's clock.
+    pub(crate) usable_until: UnixTime,
+    /// Already verified.
+    pub(crate) id_token: Secret,
+    /// Absent where the provider gives none.
+    pub(crate) refresh_token: Option<Secret>,
+    /// The provider's immutable name of the person.
+    pub(crate) subject: String,
+    /// The name that people know.
+    pub(crate) identity: String,
+    /// The subject that the cluster wanted in the last certificate request.
+    pub(crate) certificate_subject: Option<ExpectedSubject>,
+}
+
+/// An attempt to log in that failed.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FailedAttempt {
+    /// When, by this computer's clock.
+    pub(crate) at: UnixTime,
+    /// For whom.
+    pub(crate) parent: ProcessIdentity,
+    /// What was said then.
+    pub(crate) failure: Failure,
+    /// How many logins in the background nobody has answered in a row, this one included.
+    pub(crate) ignored_in_background: u32,
+}
+
+/// The server that a login was first taken to.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KnownServer {
+    /// Its URL.
+    pub(crate) endpoint: String,
+    /// Fingerprint of the roots that its certificate was checked with.
+    pub(crate) roots: String,
+}
+
+/// The provider's documents as they came.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Documents {
+    /// When they came, by this computer's clock.
+    pub(crate) fetched_at: UnixTime,
+    /// OIDC Discovery 1.0 section 4.
+    pub(crate) metadata: String,
+    /// RFC 7517 section 5.
+    pub(crate) key_set: String,
+}
+
+/// Who got the credential last.
+#[derive(Debug, Serialize, Deserialize)]
+struct Asked {
+    at: UnixTime,
+    parent: ProcessIdentity,
+}
+
+#[derive(Serialize)]
+struct Versioned<'a, T> {
+    version: u32,
+    #[serde(flatten)]
+    entry: &'a T,
+}
+
+/// The two directories. Each failure is said once and then lived with.
+#[derive(Debug)]
+pub(crate) struct Cache<'a> {
+    places: &'a Places,
+    output: &'a Output,
+    warned: Cell<bool>,
+}
+
+#[derive(Clone, Copy)]
+enum Room {
+    State,
+    Cache,
+}
+
+impl<'a> Cache<'a> {
+    /// Nothing is opened or made before it is needed.
+    pub(crate) const fn new(places: &'a Places, output: &'a Output) -> Self {
+        Self { places, output, warned: Cell::new(false) }
+    }
+
+    /// The credential, if there is one to use now. One file is read; nothing is locked.
+    pub(crate) fn credential(&self, name: &EntryName, now: UnixTime) -> Option<HeldCredential> {
+        let held: HeldCredential = self.read(Room::Cache, &name.file("json"))?;
+        expiry::is_usable(held.received_at, held.usable_until, now).then_some(held)
+    }
+
+    /// Keeps a credential, and throws away what is long past.
+    pub(crate) fn keep_credential(&self, name: &EntryName, held: &HeldCredential, now: UnixTime) {
+        self.write(Room::Cache, &name.file("json"), held, false);
+        if let Some(Ok(Some(dir))) = self.place(Room::Cache).map(Dir::open) {
+            dir.sweep(now.plus(-SWEEP_AFTER_SECONDS).as_secs());
+        }
+    }
+
+    /// Forgets a credential that the cluster would not take.
+    pub(crate) fn drop_credential(&self, name: &EntryName) {
+        self.remove(Room::Cache, &name.file("json"));
+    }
+
+    /// Notes who was given the credential.
+    pub(crate) fn note_asked(&self, name: &EntryName, parent: ProcessIdentity, now: UnixTime) {
+        self.write(Room::Cache, &name.file("asked"), &Asked { at: now, parent }, false);
+    }
+
+    /// Whether the last to get this credential was the same process: client-go asks again, without a word, when the
+    /// server answered 401.
+    pub(crate) fn was_asked_by(&self, name: &EntryName, parent: ProcessIdentity) -> bool {
+        self.read::<Asked>(Room::Cache, &name.file("asked")).is_some_and(|asked| asked.parent == parent)
+    }
+
+    /// The login, whether or not its ID token is still good.
+    pub(crate) fn session(&self, name: &EntryName) -> Option<Session> {
+        self.read(Room::State, &name.file("json"))
+    }
+
+    /// Keeps the login, so that it survives a power cut.
+    pub(crate) fn keep_session(&self, name: &EntryName, session: &Session) {
+        self.write(Room::State, &name.file("json"), session, true);
+    }
+
+    /// Forgets the login.
+    pub(crate) fn drop_session(&self, name: &EntryName) {
+        self.remove(Room::State, &name.file("json"));
+    }
+
+    /// Where the login is kept, for messages.
+    pub(crate) fn session_path(&self, name: &EntryName) -> Option<PathBuf> {
+        Some(self.place(Room::State)?.join(name.file("json")))
+    }
+
+    /// The last attempt, if it failed.
+    pub(crate) fn failed_attempt(&self, name: &EntryName) -> Option<FailedAttempt> {
+        self.read(Room::State, &name.file("failed"))
+    }
+
+    /// Remembers that an attempt failed.
+    pub(crate) fn keep_failed_attempt(&self, name: &EntryName, attempt: &FailedAttempt) {
+        self.write(Room::State, &name.file("failed"), attempt, false);
+    }
+
+    /// Forgets failed attempts: one has succeeded.
+    pub(crate) fn drop_failed_attempt(&self, name: &EntryName) {
+        self.remove(Room::State, &name.file("failed"));
+    }
+
+    /// The server that this login belongs to.
+    pub(crate) fn known_server(&self, name: &EntryName) -> Option<KnownServer> {
+        self.read(Room::State, &name.file("server"))
+    }
+
+    /// Remembers the server that this login belongs to.
+    pub(crate) fn keep_known_server(&self, name: &EntryName, server: &KnownServer) {
+        self.write(Room::State, &name.file("server"), server, false);
+    }
+
+    /// Where the known server is kept, for messages.
+    pub(crate) fn known_server_path(&self, name: &EntryName) -> Option<PathBuf> {
+        Some(self.place(Room::State)?.join(name.file("server")))
+    }
+
+    /// The provider's documents, however old.
+    pub(crate) fn documents(&self, name: &EntryName) -> Option<Documents> {
+        self.read(Room::Cache, &name.file("idp"))
+    }
+
+    /// Keeps the provider's documents.
+    pub(crate) fn keep_documents(&self, name: &EntryName, documents: &Documents) {
+        self.write(Room::Cache, &name.file("idp"), documents, false);
+    }
+
+    /// Waits until no other process logs in to the same session. `None` where there is no place for a lock.
+    pub(crate) async fn lock(&self, name: &EntryName, patience: Duration) -> Option<Waited> {
+        let place = self.place(Room::State)?;
+        let file = self.lived_with(Dir::create(place).and_then(|dir| dir.lock_file(&name.file("lock"))))?;
+        Some(lock::acquire(file, patience, self.output).await)
+    }
+
+    fn place(&self, room: Room) -> Option<&'a Path> {
+        match room {
+            Room::State => self.places.state.as_deref(),
+            Room::Cache => self.places.cache.as_deref(),
+        }
+    }
+
+    fn read<T: DeserializeOwned>(&self, room: Room, name: &str) -> Option<T> {
+        let dir = self.lived_with(Dir::open(self.place(room)?))??;
+        let bytes = Zeroizing::new(self.lived_with(dir.read(name))??);
+        let entry = parse(&bytes);
+        if entry.is_none() {
+            self.warn(&format!("{} is damaged and not used", dir.path_of(name).display()));
+        }
+        entry
+    }
+
+    fn write<T: Serialize>(&self, room: Room, name: &str, entry: &T, durable: bool) {
+        let Some(place) = self.place(room) else {
+            return self.warn("neither HOME nor LATCHKEY_CACHE_DIR is set, so nothing is kept for the next time");
+        };
+        let bytes = serde_json::to_vec(&Versioned { version: VERSION, entry });
+        let bytes = Zeroizing::new(bytes.expect("strings, numbers and options always serialize"));
+        self.lived_with(Dir::create(place).and_then(|dir| dir.replace(name, &bytes, durable)));
+    }
+
+    fn remove(&self, room: Room, name: &str) {
+        let Some(place) = self.place(room) else { return };
+        self.lived_with(Dir::open(place).and_then(|dir| dir.map_or(Ok(()), |dir| dir.remove(name))));
+    }
+
+    fn lived_with<T>(&self, result: Result<T, StoreError>) -> Option<T> {
+        result.map_err(|error| self.warn(&format!("going on without the cache: {error}"))).ok()
+    }
+
+    fn warn(&self, words: &str) {
+        if !self.warned.replace(true) {
+            self.output.warn(words);
+        }
+    }
+}
+
+impl FailedAttempt {
+    /// Whether a new attempt would only repeat this one: the same program asks again within seconds, or we were waiting
+    /// (since `waiting_since`) while somebody failed.
+    pub(crate) fn still_speaks(&self, parent: ProcessIdentity, waiting_since: Option<UnixTime>, now: UnixTime) -> bool {
+        let age = now.since(self.at);
+        let recent = (0..FAILURE_REMEMBERED_SECONDS).contains(&age);
+        recent && (self.parent == parent || waiting_since.is_some_and(|since| self.at >= since))
+    }
+
+    /// Seconds until a login in the background may be tried again: 1, 5, then 30 minutes after an unanswered one.
+    pub(crate) fn background_pause(&self, now: UnixTime) -> Option<i64> {
+        let pause = match self.ignored_in_background {
+            0 => return None,
+            1 => 60,
+            2 => 5 * 60,
+            _ => 30 * 60,
+        };
+        // A clock set back must not lock anybody out for longer than the pause itself.
+        let left = pause - now.since(self.at);
+        (1..=pause).contains(&left).then_some(left)
+    }
+}
+
+/// Half a file, another release's file or anything else that is not exactly ours is no entry.
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    #[derive(Deserialize)]
+    struct Version {
+        version: u32,
+    }
+    let Version { version } = serde_json::from_slice(bytes).ok()?;
+    if version == VERSION { serde_json::from_slice(bytes).ok() } else { None }
+}
+
+/// A directory that is gone when the test ends.
+#[cfg(test)]
+pub(crate) fn test_directory() -> tests::TestDirectory {
+    tests::TestDirectory::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::failure::Status;
+    use crate::output::Talk;
+
+    pub(crate) struct TestDirectory(PathBuf);
+
+    impl TestDirectory {
+        pub(super) fn new() -> Self {
+            static COUNT: AtomicU32 = AtomicU32::new(0);
+            let number = COUNT.fetch_add(1, Ordering::Relaxed);
+            let path = std::env::temp_dir().join(format!("latchkey-unit-{}-{number}", std::process::id()));
+            fs::create_dir(&path).unwrap();
+            Self(path)
+        }
+
+        pub(crate) fn path(&self) -> &Path {
+            &self.0
+        }
+    }
+
+    impl Drop for TestDirectory {
+        fn drop(&mut self) {
+            let _gone = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn held() -> HeldCredential {
+        HeldCredential {
+            received_at: UnixTime::from_secs(1000),
+            usable_until: UnixTime::from_secs(1570),
+            credential: Credential::Token { token: Secret::from("t") },
+        }
+    }
+
+    fn at(seconds: i64) -> UnixTime {
+        UnixTime::from_secs(seconds)
+    }
+
+    #[test]
+    fn cache_file_truncated() {
+        let whole = serde_json::to_vec(&Versioned { version: VERSION, entry: &held() }).unwrap();
+        assert_eq!(parse::<HeldCredential>(&whole), Some(held()));
+        for length in 0..whole.len() {
+            assert_eq!(parse::<HeldCredential>(&whole[..length]), None, "cut at {length}");
+        }
+        let other = serde_json::to_vec(&Versioned { version: VERSION + 1, entry: &held() }).unwrap();
+        assert_eq!(parse::<HeldCredential>(&other), None);
+    }
+
+    #[test]
+    fn a_credential_is_kept_until_its_margin() {
+        let directory = test_directory();
+        let places = Places { state: None, cache: Some(directory.path().join("c")) };
+        let output = Output::new(Talk::Not);
+        let cache = Cache::new(&places, &output);
+        let name = EntryName::for_test("entry");
+        assert_eq!(cache.credential(&name, at(1000)), None);
+        cache.keep_credential(&name, &held(), at(1000));
+        let cases = [(999, false), (1000, true), (1565, true), (1566, false), (9999, false)];
+        for (now, expected) in cases {
+            assert_eq!(cache.credential(&name, at(now)).is_some(), expected, "at {now}");
+        }
+        cache.drop_credential(&name);
+        assert_eq!(cache.credential(&name, at(1000)), None);
+    }
+
+    #[test]
+    fn only_the_same_process_asking_twice_is_suspicious() {
+        let directory = test_directory();
+        let places = Places { state: None, cache: Some(directory.path().join("c")) };
+        let output = Output::new(Talk::Not);
+        let cache = Cache::new(&places, &output);
+        let name = EntryName::for_test("entry");
+        let process = |pid| ProcessIdentity::for_test(pid, 7);
+        assert!(!cache.was_asked_by(&name, process(1)));
+        cache.note_asked(&name, process(1), at(1000));
+        assert!(cache.was_asked_by(&name, process(1)));
+        assert!(!cache.was_asked_by(&name, process(2)));
+        assert!(!cache.was_asked_by(&name, ProcessIdentity::for_test(1, 8)), "the process id was used again");
+    }
+
+    #[test]
+    fn no_place_for_a_cache_is_lived_with() {
+        let places = Places { state: None, cache: None };
+        let output = Output::new(Talk::Not);
+        let cache = Cache::new(&places, &output);
+        let name = EntryName::for_test("entry");
+        cache.keep_credential(&name, &held(), at(1000));
+        assert_eq!(cache.credential(&name, at(1000)), None);
+    }
+
+    #[test]
+    fn a_failed_attempt_speaks_for_its_program_and_for_those_who_waited() {
+        let parent = ProcessIdentity::for_test(1, 1);
+        let other = ProcessIdentity::for_test(2, 1);
+        let attempt = FailedAttempt {
+            at: at(1000),
+            parent,
+            failure: Failure::new(Status::LoginNeeded, "nobody came"),
+            ignored_in_background: 0,
+        };
+        assert!(attempt.still_speaks(parent, None, at(1014)));
+        assert!(!attempt.still_speaks(parent, None, at(1015)));
+        assert!(!attempt.still_speaks(parent, None, at(999)), "the clock was set back");
+        assert!(!attempt.still_speaks(other, None, at(1001)));
+        assert!(attempt.still_speaks(other, Some(at(990)), at(1001)));
+        assert!(!attempt.still_speaks(other, Some(at(1001)), at(1001)));
+    }
+
+    #[test]
+    fn pauses_between_unanswered_logins_grow() {
+        let attempt = |ignored_in_background| FailedAttempt {
+            at: at(1000),
+            parent: ProcessIdentity::for_test(1, 1),
+            failure: Failure::new(Status::LoginNeeded, "nobody came"),
+            ignored_in_background,
+        };
+        let pauses: Vec<_> = (0..5).map(|ignored| attempt(ignored).background_pause(at(1000))).collect();
+        assert_eq!(pauses, [None, Some(60), Some(300), Some(1800), Some(1800)]);
+        assert_eq!(attempt(1).background_pause(at(1060)), None);
+        assert_eq!(attempt(1).background_pause(at(900)), None, "the clock was set back");
+    }
+}

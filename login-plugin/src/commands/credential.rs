@@ -1,0 +1,235 @@
+//! `credential`: answers a Kubernetes client from the cache, or takes the long way once for everybody who waits.
+
+use std::time::Duration;
+
+use super::{World, print, runtime};
+use crate::args::CredentialArgs;
+use crate::cache::{Cache, HeldCredential, Keys, KnownServer, Lock, Waited, roots_fingerprint};
+use crate::config::CredentialConfig;
+use crate::exchange::{self, ExchangeError, Exchanged};
+use crate::exec_credential::{Credential, ExecInfo, answer};
+use crate::expiry;
+use crate::failure::{Failure, Status};
+use crate::flows;
+use crate::process::ProcessIdentity;
+use crate::result_page::Page;
+use crate::session::{Context, Effort, Usable};
+use crate::time::UnixTime;
+
+/// A credential this young is not suspected, whoever asks for it again: `kubectl apply -f -` runs us twice, kube-rs three
+/// times. Also the most often that suspicion may cost a round trip.
+const SUSPICION_PAUSE_SECONDS: i64 = 10;
+
+/// The holder of the lock may wait for a person five minutes; then it needs the cluster's answer.
+const LOCK_PATIENCE: Duration = Duration::from_mins(6);
+
+/// What is printed.
+#[derive(Debug)]
+struct Outcome {
+    credential: Credential,
+    usable_until: Option<UnixTime>,
+}
+
+impl From<HeldCredential> for Outcome {
+    fn from(held: HeldCredential) -> Self {
+        Self { credential: held.credential, usable_until: Some(held.usable_until) }
+    }
+}
+
+/// Prints an `ExecCredential`.
+///
+/// # Errors
+/// When there is no credential to be had.
+pub(super) fn run(args: CredentialArgs, world: World<'_>) -> Result<(), Failure> {
+    let World { clock, environment, output } = world;
+    let exec = ExecInfo::read(environment)?;
+    output.settle(environment.switch("LATCHKEY_QUIET"), exec.interactive);
+    let config = CredentialConfig::new(args, exec, environment)?;
+    let keys = Keys::new(&config);
+    let cache = Cache::new(&config.places, output);
+    let parent = ProcessIdentity::of_parent();
+    let context = Context { config: &config, keys: &keys, cache: &cache, clock, environment, output, parent };
+
+    let held = cache.credential(&keys.credential, clock.now());
+    match held {
+        // The warm path: no runtime, no TLS, no lock, no network.
+        Some(held) if !is_suspect(&context, &held) => hand_over(&context, held.into()),
+        held => {
+            let outcome = runtime()?.block_on(obtain(&context, held))?;
+            hand_over(&context, outcome)
+        }
+    }
+}
+
+/// client-go runs us again when the server answered 401, and does not say why. If the same process asks again, the
+/// credential may have been refused, although it looks good from here.
+fn is_suspect(context: &Context<'_>, held: &HeldCredential) -> bool {
+    context.clock.now().since(held.received_at) >= SUSPICION_PAUSE_SECONDS
+        && context.cache.was_asked_by(&context.keys.credential, context.parent)
+}
+
+fn hand_over(context: &Context<'_>, outcome: Outcome) -> Result<(), Failure> {
+    let Outcome { credential, usable_until } = outcome;
+    let now = context.clock.now();
+    let expires = usable_until.and_then(|until| expiry::announced(until, now));
+    print(answer(context.config.api_version, &credential, expires).expose())?;
+    if expires.is_some() {
+        context.cache.note_asked(&context.keys.credential, context.parent, now);
+    }
+    Ok(())
+}
+
+/// The cold path, one process at a time for each session. `suspect` is a credential that may have been refused.
+async fn obtain(context: &Context<'_>, suspect: Option<HeldCredential>) -> Result<Outcome, Failure> {
+    let began = context.clock.now();
+    let (_lock, waited) = match context.cache.lock(&context.keys.session, LOCK_PATIENCE).await {
+        Some(Waited::Locked { lock, waited }) => (Some::<Lock>(lock), waited),
+        Some(Waited::TimedOut(holder)) => {
+            let holder = holder.unwrap_or_else(|| "unknown".to_owned());
+            return suspect.map(Outcome::from).ok_or_else(|| {
+                Failure::new(
+                    Status::LoginNeeded,
+                    format!(
+                        "another login to {} (process {holder}) did not finish within 6 minutes",
+                        context.config.cluster_name
+                    ),
+                )
+                .hint("finish or end that one, then try again")
+            });
+        }
+        Some(Waited::Unsupported) | None => (None, false),
+    };
+    // Somebody may have finished what we wanted to begin.
+    if let Some(found) = context.cache.credential(&context.keys.credential, context.clock.now())
+        && suspect.as_ref() != Some(&found)
+    {
+        return Ok(found.into());
+    }
+    let effort = match &suspect {
+        // Never answer suspicion with a browser.
+        Some(_) => Effort::Silent,
+        None => Effort::Login { waiting_since: waited.then_some(began) },
+    };
+    match (ask(context, effort).await, suspect) {
+        (Err(failure), Some(held)) if failure.status != Status::ClusterRefused => {
+            // It looked good, and nothing better is to be had: the cluster decides.
+            drop(failure);
+            Ok(held.into())
+        }
+        (Err(failure), Some(_)) => {
+            context.cache.drop_credential(&context.keys.credential);
+            Err(failure)
+        }
+        (asked, _) => asked,
+    }
+}
+
+/// Session, exchange, and the word to the browser.
+async fn ask(context: &Context<'_>, effort: Effort) -> Result<Outcome, Failure> {
+    check_server(context)?;
+    let Usable { session, is_new, page } = context.usable_session(effort).await?;
+    let identity = session.identity.clone();
+    let exchanged = exchange_session(context, session, is_new).await;
+    if let Some(page) = page {
+        let cluster = context.config.cluster_name.clone();
+        page.show(match &exchanged {
+            Ok(_) => Page::Success { cluster, identity, provider: provider_host(context) },
+            Err(failure) => flows::failure_page(&cluster, failure),
+        })
+        .await;
+    }
+    let Exchanged { credential, received_at, usable_until, subject: _ } = exchanged?;
+    let now = context.clock.now();
+    if let Some(usable_until) = usable_until.filter(|until| expiry::is_usable(received_at, *until, now)) {
+        let held = HeldCredential { received_at, usable_until, credential };
+        context.cache.keep_credential(&context.keys.credential, &held, now);
+        return Ok(held.into());
+    }
+    Ok(Outcome { credential, usable_until })
+}
+
+async fn exchange_session(
+    context: &Context<'_>,
+    session: crate::cache::Session,
+    is_new: bool,
+) -> Result<Exchanged, Failure> {
+    let mut session = session;
+    let mut exchanged = attempt(context, &session).await;
+    if matches!(exchanged, Err(ExchangeError::Refused { .. }))
+        && !is_new
+        // A kept token may be signed by a key that was withdrawn, or hold groups of yesterday. A new one may pass.
+        && let Ok(Some(refreshed)) = context.refreshed(session.clone()).await
+    {
+        session = refreshed;
+        exchanged = attempt(context, &session).await;
+    }
+    match exchanged {
+        Ok(exchanged) => {
+            if exchanged.subject != session.certificate_subject {
+                session.certificate_subject.clone_from(&exchanged.subject);
+                context.cache.keep_session(&context.keys.session, &session);
+            }
+            remember_server(context);
+            Ok(exchanged)
+        }
+        Err(error @ ExchangeError::Refused { .. }) if session.refresh_token.is_none() && !is_new => {
+            let mut failure = Failure::from(error);
+            if let (Some(hint), Some(path)) = (&mut failure.hint, context.cache.session_path(&context.keys.session)) {
+                *hint = format!("{hint}; to log in anew, remove {}", path.display());
+            }
+            Err(failure)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn attempt(context: &Context<'_>, session: &crate::cache::Session) -> Result<Exchanged, ExchangeError> {
+    let remembered = session.certificate_subject.as_ref();
+    exchange::exchange(&context.config.concierge, &session.id_token, remembered, context.clock).await
+}
+
+/// A login is taken only to the server it was first taken to: a kubeconfig of somebody else could name another server,
+/// with roots to match, and collect the token.
+fn check_server(context: &Context<'_>) -> Result<(), Failure> {
+    let Some(known) = context.cache.known_server(&context.keys.server) else { return Ok(()) };
+    let here = this_server(context);
+    if known == here {
+        return Ok(());
+    }
+    let provider = &context.config.provider;
+    let difference = if known.endpoint == here.endpoint {
+        format!("with other root certificates than before ({})", known.endpoint)
+    } else {
+        format!("to {}, and so far it was used with {}", here.endpoint, known.endpoint)
+    };
+    let failure = Failure::new(
+        Status::Usage,
+        format!(
+            "this kubeconfig sends the login of client {:?} at {} {difference}",
+            provider.client_id, provider.issuer
+        ),
+    );
+    Err(match context.cache.known_server_path(&context.keys.server) {
+        Some(path) => failure.hint(format!("if the cluster really changed, remove {}", path.display())),
+        None => failure,
+    })
+}
+
+fn remember_server(context: &Context<'_>) {
+    if context.cache.known_server(&context.keys.server).is_none() {
+        context.cache.keep_known_server(&context.keys.server, &this_server(context));
+    }
+}
+
+fn this_server(context: &Context<'_>) -> KnownServer {
+    let concierge = &context.config.concierge;
+    KnownServer { endpoint: concierge.endpoint.to_string(), roots: roots_fingerprint(concierge.roots.as_deref()) }
+}
+
+fn provider_host(context: &Context<'_>) -> String {
+    let issuer = &context.config.provider.issuer;
+    reqwest::Url::parse(issuer)
+        .ok()
+        .and_then(|url| url.host_str().map(ToOwned::to_owned))
+        .unwrap_or_else(|| issuer.clone())
+}

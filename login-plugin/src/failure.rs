@@ -1,0 +1,207 @@
+//! What went wrong in one sentence, whose turn it is now, and the exit status that tells scripts.
+
+use std::error::Error;
+use std::fmt;
+use std::process::ExitCode;
+
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+use crate::args::UsageError;
+use crate::authorization_response::ResponseError;
+use crate::config::ConfigError;
+use crate::exchange::ExchangeError;
+use crate::exec_credential::ExecInfoError;
+use crate::kubectl::KubectlError;
+use crate::loopback::LoopbackError;
+use crate::oidc::OidcError;
+
+/// Exit statuses, distinct so that scripts and people can tell whose turn it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Status {
+    /// Anything else.
+    General = 1,
+    /// Wrong arguments or settings.
+    Usage = 2,
+    /// A person has to log in, and that is not possible here or did not happen in time.
+    LoginNeeded = 3,
+    /// The identity provider refused, or what it sent must not be used.
+    ProviderRefused = 4,
+    /// The cluster refused.
+    ClusterRefused = 5,
+    /// A server could not be reached or is not well; trying again may help.
+    Unreachable = 6,
+}
+
+impl From<Status> for ExitCode {
+    fn from(status: Status) -> Self {
+        Self::from(status as u8)
+    }
+}
+
+/// The reason for stopping, ready to be printed. Holds no token, code or full redirect URL.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Failure {
+    /// Whose turn it is.
+    pub(crate) status: Status,
+    /// Party, what was tried, what happened: lower case, no full stop.
+    pub(crate) message: String,
+    /// What to do next.
+    pub(crate) hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure without advice.
+    pub(crate) fn new(status: Status, message: impl Into<String>) -> Self {
+        Self { status, message: message.into(), hint: None }
+    }
+
+    /// The same with advice.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// An error and its causes on one line, each said once: HTTP libraries repeat themselves.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !text.contains(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+// === From the rooms' errors: the one place that knows exit statuses and advice ===
+
+impl From<UsageError> for Failure {
+    fn from(error: UsageError) -> Self {
+        Self::new(Status::Usage, error.to_string()).hint("`kubectl latchkey help` lists commands and options")
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        let hint = match error {
+            ConfigError::Insecure(_) => "put the cluster's CA into certificate-authority-data instead",
+            _ => "`kubectl latchkey kubeconfig` writes a stanza that is complete",
+        };
+        Self::new(Status::Usage, error.to_string()).hint(hint)
+    }
+}
+
+impl From<ExecInfoError> for Failure {
+    fn from(error: ExecInfoError) -> Self {
+        let failure = Self::new(Status::Usage, error.to_string());
+        match error {
+            ExecInfoError::Version(_) => failure.hint("set the stanza's apiVersion to client.authentication.k8s.io/v1"),
+            _ => failure,
+        }
+    }
+}
+
+impl From<LoopbackError> for Failure {
+    fn from(error: LoopbackError) -> Self {
+        Self::new(Status::General, error.to_string()).hint(
+            "end the program that holds the port, or add another to --redirect-ports and to the client at the provider",
+        )
+    }
+}
+
+impl From<ResponseError> for Failure {
+    fn from(error: ResponseError) -> Self {
+        let failure = Self::new(Status::ProviderRefused, error.to_string());
+        match error {
+            ResponseError::Issuer { .. } => failure.hint("log in again; if it happens again, tell your administrator"),
+            ResponseError::NotOurs => failure,
+            ResponseError::Refused { error, .. } => failure.hint(refusal_hint(&error)),
+        }
+    }
+}
+
+impl From<OidcError> for Failure {
+    fn from(error: OidcError) -> Self {
+        let message = error.to_string();
+        match error {
+            OidcError::InvalidGrant => Self::new(Status::LoginNeeded, message),
+            OidcError::Metadata(_) => Self::new(Status::ProviderRefused, message)
+                .hint("compare --issuer with the `issuer` of its /.well-known/openid-configuration"),
+            OidcError::Refused { error, .. } => Self::new(Status::ProviderRefused, message).hint(refusal_hint(&error)),
+            OidcError::Token(_) => Self::new(Status::ProviderRefused, message)
+                .hint("nothing was sent to the cluster; each cluster needs its own client at the provider"),
+            OidcError::Unreachable { .. } => {
+                Self::new(Status::Unreachable, message).hint("your login is kept; try again when the network is back")
+            }
+        }
+    }
+}
+
+/// Advice for the codes of RFC 6749 sections 4.1.2.1 and 5.2.
+fn refusal_hint(code: &str) -> &'static str {
+    match code {
+        "access_denied" => {
+            "you, or the provider's policy, said no; log in again with an account that may use this cluster"
+        }
+        "invalid_client" | "unauthorized_client" => {
+            "the client must be a public one (no secret) with the authorization code grant"
+        }
+        "invalid_request" => "register this redirect address at the client: http://127.0.0.1/callback, any port",
+        "invalid_scope" => "leave the scope out: --scopes and --optional-scopes",
+        _ => "ask the administrator of the identity provider about this code",
+    }
+}
+
+impl From<ExchangeError> for Failure {
+    fn from(error: ExchangeError) -> Self {
+        let message = error.to_string();
+        match error {
+            ExchangeError::Denied { status: StatusCode::UNAUTHORIZED, .. } => Self::new(
+                Status::ClusterRefused,
+                message,
+            )
+            .hint(
+                "this API server refuses anonymous requests; use the concierge's impersonation proxy as the endpoint",
+            ),
+            ExchangeError::Denied { .. } => Self::new(Status::ClusterRefused, message)
+                .hint("anonymous users need the concierge's ClusterRole for tokencredentialrequests"),
+            ExchangeError::NoConcierge { .. } => Self::new(Status::ClusterRefused, message)
+                .hint("is the concierge installed, and is --api-group-suffix the one it was installed with?"),
+            ExchangeError::Refused { audit_id, .. } => {
+                let failure = Self::new(Status::ClusterRefused, message);
+                match audit_id {
+                    Some(id) => failure.hint(format!(
+                        "the reason is in the concierge's audit log under {id}; give that id to the cluster's administrator"
+                    )),
+                    None => failure.hint("the reason is in the concierge's audit log; ask the cluster's administrator"),
+                }
+            }
+            ExchangeError::Unreachable { .. } => {
+                Self::new(Status::Unreachable, message).hint("your login is kept; try again")
+            }
+            ExchangeError::Unusable { .. } => Self::new(Status::ClusterRefused, message),
+        }
+    }
+}
+
+impl From<KubectlError> for Failure {
+    fn from(error: KubectlError) -> Self {
+        let failure = Self::new(Status::General, error.to_string());
+        match error {
+            KubectlError::NotFound(_) => failure.hint("put kubectl into PATH, or set KUBECTL_PATH"),
+            _ => failure,
+        }
+    }
+}

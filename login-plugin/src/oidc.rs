@@ -1,0 +1,544 @@
+//! OIDC: authorization code with PKCE, refresh, and the judgement of ID tokens. The only user of `openidconnect`.
+
+mod documents;
+
+use std::cell::Cell;
+use std::pin::Pin;
+use std::time::Duration;
+
+use chrono::DateTime;
+use http::StatusCode;
+use openidconnect::core::{
+    CoreAuthenticationFlow, CoreClient, CoreErrorResponseType, CoreIdToken, CoreIdTokenVerifier,
+    CoreJwsSigningAlgorithm, CoreTokenResponse,
+};
+use openidconnect::{
+    AccessToken, AccessTokenHash, AsyncHttpClient, AuthType, AuthorizationCode, ClaimsVerificationError, ClientId,
+    ConfigurationError, CsrfToken, EndpointMaybeSet, EndpointNotSet, EndpointSet, HttpRequest, HttpResponse, Nonce,
+    NonceVerifier, OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RefreshToken,
+    RequestTokenError, Scope, SignatureVerificationError, StandardErrorResponse, TokenResponse as _,
+};
+use reqwest::Url;
+use thiserror::Error;
+
+use self::documents::Metadata;
+use crate::cache::{Cache, EntryName};
+use crate::config::ProviderConfig;
+use crate::expiry::Clocks;
+use crate::failure;
+use crate::output::Printable;
+use crate::secret::Secret;
+use crate::time::{Clock, UnixTime};
+use crate::transport::{Route, Transport, TransportError};
+
+/// For one request to the provider and its answer.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bytes of randomness in `state` and `nonce`: 256 bits, as the PKCE verifier has.
+const RANDOM_BYTES: u32 = 32;
+
+/// How far in the future a token may say it was made: clocks of servers differ a little.
+const ISSUED_AHEAD_MAX_SECONDS: i64 = 60;
+
+/// Never `none`, never a shared secret.
+const ALGORITHMS: [CoreJwsSigningAlgorithm; 10] = [
+    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
+    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha384,
+    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha512,
+    CoreJwsSigningAlgorithm::RsaSsaPssSha256,
+    CoreJwsSigningAlgorithm::RsaSsaPssSha384,
+    CoreJwsSigningAlgorithm::RsaSsaPssSha512,
+    CoreJwsSigningAlgorithm::EcdsaP256Sha256,
+    CoreJwsSigningAlgorithm::EcdsaP384Sha384,
+    CoreJwsSigningAlgorithm::EcdsaP521Sha512,
+    CoreJwsSigningAlgorithm::EdDsa,
+];
+
+type Client =
+    CoreClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointMaybeSet, EndpointMaybeSet>;
+
+/// Why the provider gave us nothing that may be used.
+#[derive(Debug, Error)]
+pub(crate) enum OidcError {
+    /// The refresh token is dead (RFC 6749 section 5.2); the only failure that ends a session.
+    #[error("the session has ended at the identity provider")]
+    InvalidGrant,
+    /// What it says about itself makes no sense.
+    #[error("the identity provider cannot be used: {0}")]
+    Metadata(String),
+    /// It said no.
+    #[error("the identity provider refused ({error}){}", description.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
+    Refused {
+        /// The code, already safe to print.
+        error: String,
+        /// Its words, already safe to print.
+        description: Option<String>,
+    },
+    /// Its token must not be used.
+    #[error("{0}")]
+    Token(String),
+    /// It cannot be reached, or is not well.
+    #[error("cannot reach the identity provider at {tried}: {what}")]
+    Unreachable {
+        /// The address.
+        tried: String,
+        /// What happened.
+        what: String,
+    },
+}
+
+/// An identity provider, discovered.
+#[derive(Debug)]
+pub(crate) struct Provider<'a> {
+    config: &'a ProviderConfig,
+    cache: &'a Cache<'a>,
+    documents: &'a EntryName,
+    clock: &'a dyn Clock,
+    transport: Transport,
+    metadata: Metadata,
+    keys_are_new: bool,
+}
+
+/// One attempt to log in: what was sent, and what the answer has to fit.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    /// Where the person has to go.
+    pub(crate) url: Url,
+    /// Returned with the answer; whatever does not carry it is not for us.
+    pub(crate) state: Secret,
+    redirect_uri: String,
+    nonce: Nonce,
+    verifier: PkceCodeVerifier,
+}
+
+/// What the token endpoint sent, not yet judged.
+#[derive(Debug)]
+pub(crate) struct Grant {
+    /// To be kept before anything else can fail: the old one may be dead already.
+    pub(crate) refresh_token: Option<Secret>,
+    id_token: Option<CoreIdToken>,
+    access_token: AccessToken,
+    clocks: Clocks,
+}
+
+/// A judged ID token.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    /// The token.
+    pub(crate) id_token: Secret,
+    /// When it came, by this computer's clock.
+    pub(crate) received_at: UnixTime,
+    /// The last second in which to use it, by this computer's clock.
+    pub(crate) usable_until: UnixTime,
+    /// The provider's immutable name of the person.
+    pub(crate) subject: String,
+    /// The name that people know.
+    pub(crate) name: String,
+    /// How far this computer's clock is ahead of the provider's, in seconds.
+    pub(crate) local_ahead: i64,
+}
+
+/// What the nonce in a token has to be.
+#[derive(Clone, Copy, Debug)]
+enum ExpectedNonce<'a> {
+    /// After a login: the one we sent.
+    Sent(&'a Nonce),
+    /// After a refresh there is none to compare with: the token came over TLS from the token endpoint itself
+    /// (OIDC Core 1.0 section 12.2 wants it absent or as in the first token, which we do not keep).
+    Any,
+}
+
+impl NonceVerifier for ExpectedNonce<'_> {
+    fn verify(self, nonce: Option<&Nonce>) -> Result<(), String> {
+        match self {
+            Self::Sent(expected) => expected.verify(nonce),
+            Self::Any => Ok(()),
+        }
+    }
+}
+
+impl<'a> Provider<'a> {
+    /// Learns about the provider from the cache or over the network.
+    ///
+    /// # Errors
+    /// When it cannot be reached, or must not be used.
+    pub(crate) async fn discover(
+        config: &'a ProviderConfig,
+        cache: &'a Cache<'a>,
+        documents: &'a EntryName,
+        clock: &'a dyn Clock,
+    ) -> Result<Self, OidcError> {
+        let route = Route { roots: config.roots.as_deref(), timeout: REQUEST_TIMEOUT, ..Route::default() };
+        let transport = Transport::new(route).map_err(|error| OidcError::Metadata(error.to_string()))?;
+        let found = documents::discover(&config.issuer, &transport, cache, documents, clock).await?;
+        Ok(Self {
+            config,
+            cache,
+            documents,
+            clock,
+            transport,
+            metadata: found.metadata,
+            keys_are_new: found.keys_are_new,
+        })
+    }
+
+    /// Prepares a login that answers to `redirect_uri`.
+    ///
+    /// # Errors
+    /// When the provider's own address makes no usable URL.
+    pub(crate) fn attempt(&self, redirect_uri: &str) -> Result<Attempt, OidcError> {
+        let client = self.client(Some(redirect_uri))?;
+        // Always, whatever the provider announces: those that do not know PKCE ignore it (RFC 9700 section 2.1.1).
+        let (challenge, verifier) = PkceCodeChallenge::new_random_sha256_len(RANDOM_BYTES);
+        let (url, state, nonce) = client
+            .authorize_url(
+                CoreAuthenticationFlow::AuthorizationCode,
+                || CsrfToken::new_random_len(RANDOM_BYTES),
+                || Nonce::new_random_len(RANDOM_BYTES),
+            )
+            .add_scopes(self.scopes())
+            .set_pkce_challenge(challenge)
+            .url();
+        // `response_mode=form_post` is not asked for: then the address bar would hold no code, and pasting the redirect
+        // is the way out when the browser cannot reach us. The loopback leads away from the code at once instead.
+        Ok(Attempt {
+            url,
+            state: Secret::from(state.secret().as_str()),
+            redirect_uri: redirect_uri.to_owned(),
+            nonce,
+            verifier,
+        })
+    }
+
+    /// Trades the code for tokens and judges the ID token.
+    ///
+    /// # Errors
+    /// When the provider refuses, is away, or sends a token that must not be used.
+    pub(crate) async fn redeem(
+        &mut self,
+        attempt: Attempt,
+        code: &Secret,
+    ) -> Result<(Identity, Option<Secret>), OidcError> {
+        let client = self.client(Some(&attempt.redirect_uri))?;
+        let http = self.http();
+        let answer = client
+            .exchange_code(AuthorizationCode::new(code.expose().to_owned()))
+            .map_err(|error| no_token_endpoint(&error))?
+            .set_pkce_verifier(attempt.verifier)
+            .request_async(&http)
+            .await;
+        let grant = self.token_answer(answer, http.clocks.get()).map_err(|error| match error {
+            // Here it is the code that was not taken; there is no session yet that could have ended.
+            OidcError::InvalidGrant => OidcError::Refused {
+                error: "invalid_grant".to_owned(),
+                description: Some("it did not take the authorization code".to_owned()),
+            },
+            other => other,
+        })?;
+        let refresh_token = grant.refresh_token.clone();
+        let identity = self.judge_token(&grant, ExpectedNonce::Sent(&attempt.nonce)).await?.ok_or_else(|| {
+            OidcError::Token("the identity provider sent no ID token, although scope openid was asked for".to_owned())
+        })?;
+        Ok((identity, refresh_token))
+    }
+
+    /// Trades the refresh token for new ones. What comes back has to be kept before it is judged.
+    ///
+    /// # Errors
+    /// When the provider refuses or is away.
+    pub(crate) async fn refresh(&self, refresh_token: &Secret) -> Result<Grant, OidcError> {
+        let client = self.client(None)?;
+        let token = RefreshToken::new(refresh_token.expose().to_owned());
+        let http = self.http();
+        let answer = client
+            .exchange_refresh_token(&token)
+            .map_err(|error| no_token_endpoint(&error))?
+            // With `openid`: some providers send no ID token otherwise.
+            .add_scopes(self.scopes().chain([Scope::new("openid".to_owned())]))
+            .request_async(&http)
+            .await;
+        self.token_answer(answer, http.clocks.get())
+    }
+
+    /// Judges the ID token of a refresh, if there is one.
+    ///
+    /// # Errors
+    /// When the token must not be used, or the keys cannot be fetched.
+    pub(crate) async fn judge(&mut self, grant: &Grant) -> Result<Option<Identity>, OidcError> {
+        self.judge_token(grant, ExpectedNonce::Any).await
+    }
+
+    /// Whether each authorization response carries `iss` (RFC 9207).
+    pub(crate) fn announces_iss(&self) -> bool {
+        self.metadata.additional_metadata().authorization_response_iss_parameter_supported
+    }
+
+    /// The issuer.
+    pub(crate) fn issuer(&self) -> &str {
+        &self.config.issuer
+    }
+
+    /// Web origins that may post a response to us: the issuer's and the login page's.
+    pub(crate) fn origins(&self) -> Vec<String> {
+        [self.metadata.issuer().url(), self.metadata.authorization_endpoint().url()]
+            .into_iter()
+            .map(|url| url.origin().ascii_serialization())
+            .collect()
+    }
+
+    async fn judge_token(&mut self, grant: &Grant, nonce: ExpectedNonce<'_>) -> Result<Option<Identity>, OidcError> {
+        let Some(id_token) = &grant.id_token else { return Ok(None) };
+        match self.verify(id_token, grant, nonce) {
+            // The provider may have changed its keys since we fetched them. Once.
+            Err(Verification::UnknownKey(_)) if !self.keys_are_new => {
+                self.metadata =
+                    documents::renew(&self.config.issuer, &self.transport, self.cache, self.documents, self.clock)
+                        .await?;
+                self.keys_are_new = true;
+                self.verify(id_token, grant, nonce)
+            }
+            verified => verified,
+        }
+        .map(Some)
+        .map_err(|(Verification::UnknownKey(words) | Verification::Refused(words))| OidcError::Token(words))
+    }
+
+    /// OIDC Core 1.0 section 3.1.3.7, in its order as far as the crate allows.
+    fn verify(&self, token: &CoreIdToken, grant: &Grant, nonce: ExpectedNonce<'_>) -> Result<Identity, Verification> {
+        let Clocks { local, server } = grant.clocks;
+        let audience = self.config.audience.as_str();
+        let verifier = CoreIdTokenVerifier::new_public_client(
+            ClientId::new(self.config.client_id.clone()),
+            self.metadata.issuer().clone(),
+            self.metadata.jwks().clone(),
+        )
+        .set_allowed_algs(ALGORITHMS)
+        // Step 3 is ours, below: it is stricter, and its words are those of the cluster's audit log.
+        .require_audience_match(false)
+        // The provider's own time, as it came with the token: a laptop an hour wrong can still log in.
+        .set_time_fn(move || DateTime::from_timestamp(server.as_secs(), 0).unwrap_or_default())
+        .set_issue_time_verifier_fn(move |issued| {
+            let ahead = issued.timestamp() - server.as_secs();
+            (ahead <= ISSUED_AHEAD_MAX_SECONDS)
+                .then_some(())
+                .ok_or_else(|| format!("ID token was issued {ahead} seconds in the future"))
+        });
+        let claims = token.claims(&verifier, nonce).map_err(|error| Verification::of(&error))?;
+        let audiences: Vec<&str> = claims.audiences().iter().map(|audience| audience.as_str()).collect();
+        check_audience(audience, &audiences).map_err(Verification::Refused)?;
+        // Steps 4 and 5.
+        if let Some(party) = claims.authorized_party()
+            && party.as_str() != self.config.client_id
+        {
+            return Err(Verification::Refused(format!(
+                "authorized-party-mismatch: the token was made for client {:?}, we are {:?}",
+                Printable(party.as_str()).to_string(),
+                self.config.client_id
+            )));
+        }
+        if let Some(hash) = claims.access_token_hash() {
+            let actual = token
+                .signing_alg()
+                .and_then(|algorithm| {
+                    let key = token.signing_key(&verifier)?;
+                    AccessTokenHash::from_token(&grant.access_token, algorithm, key)
+                        .map_err(|error| SignatureVerificationError::Other(error.to_string()))
+                })
+                .map_err(|error| Verification::Refused(format!("at_hash cannot be checked: {error}")))?;
+            if actual != *hash {
+                return Err(Verification::Refused(
+                    "at_hash of the ID token does not fit the access token that came with it".to_owned(),
+                ));
+            }
+        }
+        let name = claims
+            .email()
+            .map(|email| email.as_str())
+            .or_else(|| claims.preferred_username().map(|name| name.as_str()))
+            .unwrap_or_else(|| claims.subject().as_str());
+        Ok(Identity {
+            id_token: Secret::from(token.to_string()),
+            received_at: local,
+            usable_until: grant.clocks.usable_until(UnixTime::from_secs(claims.expiration().timestamp())),
+            subject: claims.subject().to_string(),
+            name: name.to_owned(),
+            local_ahead: grant.clocks.local_ahead(),
+        })
+    }
+
+    fn client(&self, redirect_uri: Option<&str>) -> Result<Client, OidcError> {
+        let client_id = ClientId::new(self.config.client_id.clone());
+        let client = CoreClient::from_provider_metadata(self.metadata.clone(), client_id, None)
+            // A public client has nothing to authenticate with; its id goes into the body.
+            .set_auth_type(AuthType::RequestBody);
+        match redirect_uri {
+            None => Ok(client),
+            Some(uri) => RedirectUrl::new(uri.to_owned())
+                .map(|uri| client.set_redirect_uri(uri))
+                .map_err(|error| OidcError::Metadata(format!("redirect address {uri:?} is no URL: {error}"))),
+        }
+    }
+
+    /// Scopes to ask for besides `openid`, which the crate adds.
+    fn scopes(&self) -> impl Iterator<Item = Scope> {
+        let supported = self.metadata.scopes_supported();
+        let optional =
+            self.config.optional_scopes.iter().filter(move |scope| {
+                supported.is_some_and(|list| list.iter().any(|listed| listed.as_str() == **scope))
+            });
+        let wanted = self.config.scopes.iter().filter(|scope| *scope != "openid");
+        let optional = optional.filter(|scope| !self.config.scopes.contains(*scope));
+        wanted.chain(optional).map(|scope| Scope::new(scope.clone()))
+    }
+
+    fn http(&self) -> Http<'_> {
+        Http { transport: &self.transport, clock: self.clock, clocks: Cell::new(None) }
+    }
+
+    fn token_answer(
+        &self,
+        answer: Result<CoreTokenResponse, TokenRequestError>,
+        clocks: Option<Clocks>,
+    ) -> Result<Grant, OidcError> {
+        let answer = answer.map_err(|error| self.token_error(error))?;
+        let now = self.clock.now();
+        Ok(Grant {
+            refresh_token: answer.refresh_token().map(|token| Secret::from(token.secret().as_str())),
+            id_token: answer.id_token().cloned(),
+            access_token: answer.access_token().clone(),
+            clocks: clocks.unwrap_or(Clocks { local: now, server: now }),
+        })
+    }
+
+    fn token_error(&self, error: TokenRequestError) -> OidcError {
+        let tried = || {
+            let endpoint = self.metadata.token_endpoint().map_or_else(|| self.issuer(), |url| url.url().as_str());
+            Printable(endpoint).to_string()
+        };
+        match error {
+            RequestTokenError::ServerResponse(response) => {
+                let code = response.error().as_ref().to_owned();
+                match code.as_str() {
+                    // OIDC Core 1.0 section 3.1.2.6 has the last two.
+                    "invalid_grant" | "interaction_required" | "login_required" => OidcError::InvalidGrant,
+                    "temporarily_unavailable" | "server_error" => {
+                        OidcError::Unreachable { tried: tried(), what: format!("it answered {code}") }
+                    }
+                    _ => OidcError::Refused {
+                        error: Printable(&code).to_string(),
+                        description: response.error_description().map(|text| Printable(text).to_string()),
+                    },
+                }
+            }
+            RequestTokenError::Request(error) => OidcError::Unreachable { tried: tried(), what: error.to_string() },
+            // The body may hold tokens: it is not shown.
+            RequestTokenError::Parse(error, _) => OidcError::Token(format!(
+                "the identity provider's answer is not readable: {}",
+                Printable(&error.to_string())
+            )),
+            RequestTokenError::Other(words) => {
+                OidcError::Token(format!("the identity provider's answer is not readable: {}", Printable(&words)))
+            }
+        }
+    }
+}
+
+type TokenRequestError = RequestTokenError<HttpError, StandardErrorResponse<CoreErrorResponseType>>;
+
+/// Why a request of `openidconnect` has no answer that it could judge.
+#[derive(Debug, Error)]
+enum HttpError {
+    /// The server is not well (5xx) or wants to be left alone (429): no verdict about anything.
+    #[error("it answered {0}")]
+    NotWell(StatusCode),
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+}
+
+/// Our transport in the shape that `openidconnect` takes, and the place where the provider's time ends up.
+#[derive(Debug)]
+struct Http<'a> {
+    transport: &'a Transport,
+    clock: &'a dyn Clock,
+    clocks: Cell<Option<Clocks>>,
+}
+
+impl<'c> AsyncHttpClient<'c> for Http<'_> {
+    type Error = HttpError;
+    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, HttpError>> + 'c>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        Box::pin(async move {
+            let answer = self.transport.send(request).await?;
+            self.clocks.set(Some(answer.clocks(self.clock)));
+            if answer.status.is_server_error() || answer.status == StatusCode::TOO_MANY_REQUESTS {
+                return Err(HttpError::NotWell(answer.status));
+            }
+            let mut response = HttpResponse::new(answer.body);
+            *response.status_mut() = answer.status;
+            *response.headers_mut() = answer.headers;
+            Ok(response)
+        })
+    }
+}
+
+/// Why a token did not pass, and whether fresh keys might help.
+#[derive(Debug)]
+enum Verification {
+    Refused(String),
+    UnknownKey(String),
+}
+
+impl Verification {
+    fn of(error: &ClaimsVerificationError) -> Self {
+        let words = format!("the identity provider's ID token must not be used: {}", Printable(&failure::chain(error)));
+        match error {
+            ClaimsVerificationError::SignatureVerification(
+                // The second too: a provider that gives a new key an old name.
+                SignatureVerificationError::NoMatchingKey | SignatureVerificationError::CryptoError(_),
+            ) => Self::UnknownKey(words),
+            _ => Self::Refused(words),
+        }
+    }
+}
+
+/// The token must be for this cluster and nobody else. The code is the one that stands in the cluster's audit log.
+fn check_audience(expected: &str, found: &[&str]) -> Result<(), String> {
+    let list = || found.iter().map(|audience| format!("{:?}", Printable(audience).to_string())).collect::<Vec<_>>();
+    match found {
+        [] => Err(format!("audience-missing: the token is for nobody, this cluster takes only {expected:?}")),
+        [one] if *one == expected => Ok(()),
+        several if several.contains(&expected) => Err(format!(
+            "audience-shared: the token is for {}, so it would open other doors too; this cluster takes only {expected:?}",
+            list().join(", ")
+        )),
+        _ => Err(format!(
+            "audience-mismatch: the token is for {}, this cluster takes only {expected:?}",
+            list().join(", ")
+        )),
+    }
+}
+
+fn no_token_endpoint(error: &ConfigurationError) -> OidcError {
+    OidcError::Metadata(format!("its discovery document names no token endpoint: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_token_for_this_cluster_alone_passes() {
+        let code = |found: &[&str]| match check_audience("staging", found) {
+            Ok(()) => "passes".to_owned(),
+            Err(words) => words.split(':').next().unwrap().to_owned(),
+        };
+        assert_eq!(code(&["staging"]), "passes");
+        assert_eq!(code(&[]), "audience-missing");
+        assert_eq!(code(&["production"]), "audience-mismatch");
+        assert_eq!(code(&["staging", "production"]), "audience-shared");
+        assert_eq!(code(&["a", "b"]), "audience-mismatch");
+        assert_eq!(code(&["Staging"]), "audience-mismatch");
+        assert_eq!(code(&["staging", "staging"]), "audience-shared", "one audience means one entry");
+    }
+}

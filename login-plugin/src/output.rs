@@ -1,0 +1,135 @@
+//! The only way to standard output (data) and standard error (words).
+
+use std::cell::Cell;
+use std::fmt::{self, Write as _};
+use std::io::{self, IsTerminal, Write as _};
+use std::process::ExitCode;
+
+use crate::failure::Failure;
+
+/// Longer foreign text than this says nothing more and may be an attack on the terminal.
+const FOREIGN_TEXT_MAX_CHARS: usize = 200;
+
+/// How much is said on standard error while things go well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Talk {
+    /// A person reads along.
+    Freely,
+    /// Standard error is the screen of a full-screen program that we know nothing about: one line at most.
+    OneLine,
+    /// `LATCHKEY_QUIET`: nothing.
+    Not,
+}
+
+/// Standard output and standard error of this process.
+#[derive(Debug)]
+pub(crate) struct Output {
+    talk: Cell<Talk>,
+}
+
+impl Output {
+    /// Speaks as `talk` says; errors are always said.
+    pub(crate) const fn new(talk: Talk) -> Self {
+        Self { talk: Cell::new(talk) }
+    }
+
+    /// Decides how much to say once it is known whether a person sits at the terminal.
+    pub(crate) fn settle(&self, quiet: bool, interactive: bool) {
+        self.talk.set(if quiet {
+            Talk::Not
+        } else if !interactive && io::stderr().is_terminal() {
+            Talk::OneLine
+        } else {
+            Talk::Freely
+        });
+    }
+
+    /// Writes data to standard output and flushes it.
+    ///
+    /// # Errors
+    /// When the reader has closed its end.
+    pub(crate) fn data(text: &str) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(text.as_bytes())?;
+        stdout.flush()
+    }
+
+    /// One line for the person. Nobody listening is no reason to fail.
+    pub(crate) fn say(&self, line: &str) {
+        match self.talk.get() {
+            Talk::Not => return,
+            Talk::OneLine => self.talk.set(Talk::Not),
+            Talk::Freely => {}
+        }
+        Self::words(line);
+    }
+
+    /// One line about something odd that did not stop us.
+    pub(crate) fn warn(&self, line: &str) {
+        self.say(&format!("warning: {line}"));
+    }
+
+    /// Why we stop, and what to do about it. Always said.
+    pub(crate) fn fail(failure: &Failure) -> ExitCode {
+        let hint = failure.hint.as_ref().map(|hint| format!("\n\nhint: {hint}")).unwrap_or_default();
+        Self::words(&format!("error: {failure}{hint}"));
+        failure.status.into()
+    }
+
+    fn words(text: &str) {
+        // `eprintln!` would panic when standard error is closed.
+        let _nobody_listens = writeln!(io::stderr().lock(), "{text}");
+    }
+}
+
+/// Foreign text (of a provider, a cluster, a token) made safe for a terminal and short.
+///
+/// Control characters of both sets and the bidirectional marks are shown as escapes: they could rewrite what stands
+/// on the screen (CVE-2021-25743).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Printable<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, character) in self.0.chars().enumerate() {
+            if position == FOREIGN_TEXT_MAX_CHARS {
+                return f.write_char('…');
+            }
+            match character {
+                '\u{061C}'
+                | '\u{200B}'..='\u{200F}'
+                | '\u{2028}'..='\u{202E}'
+                | '\u{2066}'..='\u{2069}'
+                | '\u{FEFF}' => write!(f, "{}", character.escape_unicode())?,
+                _ if character.is_control() => write!(f, "{}", character.escape_default())?,
+                _ => f.write_char(character)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_cannot_move_the_cursor_or_turn_the_line_around() {
+        let cases = [
+            ("plain, with ümläut", "plain, with ümläut"),
+            ("\u{1b}[2J", "\\u{1b}[2J"),
+            ("a\r\nb", "a\\r\\nb"),
+            ("\u{9b}31m", "\\u{9b}31m"),
+            ("a\u{202e}b", "a\\u{202e}b"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(Printable(text).to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn foreign_text_is_cut() {
+        let long = "x".repeat(5000);
+        assert_eq!(Printable(&long).to_string().chars().count(), FOREIGN_TEXT_MAX_CHARS + 1);
+    }
+}
