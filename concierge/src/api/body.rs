@@ -11,14 +11,14 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 use super::{discovery::Resource, negotiation::BodyFormat, respond::Problem};
+use crate::credential::MAX_PEM;
 
-/// Largest body in bytes.
+/// Largest body in bytes: the longest certificate request, twice the longest token, and room for what clients add.
 ///
-/// A token may have 16 KiB and a certificate request a few; four times the token leaves room for both and for what
-/// clients add. So a token that is merely too long (up to some 60 KiB) is still a judged and recorded refusal,
-/// `token-too-large`, answered like any other; a token of 1 MiB or a body of 3 MiB is 413 before it costs memory. It
-/// cannot be a person's mistake, and a limit above 1 MiB would let 256 anonymous callers hold 256 MiB.
-pub const MAX_BODY: usize = 64 * 1024;
+/// So a token that is merely too long is still a judged and recorded refusal, `token-too-large`, answered like any
+/// other, while a token of 1 MiB or a body of 3 MiB is 413 before it costs memory: it cannot be a person's mistake, and
+/// a limit above 1 MiB would let a few hundred anonymous callers hold that many MiB.
+pub const MAX_BODY: usize = MAX_PEM + 32 * 1024;
 
 /// Complaints about fields that are put into one answer. More would only repeat the client's own text to it.
 const MAX_COMPLAINTS: usize = 10;

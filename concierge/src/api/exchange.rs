@@ -1,0 +1,255 @@
+//! The exchange itself, one screen: judge the token, ask for leave, have a credential made, record, answer.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use latchkey_crds::login::{ClusterCredential, ExpectedSubject, TokenCredentialRequestStatus};
+
+use super::{
+    respond::{Invalid, Problem},
+    sealed::Sealed,
+};
+use crate::{
+    audit::{
+        event::{CredentialFacts, Event, Exchange as Recorded, Outcome},
+        sink::AuditLog,
+    },
+    authn::{Admitted, Reason, Verdict},
+    credential::{CertificateRequest, Credential},
+    index::{AuthenticatorRef, Reader, RefreshRequester},
+    jwt::{Rejection, TokenFacts},
+    policy,
+    runtime::metrics::Metrics,
+    secret::BearerToken,
+    strategies::{IssueError, Strategies},
+    time::{Clock, UnixTime},
+    verdicts::Verdicts,
+};
+
+/// Everything that an exchange needs.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    /// The authenticators in force.
+    pub index: Reader,
+    /// For keys that the index does not have yet.
+    pub refresh: RefreshRequester,
+    /// The judge, who remembers.
+    pub verdicts: Verdicts,
+    /// Who signs.
+    pub strategies: Strategies,
+    /// Who records.
+    pub audit: AuditLog,
+    /// Who counts.
+    pub metrics: Metrics,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A well-formed request, parsed.
+#[derive(Debug)]
+pub struct Request {
+    /// The token to be exchanged.
+    pub token: BearerToken,
+    /// By whom it shall be judged; `None` if what was named cannot exist.
+    pub authenticator: Option<AuthenticatorRef>,
+    /// A PKCS#10 request in PEM, not yet looked at.
+    pub certificate_request: Option<String>,
+    /// The API group, for errors.
+    pub group: String,
+}
+
+/// Where and when the request came from.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// Kubernetes' audit id.
+    pub audit_id: String,
+    /// The other end of the connection.
+    pub peer: Option<SocketAddr>,
+    /// What the client calls itself.
+    pub user_agent: Option<String>,
+    /// When its body had been read.
+    pub at: UnixTime,
+}
+
+/// What the client gets: a status, or a problem with the request.
+pub type Answer = Result<TokenCredentialRequestStatus, Problem>;
+
+/// The one sentence for every refusal: no reason, no issuer, no key id.
+const REFUSED: &str = "authentication failed";
+/// A code of the request's own making, beside those of the judge and of the signers.
+const BAD_CERTIFICATE_REQUEST: &str = "certificate-request-malformed";
+
+// === impl Exchange ===
+
+impl Exchange {
+    /// Runs one exchange to its end.
+    ///
+    /// # Errors
+    /// A [`Problem`] with the request's own certificate request, or with us. A refused token is no error.
+    pub async fn run(self, request: Request, received: Received) -> Answer {
+        let verdict = self.judge(&request).await;
+        let sealed = match &verdict.outcome {
+            Ok(admitted) => self.grant(admitted, &verdict, &request, &received).await,
+            Err(reason) => self.refuse(Ok(message(REFUSED)), &verdict, reason.code(), &reason.to_string(), &received),
+        };
+        sealed.open(&self.audit).await.unwrap_or_else(|unavailable| {
+            tracing::error!(error = %unavailable, audit_id = received.audit_id, "Withheld a credential");
+            Err(Problem::Unavailable("the exchange cannot be recorded at the moment"))
+        })
+    }
+
+    /// Judges the token; where only its key is unknown, once more with fresh keys. Judging is computation of some ten to
+    /// a hundred microseconds and stays on the task's thread: the number of exchanges in hand bounds it, and handing it to
+    /// another thread would cost about as much.
+    async fn judge(&self, request: &Request) -> Verdict {
+        let Some(authenticator) = &request.authenticator else {
+            return Verdict {
+                facts: TokenFacts { bytes: request.token.len(), ..TokenFacts::default() },
+                authenticator: None,
+                outcome: Err(Reason::AuthenticatorUnknown),
+            };
+        };
+        let verdict = self.look(request, authenticator);
+        if let Err(Reason::Token(Rejection::KeyUnknown { key_id })) = &verdict.outcome
+            && self.refresh.request(&authenticator.name, key_id.as_ref()).await
+        {
+            return self.look(request, authenticator);
+        }
+        verdict
+    }
+
+    fn look(&self, request: &Request, authenticator: &AuthenticatorRef) -> Verdict {
+        self.verdicts.authenticate(&request.token, authenticator, &self.index.snapshot(), self.clock.now())
+    }
+
+    /// The token is good: have a credential made for its user.
+    async fn grant(
+        &self,
+        admitted: &Admitted,
+        verdict: &Verdict,
+        request: &Request,
+        received: &Received,
+    ) -> Sealed<Answer> {
+        let permit = match policy::may_hold_certificate(admitted.user.clone()) {
+            Ok(permit) => permit,
+            Err(reason) => {
+                return self.refuse(Ok(message(REFUSED)), verdict, reason.code(), &reason.to_string(), received);
+            }
+        };
+        // Only now: a certificate request costs a signature check, which a stranger shall not have for nothing.
+        let certificate_request = match request.certificate_request.as_deref().map(CertificateRequest::parse) {
+            None => None,
+            Some(Ok(certificate_request)) => Some(certificate_request),
+            Some(Err(error)) => {
+                let text = error.to_string();
+                let problem = invalid_certificate_request(&request.group, &text);
+                return self.refuse(Err(problem), verdict, BAD_CERTIFICATE_REQUEST, &text, received);
+            }
+        };
+        match self.strategies.issue(permit, certificate_request, admitted.credential_lifetime).await {
+            Ok(credential) => self.granted(&credential, verdict, received),
+            Err(error) => {
+                let answer = match &error {
+                    IssueError::SubjectDiffers(subject) => Ok(TokenCredentialRequestStatus {
+                        message: Some(error.to_string()),
+                        expected_subject: Some(ExpectedSubject {
+                            common_name: subject.common_name.clone(),
+                            organizations: subject.organizations.clone(),
+                        }),
+                        ..TokenCredentialRequestStatus::default()
+                    }),
+                    IssueError::Overloaded => Err(Problem::TooManyRequests),
+                    IssueError::Refused(_) | IssueError::TimedOut | IssueError::Unavailable => Ok(message(REFUSED)),
+                };
+                self.refuse(answer, verdict, error.code(), &error.to_string(), received)
+            }
+        }
+    }
+
+    fn granted(&self, credential: &Credential, verdict: &Verdict, received: &Received) -> Sealed<Answer> {
+        let facts = CredentialFacts {
+            strategy: credential.strategy.as_str(),
+            serial: credential.serial.clone(),
+            sha256: credential.sha256.clone(),
+            not_before: credential.not_before.to_string(),
+            not_after: credential.not_after.to_string(),
+        };
+        let status = TokenCredentialRequestStatus {
+            credential: Some(ClusterCredential {
+                expiration_timestamp: Some(credential.not_after.to_string()),
+                token: None,
+                client_certificate_data: Some(credential.certificate_pem.clone()),
+                client_key_data: credential.private_key_pem.as_ref().map(|key| key.to_string()),
+            }),
+            ..TokenCredentialRequestStatus::default()
+        };
+        let latency = self.tell("granted", "", verdict, received);
+        let event = self.event(Outcome::Granted(facts), verdict, received, latency);
+        Sealed::grant(Ok(status), event)
+    }
+
+    fn refuse(
+        &self,
+        answer: Answer,
+        verdict: &Verdict,
+        code: &'static str,
+        detail: &str,
+        received: &Received,
+    ) -> Sealed<Answer> {
+        let latency = self.tell(code, detail, verdict, received);
+        Sealed::refusal(answer, self.event(Outcome::Refused { code, detail }, verdict, received, latency))
+    }
+
+    /// One log line and one count for each exchange.
+    fn tell(&self, code: &'static str, detail: &str, verdict: &Verdict, received: &Received) -> Duration {
+        let latency = self.clock.now().since(received.at);
+        // Only names of authenticators that exist: a made-up name would be a series of its own.
+        let authenticator = verdict.authenticator.as_ref().map_or("", |authenticator| authenticator.name.as_str());
+        self.metrics.exchange(code, authenticator, latency);
+        let fingerprint = verdict.facts.fingerprint.map(|fingerprint| fingerprint.to_string());
+        tracing::info!(
+            audit_id = received.audit_id,
+            code,
+            detail = cut(detail),
+            authenticator,
+            fingerprint,
+            latency_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX),
+            "Exchange"
+        );
+        latency
+    }
+
+    fn event(&self, outcome: Outcome<'_>, verdict: &Verdict, received: &Received, latency: Duration) -> Event {
+        let exchange = Recorded {
+            audit_id: &received.audit_id,
+            peer: received.peer,
+            user_agent: received.user_agent.as_deref(),
+            verdict,
+            outcome,
+            latency,
+        };
+        Event::exchange(self.clock.now(), &exchange)
+    }
+}
+
+fn message(text: &str) -> TokenCredentialRequestStatus {
+    TokenCredentialRequestStatus { message: Some(text.to_owned()), ..TokenCredentialRequestStatus::default() }
+}
+
+fn invalid_certificate_request(group: &str, text: &str) -> Problem {
+    Problem::Invalid(Invalid {
+        kind: latchkey_crds::login::KIND,
+        group: group.to_owned(),
+        field: "spec.certificateSigningRequest",
+        cause: "FieldValueInvalid",
+        message: format!("Invalid value: {text}"),
+    })
+}
+
+/// A detail may name what a token claims: enough of it for a person, not for a flood.
+fn cut(detail: &str) -> &str {
+    let mut end = detail.len().min(256);
+    while !detail.is_char_boundary(end) {
+        end -= 1;
+    }
+    &detail[..end]
+}
