@@ -41,7 +41,6 @@ use self::{
 use crate::runtime::readiness::Readiness;
 
 /// What the server needs from outside.
-#[derive(Debug)]
 pub struct Settings {
     /// The ending of our API groups.
     pub suffix: GroupSuffix,

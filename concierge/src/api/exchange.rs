@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Everything that an exchange needs.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Exchange {
     /// The authenticators in force.
     pub index: Reader,
@@ -103,7 +103,7 @@ impl Exchange {
     async fn judge(&self, request: &Request) -> Verdict {
         let Some(authenticator) = &request.authenticator else {
             return Verdict {
-                facts: TokenFacts { bytes: request.token.len(), ..TokenFacts::default() },
+                facts: TokenFacts { bytes: request.token.len(), ..TokenFacts::default() }.into(),
                 authenticator: None,
                 outcome: Err(Reason::AuthenticatorUnknown),
             };
