@@ -66,6 +66,8 @@ pub mod controllers;
 pub mod convert;
 pub mod idp;
 
+pub mod controllers;
+
 pub mod runtime;
 pub mod tls;
 

@@ -73,6 +73,8 @@ pub struct IssuerReport {
     pub keys_fetched_at: Option<UnixTime>,
     /// When they will be dropped, if no fetch succeeds before.
     pub keys_dropped_at: Option<UnixTime>,
+    /// Whether the keys grow old because they cannot be fetched anew.
+    pub keys_failing: bool,
     /// What goes wrong now.
     pub trouble: Option<Trouble>,
 }
@@ -236,6 +238,7 @@ impl IssuerState {
             keys: self.keys.clone(),
             keys_fetched_at: held.then_some(self.keys_fetched_at),
             keys_dropped_at: held.then(|| self.keys_fetched_at.plus(HARD_AGE)),
+            keys_failing: self.schedule.failures() > 0 && !hiccup,
             trouble: self.trouble.clone().filter(|_| !hiccup),
         }
     }

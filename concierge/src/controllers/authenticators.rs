@@ -1,0 +1,442 @@
+//! The task that keeps the authenticators in force: it watches both kinds and the CA bundles they name, runs a keeper of
+//! keys for each issuer, owns the index's one writer, and, if it leads, writes their status.
+//!
+//! Its loop is observe, plan, act. Everything that takes time (reads, writes, fetches) runs beside the loop, so nothing
+//! that one authenticator waits for delays another or the data path.
+
+mod bundles;
+mod members;
+mod objects;
+mod watches;
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use kube::{
+    core::{ApiResource, DynamicObject},
+    runtime::watcher,
+};
+use latchkey_crds::{
+    authentication::{self, AuthenticatorStatus},
+    groups::GroupSuffix,
+};
+use tokio::{
+    sync::{Semaphore, mpsc, watch},
+    task::JoinError,
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use self::{
+    bundles::{Bundles, Loaded},
+    members::{Members, Publish, Writing},
+    objects::Objects,
+    watches::{Kind, Kinds, Seen},
+};
+use super::{
+    jwt_authenticator::{
+        self, Observed, Trust,
+        keeper::{ATTEMPTS_AT_ONCE, Jitter, KeeperReport, Surroundings},
+    },
+    status::{self, Target, WriteError},
+    webhook_authenticator,
+};
+use crate::{
+    convert::{BundleObject, BundleSource, JwtSpec},
+    index::{self, AuthenticatorKind, AuthenticatorName, AuthenticatorRef, Entry, RefreshRequest, RefreshRequests},
+    runtime::{lease::Leadership, metrics::Metrics},
+    time::Clock,
+};
+
+/// Reports of keepers that may wait for the loop: each keeper has one at most, and the loop does nothing slow.
+const REPORTS: usize = 64;
+
+/// Status writes under way at once: the API server is everybody's.
+const WRITES_AT_ONCE: usize = 4;
+
+/// Readiness waits this long for first answers of issuers once the lists are there. A replica that takes part in a
+/// rollout should know its keys before it is sent people; an issuer that is down must not hold the rollout up.
+const FIRST_ANSWERS: Duration = Duration::from_secs(3);
+
+/// What the task is made of.
+#[derive(Debug)]
+pub struct Settings {
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// The way into the index.
+    pub index: index::Writer,
+    /// Chance, to spread refreshes out.
+    pub jitter: Jitter,
+    /// Whether this replica writes.
+    pub leadership: Leadership,
+    /// Counts fetches and shows the age of keys.
+    pub metrics: Metrics,
+    /// Our own namespace: CA bundles are read from there, and from nowhere else.
+    pub namespace: String,
+    /// Requests for keys that a token named and the index lacks.
+    pub refreshes: RefreshRequests,
+    /// The ending of the API groups.
+    pub suffix: GroupSuffix,
+}
+
+/// Whether the index knows all authenticators there are, for readiness. Once true it stays so.
+#[derive(Clone, Debug)]
+pub struct Synced(watch::Receiver<bool>);
+
+/// Why the task ended though nobody asked it to.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthenticatorsError {
+    /// A keeper panicked: a bug. Its authenticator would stand still without a word.
+    #[error("a keeper of keys ended")]
+    Keeper(#[source] JoinError),
+    /// Everybody who could ask for keys is gone.
+    #[error("the request layer is gone")]
+    Requests,
+    /// The watches ended, which they never should.
+    #[error("the watches ended")]
+    Watches,
+}
+
+/// The task.
+pub struct Authenticators {
+    client: kube::Client,
+    clock: Arc<dyn Clock>,
+    leadership: Leadership,
+    metrics: Metrics,
+    namespace: String,
+    kinds: Kinds<ApiResource>,
+    objects: Kinds<Objects>,
+    bundles: Bundles,
+    members: Members,
+    index: index::Writer,
+    reports: mpsc::Receiver<KeeperReport>,
+    refreshes: RefreshRequests,
+    synced: watch::Sender<bool>,
+    listed_at: Option<Instant>,
+    dirty: BTreeSet<(Kind, String)>,
+    loads: FuturesUnordered<BoxFuture<'static, Loaded>>,
+    writes: FuturesUnordered<BoxFuture<'static, Written>>,
+    write_permits: Arc<Semaphore>,
+}
+
+struct Written {
+    kind: Kind,
+    name: String,
+    outcome: Result<Option<DynamicObject>, WriteError>,
+}
+
+/// The task, ready to run, and its word for readiness.
+#[must_use]
+pub fn authenticators(client: kube::Client, settings: Settings) -> (Authenticators, Synced) {
+    let Settings { clock, index, jitter, leadership, metrics, namespace, refreshes, suffix } = settings;
+    let (reporter, reports) = mpsc::channel(REPORTS);
+    let (synced, receiver) = watch::channel(false);
+    let around = Surroundings {
+        clock: Arc::clone(&clock),
+        jitter,
+        attempts: Arc::new(Semaphore::new(ATTEMPTS_AT_ONCE)),
+        metrics: metrics.clone(),
+        reports: reporter,
+    };
+    let task = Authenticators {
+        client,
+        clock,
+        leadership,
+        metrics,
+        kinds: Kinds {
+            jwt: authentication::jwt_authenticator(&suffix),
+            webhook: authentication::webhook_authenticator(&suffix),
+        },
+        objects: Kinds { jwt: Objects::default(), webhook: Objects::default() },
+        bundles: Bundles::new(&namespace),
+        namespace,
+        members: Members::new(around),
+        index,
+        reports,
+        refreshes,
+        synced,
+        listed_at: None,
+        dirty: BTreeSet::new(),
+        loads: FuturesUnordered::new(),
+        writes: FuturesUnordered::new(),
+        write_permits: Arc::new(Semaphore::new(WRITES_AT_ONCE)),
+    };
+    (task, Synced(receiver))
+}
+
+// === impl Synced ===
+
+impl Synced {
+    /// Whether it is so.
+    #[must_use]
+    pub fn is_synced(&self) -> bool {
+        *self.0.borrow()
+    }
+}
+
+// === impl Authenticators ===
+
+impl Authenticators {
+    /// Runs until `stop`.
+    ///
+    /// # Errors
+    /// When it cannot go on: a keeper panicked, or one of the ends it works between is gone.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), AuthenticatorsError> {
+        let mut seen = watches::all(&self.client, &self.kinds, &self.namespace);
+        let mut leads = self.leadership.is_leader();
+        loop {
+            self.settle();
+            let wake = self.next_wake().unwrap_or_else(|| Instant::now() + Duration::from_hours(1));
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                event = seen.next() => self.observe(event.ok_or(AuthenticatorsError::Watches)?),
+                Some(loaded) = self.loads.next(), if !self.loads.is_empty() => {
+                    self.bundles.loaded(loaded, Instant::now());
+                    self.touch_all(Kind::Jwt);
+                }
+                Some(written) = self.writes.next(), if !self.writes.is_empty() => self.written(written),
+                Some(report) = self.reports.recv() => self.reported(report),
+                request = self.refreshes.recv() => self.forward(request.ok_or(AuthenticatorsError::Requests)?),
+                Some(ended) = self.members.join_next() => ended.map_err(AuthenticatorsError::Keeper)?,
+                () = self.leadership.changed() => {
+                    // It also changes at every renewal.
+                    let leads_now = self.leadership.is_leader();
+                    if leads_now && !leads {
+                        self.touch_all(Kind::Jwt);
+                        self.touch_all(Kind::Webhook);
+                    }
+                    leads = leads_now;
+                }
+                () = tokio::time::sleep_until(wake) => {}
+            }
+        }
+    }
+
+    // --- observe ---
+
+    fn observe(&mut self, seen: Seen) {
+        match seen {
+            Seen::Object(kind, Ok(event)) => {
+                let now = self.clock.now();
+                let changed = self.objects.of_mut(kind).observe(event, now);
+                self.dirty.extend(changed.into_iter().map(|name| (kind, name)));
+                if self.listed_at.is_none() && self.objects.jwt.listed() && self.objects.webhook.listed() {
+                    self.listed_at = Some(Instant::now());
+                }
+            }
+            Seen::Object(kind, Err(error)) => {
+                let (kind, error) = (kind.name(), &error as &dyn std::error::Error);
+                tracing::warn!(kind, error, "Watch failed, trying again");
+            }
+            Seen::Secret(Ok(event)) => {
+                if self.bundles.observe(true, event) {
+                    self.touch_all(Kind::Jwt);
+                }
+            }
+            Seen::ConfigMap(Ok(event)) => {
+                if self.bundles.observe(false, event) {
+                    self.touch_all(Kind::Jwt);
+                }
+            }
+            Seen::Secret(Err(error)) => self.bundle_watch_failed(true, &error),
+            Seen::ConfigMap(Err(error)) => self.bundle_watch_failed(false, &error),
+        }
+    }
+
+    fn bundle_watch_failed(&mut self, secret: bool, error: &watcher::Error) {
+        let kind = if secret { "Secret" } else { "ConfigMap" };
+        tracing::warn!(kind, error = error as &dyn std::error::Error, "Watch failed, trying again");
+        self.bundles.watch_failed(secret, error.to_string());
+        self.touch_all(Kind::Jwt);
+    }
+
+    fn reported(&mut self, report: KeeperReport) {
+        let KeeperReport { keeper, name, report, answers } = report;
+        let fetched_at = report.keys_fetched_at;
+        if self.members.reported(keeper, name.as_str(), report) {
+            if let Some(at) = fetched_at {
+                self.metrics.keys_fetched(name.as_str(), at);
+            }
+            self.settle_one(Kind::Jwt, name.as_str());
+        }
+        // Only now: who judges again must find the new keys in the index.
+        for (request, changed) in answers {
+            request.answer(changed);
+        }
+    }
+
+    fn forward(&self, request: RefreshRequest) {
+        if let Err(request) = self.members.forward(request) {
+            request.answer(false);
+        }
+    }
+
+    fn written(&mut self, written: Written) {
+        let Written { kind, name, outcome } = written;
+        let failed = match outcome {
+            Ok(Some(object)) => {
+                let now = self.clock.now();
+                self.objects.of_mut(kind).apply(object, now);
+                false
+            }
+            // Gone; the watch will say so.
+            Ok(None) => false,
+            Err(error) => {
+                let (object, error) = (name.as_str(), &error as &dyn std::error::Error);
+                tracing::warn!(kind = kind.name(), object, error, "Cannot write status, trying again");
+                true
+            }
+        };
+        self.members.wrote(kind, &name, failed, Instant::now());
+        self.dirty.insert((kind, name));
+    }
+
+    fn touch_all(&mut self, kind: Kind) {
+        let names: Vec<_> = self.objects.of(kind).names().map(|name| (kind, name.clone())).collect();
+        self.dirty.extend(names);
+    }
+
+    // --- plan and act ---
+
+    /// Brings everything that changed, or whose time has come, to where it should be.
+    fn settle(&mut self) {
+        let now = Instant::now();
+        self.dirty.extend(self.members.due(now));
+        if !self.dirty.is_empty() {
+            self.bundles.want(&self.wanted_bundles());
+        }
+        while let Some((kind, name)) = self.dirty.pop_first() {
+            self.settle_one(kind, &name);
+        }
+        for object in self.bundles.due(now) {
+            self.loads.push(Box::pin(bundles::load(self.client.clone(), self.namespace.clone(), object)));
+        }
+        self.tell_synced(now);
+    }
+
+    fn settle_one(&mut self, kind: Kind, name: &str) {
+        if self.objects.of(kind).get(name).is_none() {
+            self.forget(kind, name);
+            return;
+        }
+        match kind {
+            Kind::Jwt => self.settle_jwt(name),
+            Kind::Webhook => self.settle_webhook(name),
+        }
+    }
+
+    fn settle_jwt(&mut self, name: &str) {
+        let Some(object) = self.objects.jwt.get(name) else { return };
+        let now = self.clock.now();
+        let authenticator = AuthenticatorName::new(name);
+        let trust = self.trust(object.jwt.as_ref().ok());
+        // Twice at most: the first plan may call for a keeper, and a keeper without a client is worth a word at once.
+        let plan = loop {
+            let observed = Observed {
+                name: &authenticator,
+                uid: &object.uid,
+                generation: object.generation,
+                spec: &object.jwt,
+                trust: &trust,
+                asked: self.members.asked(name),
+                status: &object.status,
+                seen_at: object.seen_at,
+            };
+            let plan = jwt_authenticator::plan(&observed, now);
+            if !self.members.ask(&authenticator, plan.source.as_ref()) {
+                break plan;
+            }
+        };
+        let (uid, generation) = (object.uid.clone(), object.generation);
+        let publish = self.members.shall_publish(name, &uid, generation, plan.admit.is_some());
+        if publish == Publish::Aloud {
+            match &plan.obstacle {
+                None => tracing::info!(authenticator = name, generation, "Authenticator ready"),
+                Some(obstacle) => tracing::info!(authenticator = name, generation, obstacle, "Authenticator not ready"),
+            }
+        }
+        if publish != Publish::No {
+            let entry = plan.admit.map_or(Entry::NotReady, |admit| Entry::Ready(Arc::new(admit)));
+            self.index.set(AuthenticatorRef { kind: AuthenticatorKind::JWTAuthenticator, name: authenticator }, entry);
+        }
+        self.members.again_in(Kind::Jwt, name, plan.again_in);
+        self.write(Kind::Jwt, name, uid, plan.status);
+    }
+
+    fn settle_webhook(&mut self, name: &str) {
+        let Some(object) = self.objects.webhook.get(name) else { return };
+        let status = webhook_authenticator::plan(&object.spec, object.generation, &object.status, self.clock.now());
+        let (uid, generation) = (object.uid.clone(), object.generation);
+        if self.members.shall_publish_webhook(name) {
+            tracing::warn!(
+                authenticator = name,
+                generation,
+                "A WebhookAuthenticator is not supported, it admits nobody"
+            );
+            self.index.set(AuthenticatorRef::webhook(name), Entry::NotReady);
+        }
+        self.write(Kind::Webhook, name, uid, status);
+    }
+
+    fn write(&mut self, kind: Kind, name: &str, uid: String, status: Option<AuthenticatorStatus>) {
+        let Some(status) = status.filter(|_| self.leadership.is_leader()) else { return };
+        if self.members.may_write(kind, name, Instant::now()) == Writing::NotNow {
+            return;
+        }
+        let target = Target { resource: self.kinds.of(kind).clone(), name: name.to_owned(), uid };
+        let (client, permits) = (self.client.clone(), Arc::clone(&self.write_permits));
+        tracing::debug!(kind = kind.name(), object = name, phase = ?status.phase, "Writing status");
+        self.writes.push(Box::pin(async move {
+            // The semaphore is never closed.
+            let _permit = permits.acquire().await;
+            let outcome = status::write(client, &target, &status).await;
+            Written { kind, name: target.name, outcome }
+        }));
+    }
+
+    fn forget(&mut self, kind: Kind, name: &str) {
+        self.members.forget(kind, name);
+        match kind {
+            Kind::Jwt => {
+                self.metrics.forget_authenticator(name);
+                self.index.remove(&AuthenticatorRef::jwt(name));
+            }
+            Kind::Webhook => self.index.remove(&AuthenticatorRef::webhook(name)),
+        }
+        tracing::info!(kind = kind.name(), object = name, "Authenticator gone");
+    }
+
+    fn trust(&self, spec: Option<&JwtSpec>) -> Trust {
+        match spec.map(|spec| &spec.trust) {
+            // Nobody is asked while the spec cannot be read; what is said of its trust roots is that nothing is known.
+            None => Trust::Loading,
+            Some(Ok(BundleSource::System)) => Trust::System,
+            Some(Ok(BundleSource::Inline(bundle))) => Trust::Bundle(bundle.clone()),
+            Some(Ok(BundleSource::Object(object))) => self.bundles.trust(object),
+            Some(Err(problem)) => Trust::Problem(problem.clone()),
+        }
+    }
+
+    fn wanted_bundles(&self) -> BTreeSet<BundleObject> {
+        let objects = self.objects.jwt.names().filter_map(|name| self.objects.jwt.get(name));
+        let sources = objects.filter_map(|object| object.jwt.as_ref().ok()?.trust.as_ref().ok());
+        sources
+            .filter_map(|source| match source {
+                BundleSource::Object(object) => Some(object.clone()),
+                BundleSource::Inline(_) | BundleSource::System => None,
+            })
+            .collect()
+    }
+
+    fn tell_synced(&self, now: Instant) {
+        let answered = || self.members.all_answered();
+        if self.listed_at.is_some_and(|at| now >= at + FIRST_ANSWERS || answered()) {
+            self.synced.send_if_modified(|synced| !std::mem::replace(synced, true));
+        }
+    }
+
+    fn next_wake(&self) -> Option<Instant> {
+        let first_answers = self.listed_at.map(|at| at + FIRST_ANSWERS).filter(|_| !*self.synced.borrow());
+        [self.members.next_due(), self.bundles.next_due(), first_answers].into_iter().flatten().min()
+    }
+}

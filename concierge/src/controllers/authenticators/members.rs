@@ -1,0 +1,284 @@
+//! What runs and what stands for each authenticator: its keeper, its entry in the index, its write under way.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use tokio::{
+    sync::mpsc,
+    task::{JoinError, JoinSet},
+    time::Instant,
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::watches::Kind;
+use crate::{
+    controllers::jwt_authenticator::{
+        Source, Word,
+        keeper::{Keeper, KeeperId, Surroundings},
+    },
+    idp::{
+        http::{IssuerClient, Limits},
+        issuer::IssuerReport,
+    },
+    index::{AuthenticatorName, RefreshRequest},
+};
+
+/// Requests that may wait for a keeper; it takes them up faster than they come, also during an attempt.
+const REQUESTS: usize = 64;
+
+/// First and last wait before a status that could not be written is written again; each doubles.
+const WRITE_AGAIN_FIRST: Duration = Duration::from_secs(1);
+const WRITE_AGAIN_LAST: Duration = Duration::from_mins(1);
+
+/// All of them.
+#[derive(Debug)]
+pub(super) struct Members {
+    around: Surroundings,
+    keepers: JoinSet<()>,
+    next_keeper: u64,
+    asked: BTreeMap<String, Asked>,
+    published: BTreeMap<String, Published>,
+    webhooks: BTreeSet<String>,
+    writes: BTreeMap<(Kind, String), Write>,
+    again_at: BTreeMap<(Kind, String), Instant>,
+}
+
+/// Whether a status may be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Writing {
+    /// Yes; it counts as under way.
+    Now,
+    /// Another write is under way, or the last one failed a moment ago. It will come up again.
+    NotNow,
+}
+
+/// Whether the index must be changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Publish {
+    /// It shows this already.
+    No,
+    /// Yes, and nobody need be told: newer keys of the same authenticator.
+    Quietly,
+    /// Yes: another generation, or whether anybody is admitted has changed.
+    Aloud,
+}
+
+/// A source that is being asked.
+#[derive(Debug)]
+struct Asked {
+    source: Source,
+    word: Word,
+    /// How many words were heard.
+    words: u64,
+    keeper: Option<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    id: KeeperId,
+    requests: mpsc::Sender<RefreshRequest>,
+    /// Ends the keeper when it goes.
+    _stop: DropGuard,
+}
+
+/// What the index shows.
+#[derive(Debug, PartialEq, Eq)]
+struct Published {
+    uid: String,
+    generation: i64,
+    /// By which word of which keeper it admits; `None` admits nobody.
+    admits_by: Option<(KeeperId, u64)>,
+}
+
+#[derive(Debug, Default)]
+struct Write {
+    under_way: bool,
+    failures: u32,
+    again_at: Option<Instant>,
+}
+
+// === impl Members ===
+
+impl Members {
+    pub(super) fn new(around: Surroundings) -> Self {
+        Self {
+            around,
+            keepers: JoinSet::new(),
+            next_keeper: 0,
+            asked: BTreeMap::new(),
+            published: BTreeMap::new(),
+            webhooks: BTreeSet::new(),
+            writes: BTreeMap::new(),
+            again_at: BTreeMap::new(),
+        }
+    }
+
+    /// The source that is being asked for an authenticator, and its latest word.
+    pub(super) fn asked(&self, name: &str) -> Option<(&Source, &Word)> {
+        self.asked.get(name).map(|asked| (&asked.source, &asked.word))
+    }
+
+    /// From now on `source` is asked for `name`, and no other; `true` if that changed anything.
+    pub(super) fn ask(&mut self, name: &AuthenticatorName, source: Option<&Source>) -> bool {
+        if self.asked.get(name.as_str()).map(|asked| &asked.source) == source {
+            return false;
+        }
+        // The old keeper first: its guard ends it.
+        self.asked.remove(name.as_str());
+        if let Some(source) = source {
+            let asked = self.start(name, source);
+            self.asked.insert(name.as_str().to_owned(), asked);
+        }
+        true
+    }
+
+    fn start(&mut self, name: &AuthenticatorName, source: &Source) -> Asked {
+        let bundle = source.bundle.as_ref().map(crate::convert::Bundle::certificates);
+        let client = match IssuerClient::new(bundle, Limits::default()) {
+            Ok(client) => client,
+            Err(problem) => {
+                let word = Word::NoClient(problem.to_string());
+                return Asked { source: source.clone(), word, words: 0, keeper: None };
+            }
+        };
+        let id = KeeperId(self.next_keeper);
+        self.next_keeper += 1;
+        let (sender, requests) = mpsc::channel(REQUESTS);
+        let stop = CancellationToken::new();
+        let keeper = Keeper {
+            id,
+            name: name.clone(),
+            issuer: source.issuer.clone(),
+            client,
+            requests,
+            around: self.around.clone(),
+        };
+        self.keepers.spawn(keeper.run(stop.clone()));
+        let keeper = Running { id, requests: sender, _stop: stop.drop_guard() };
+        Asked { source: source.clone(), word: Word::Report(IssuerReport::default()), words: 0, keeper: Some(keeper) }
+    }
+
+    /// Takes a keeper's report in; `false` if it is one of a keeper that was ended meanwhile.
+    pub(super) fn reported(&mut self, keeper: KeeperId, name: &str, report: IssuerReport) -> bool {
+        let asked = self.asked.get_mut(name).filter(|asked| asked.keeper.as_ref().is_some_and(|k| k.id == keeper));
+        let Some(asked) = asked else { return false };
+        asked.word = Word::Report(report);
+        asked.words += 1;
+        true
+    }
+
+    /// Hands a request for keys to the keeper it concerns.
+    ///
+    /// # Errors
+    /// The request, if nobody can serve it: there is no keeper, or too many requests wait for it.
+    pub(super) fn forward(&self, request: RefreshRequest) -> Result<(), RefreshRequest> {
+        match self.asked.get(request.authenticator.as_str()).and_then(|asked| asked.keeper.as_ref()) {
+            None => Err(request),
+            Some(keeper) => keeper.requests.try_send(request).map_err(mpsc::error::TrySendError::into_inner),
+        }
+    }
+
+    /// Waits for a keeper's end; `None` while there are no keepers.
+    pub(super) async fn join_next(&mut self) -> Option<Result<(), JoinError>> {
+        self.keepers.join_next().await
+    }
+
+    /// Whether every keeper has ended its first attempt.
+    pub(super) fn all_answered(&self) -> bool {
+        self.asked.values().all(|asked| asked.keeper.is_none() || asked.words > 0)
+    }
+
+    /// Whether the index must be changed so that it shows this; it counts as shown from now on.
+    pub(super) fn shall_publish(&mut self, name: &str, uid: &str, generation: i64, admits: bool) -> Publish {
+        let word = self.asked.get(name).and_then(|asked| Some((asked.keeper.as_ref()?.id, asked.words)));
+        let next = Published { uid: uid.to_owned(), generation, admits_by: word.filter(|_| admits) };
+        let change = match self.published.get(name) {
+            Some(known) if *known == next => Publish::No,
+            Some(known)
+                if (&known.uid, known.generation, known.admits_by.is_some())
+                    == (&next.uid, next.generation, next.admits_by.is_some()) =>
+            {
+                Publish::Quietly
+            }
+            Some(_) | None => Publish::Aloud,
+        };
+        if change != Publish::No {
+            self.published.insert(name.to_owned(), next);
+        }
+        change
+    }
+
+    /// Whether the index must be told of an object of the kind that never admits anybody.
+    pub(super) fn shall_publish_webhook(&mut self, name: &str) -> bool {
+        self.webhooks.insert(name.to_owned())
+    }
+
+    /// Whether the status may be written now.
+    pub(super) fn may_write(&mut self, kind: Kind, name: &str, now: Instant) -> Writing {
+        let write = self.writes.entry((kind, name.to_owned())).or_default();
+        if write.under_way || write.again_at.is_some_and(|at| now < at) {
+            return Writing::NotNow;
+        }
+        write.under_way = true;
+        write.again_at = None;
+        Writing::Now
+    }
+
+    /// A write has ended.
+    pub(super) fn wrote(&mut self, kind: Kind, name: &str, failed: bool, now: Instant) {
+        let Some(write) = self.writes.get_mut(&(kind, name.to_owned())) else { return };
+        write.under_way = false;
+        if failed {
+            let wait = WRITE_AGAIN_FIRST.saturating_mul(1 << write.failures.min(16)).min(WRITE_AGAIN_LAST);
+            write.failures = write.failures.saturating_add(1);
+            write.again_at = Some(now + wait);
+        } else {
+            *write = Write::default();
+        }
+    }
+
+    /// The authenticator is to be planned for again after this long.
+    pub(super) fn again_in(&mut self, kind: Kind, name: &str, wait: Option<Duration>) {
+        let key = (kind, name.to_owned());
+        match wait {
+            Some(wait) => self.again_at.insert(key, Instant::now() + wait),
+            None => self.again_at.remove(&key),
+        };
+    }
+
+    /// Those whose time has come.
+    pub(super) fn due(&mut self, now: Instant) -> Vec<(Kind, String)> {
+        let mut due: Vec<_> = self.again_at.extract_if(.., |_, at| *at <= now).map(|(key, _)| key).collect();
+        for (key, write) in &mut self.writes {
+            if write.again_at.is_some_and(|at| at <= now) {
+                write.again_at = None;
+                due.push(key.clone());
+            }
+        }
+        due
+    }
+
+    /// When the next time comes.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        let writes = self.writes.values().filter_map(|write| write.again_at);
+        self.again_at.values().copied().chain(writes).min()
+    }
+
+    /// The object is gone.
+    pub(super) fn forget(&mut self, kind: Kind, name: &str) {
+        let key = (kind, name.to_owned());
+        self.writes.remove(&key);
+        self.again_at.remove(&key);
+        match kind {
+            Kind::Jwt => {
+                self.asked.remove(name);
+                self.published.remove(name);
+            }
+            Kind::Webhook => {
+                self.webhooks.remove(name);
+            }
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The authenticator objects as they were last seen. No network: events in, the names of what changed out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kube::{core::DynamicObject, runtime::watcher::Event};
+use latchkey_crds::authentication::AuthenticatorStatus;
+use serde_json::Value;
+
+use crate::{
+    convert::{self, InvalidSpec, JwtSpec},
+    time::UnixTime,
+};
+
+/// One object.
+#[derive(Debug)]
+pub(super) struct Object {
+    pub(super) uid: String,
+    pub(super) generation: i64,
+    pub(super) spec: Value,
+    /// The spec as a `JWTAuthenticator`'s; what it says of another kind's nobody asks.
+    pub(super) jwt: Result<JwtSpec, InvalidSpec>,
+    pub(super) status: AuthenticatorStatus,
+    /// When this generation was first seen here.
+    pub(super) seen_at: UnixTime,
+    version: Option<u64>,
+}
+
+/// All objects of one kind, by name.
+#[derive(Debug, Default)]
+pub(super) struct Objects {
+    by_name: BTreeMap<String, Object>,
+    /// While a list comes in: the names that were on it so far.
+    listing: Option<BTreeSet<String>>,
+    listed: bool,
+}
+
+// === impl Objects ===
+
+impl Objects {
+    /// Takes an event in and returns the names of the objects that it changed.
+    pub(super) fn observe(&mut self, event: Event<DynamicObject>, now: UnixTime) -> Vec<String> {
+        match event {
+            Event::Init => {
+                self.listing = Some(BTreeSet::new());
+                Vec::new()
+            }
+            Event::InitApply(object) => {
+                if let (Some(listing), Some(name)) = (&mut self.listing, &object.metadata.name) {
+                    listing.insert(name.clone());
+                }
+                self.apply(object, now).into_iter().collect()
+            }
+            Event::Apply(object) => self.apply(object, now).into_iter().collect(),
+            // What is not on the list was deleted while nobody was watching.
+            Event::InitDone => {
+                self.listed = true;
+                let listed = self.listing.take().unwrap_or_default();
+                let gone: Vec<_> = self.by_name.keys().filter(|name| !listed.contains(*name)).cloned().collect();
+                for name in &gone {
+                    self.by_name.remove(name);
+                }
+                gone
+            }
+            Event::Delete(object) => {
+                let name = object.metadata.name.filter(|name| self.by_name.remove(name).is_some());
+                name.into_iter().collect()
+            }
+        }
+    }
+
+    /// Takes an object in, from a watch or from the answer to a write of ours; `None` if it is older than what is known.
+    pub(super) fn apply(&mut self, object: DynamicObject, now: UnixTime) -> Option<String> {
+        let DynamicObject { metadata, mut data, .. } = object;
+        let name = metadata.name?;
+        let (uid, generation) = (metadata.uid.unwrap_or_default(), metadata.generation.unwrap_or_default());
+        // Resource versions of one kind are comparable numbers (KEP-5504). An event from before our own write would
+        // make us take our own status for a foreign one and write it again.
+        let version = metadata.resource_version.and_then(|version| version.parse().ok());
+        let known = self.by_name.get(&name).filter(|known| known.uid == uid);
+        if known.is_some_and(|known| version.is_some() && version < known.version) {
+            return None;
+        }
+        let seen_at = known.filter(|known| known.generation == generation).map_or(now, |known| known.seen_at);
+        let spec = data.get_mut("spec").map(Value::take).unwrap_or_default();
+        let jwt = convert::jwt_authenticator(&spec);
+        // A status that cannot be read is none; it will be written anew.
+        let status = data.get_mut("status").map(Value::take).unwrap_or_default();
+        let status = serde_json::from_value(status).unwrap_or_default();
+        let object = Object { uid, generation, spec, jwt, status, seen_at, version };
+        self.by_name.insert(name.clone(), object);
+        Some(name)
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&Object> {
+        self.by_name.get(name)
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
+        self.by_name.keys()
+    }
+
+    /// Whether a whole list was seen.
+    pub(super) const fn listed(&self) -> bool {
+        self.listed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const NOW: UnixTime = UnixTime::from_secs(1_795_233_600);
+    const LATER: UnixTime = UnixTime::from_secs(1_795_233_660);
+
+    fn object(name: &str, uid: &str, generation: i64, version: &str) -> DynamicObject {
+        serde_json::from_value(json!({
+            "apiVersion": "authentication.concierge.latchkey.dev/v1alpha1", "kind": "JWTAuthenticator",
+            "metadata": {"name": name, "uid": uid, "generation": generation, "resourceVersion": version},
+            "spec": {"issuer": "https://idp.example.com", "audience": "staging"},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_list_replaces_what_was_known_without_a_moment_of_emptiness() {
+        let mut objects = Objects::default();
+        for name in ["a", "b"] {
+            assert_eq!(objects.observe(Event::Apply(object(name, name, 1, "1")), NOW), [name]);
+        }
+        assert!(objects.observe(Event::Init, NOW).is_empty());
+        objects.observe(Event::InitApply(object("b", "b", 1, "1")), NOW);
+        assert!(objects.get("a").is_some() && !objects.listed());
+        assert_eq!(objects.observe(Event::InitDone, NOW), ["a"]);
+        assert!(objects.get("a").is_none() && objects.listed());
+        assert_eq!(objects.observe(Event::Delete(object("b", "b", 1, "2")), NOW), ["b"]);
+        assert!(objects.observe(Event::Delete(object("b", "b", 1, "2")), NOW).is_empty());
+    }
+
+    #[test]
+    fn a_generation_keeps_the_time_it_was_first_seen() {
+        let mut objects = Objects::default();
+        let mut seen = |uid, generation, version, now| {
+            objects.apply(object("a", uid, generation, version), now);
+            objects.get("a").map(|object| object.seen_at)
+        };
+        assert_eq!(seen("u", 1, "1", NOW), Some(NOW));
+        assert_eq!(seen("u", 1, "2", LATER), Some(NOW));
+        assert_eq!(seen("u", 2, "3", LATER), Some(LATER));
+        assert_eq!(seen("v", 2, "4", NOW), Some(NOW));
+    }
+
+    #[test]
+    fn an_event_from_before_is_passed_over_unless_it_is_another_objects() {
+        let mut objects = Objects::default();
+        objects.apply(object("a", "u", 2, "100"), NOW);
+        assert_eq!(objects.apply(object("a", "u", 1, "99"), NOW), None);
+        assert_eq!(objects.get("a").map(|object| object.generation), Some(2));
+        assert_eq!(objects.apply(object("a", "u", 2, "100"), NOW), Some("a".to_owned()));
+        assert_eq!(objects.apply(object("a", "other", 1, "50"), NOW), Some("a".to_owned()));
+    }
+
+    #[test]
+    fn a_bad_object_is_kept_as_bad_and_disturbs_nobody() {
+        let mut objects = Objects::default();
+        for spec in [json!({"spec": {"issuer": 7}}), json!({}), json!({"spec": null, "status": "x"})] {
+            let mut bad = object("bad", "u", 1, "1");
+            bad.data = spec;
+            assert_eq!(objects.observe(Event::Apply(bad), NOW), ["bad"]);
+            let known = objects.get("bad").unwrap();
+            assert!(known.jwt.is_err());
+            assert_eq!(known.status, AuthenticatorStatus::default());
+        }
+    }
+}

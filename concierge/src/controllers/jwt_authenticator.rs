@@ -1,0 +1,154 @@
+//! What follows from a `JWTAuthenticator`: whom to ask for keys, what to admit by, and what to tell. Pure.
+//!
+//! [`plan`] is the middle of observe, plan, act. It is level-triggered: from all that is known now it says how
+//! everything should be, and the task in `authenticators` makes it so.
+
+pub(super) mod conditions;
+pub(super) mod keeper;
+
+use std::{sync::Arc, time::Duration};
+
+use latchkey_crds::authentication::AuthenticatorStatus;
+
+use super::status::{self, Truth};
+use crate::{
+    convert::{Bundle, InvalidSpec, Judge, JwtSpec, TlsProblem},
+    idp::issuer::IssuerReport,
+    index::{Authenticator, AuthenticatorName},
+    jwt::{AlgorithmSet, Issuer, Verifier},
+    time::UnixTime,
+};
+
+/// A new generation whose issuer was not asked yet is told as pending only after this long: most issuers answer
+/// sooner, and then one write says it all.
+const PENDING_GRACE: Duration = Duration::from_secs(2);
+
+/// Where keys come from. Keys fetched from one source say nothing about another: a new issuer or other trust roots
+/// start from nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Source {
+    /// The issuer.
+    pub(super) issuer: Issuer,
+    /// The trust roots; `None` for the system's.
+    pub(super) bundle: Option<Bundle>,
+}
+
+/// The trust roots, as far as they are known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// The object that holds them is being read.
+    Loading,
+    /// There are none, and that is the user's to mend.
+    Problem(TlsProblem),
+    /// The system's.
+    System,
+    /// The object that holds them cannot be read; tried again.
+    Unreadable(String),
+    /// A bundle of the user's.
+    Bundle(Bundle),
+}
+
+/// What is known of a source.
+#[derive(Debug, Clone)]
+pub(super) enum Word {
+    /// No client could be made with these trust roots.
+    NoClient(String),
+    /// What its keeper last reported; all empty before its first attempt has ended.
+    Report(IssuerReport),
+}
+
+/// All that is known of one object.
+#[derive(Debug)]
+pub(super) struct Observed<'a> {
+    /// `metadata.name`.
+    pub(super) name: &'a AuthenticatorName,
+    /// `metadata.uid`.
+    pub(super) uid: &'a str,
+    /// `metadata.generation`.
+    pub(super) generation: i64,
+    /// The spec, converted.
+    pub(super) spec: &'a Result<JwtSpec, InvalidSpec>,
+    /// The trust roots that the spec names.
+    pub(super) trust: &'a Trust,
+    /// The source that is being asked, and its latest word.
+    pub(super) asked: Option<(&'a Source, &'a Word)>,
+    /// The status as it stands in the API.
+    pub(super) status: &'a AuthenticatorStatus,
+    /// When this generation was first seen.
+    pub(super) seen_at: UnixTime,
+}
+
+/// How everything should be.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// Whom to ask for keys; nobody, if the spec names nobody who could be asked.
+    pub(super) source: Option<Source>,
+    /// What to admit by; nothing: nobody is admitted.
+    pub(super) admit: Option<Authenticator>,
+    /// The status to write, if it is another than the one that stands there.
+    pub(super) status: Option<AuthenticatorStatus>,
+    /// Why nobody is admitted, in the words of the first condition that says so.
+    pub(super) obstacle: Option<String>,
+    /// Plan again after this long even if nothing happens.
+    pub(super) again_in: Option<Duration>,
+}
+
+/// Plans for one object at the time `now`.
+pub(super) fn plan(observed: &Observed<'_>, now: UnixTime) -> Plan {
+    let source = source(observed);
+    // A word about another source is no word about this one.
+    let word = observed.asked.filter(|(asked, _)| Some(*asked) == source.as_ref()).map(|(_, word)| word);
+    let findings = conditions::findings(observed, word);
+    // Whether nothing is wrong, but something has not answered yet.
+    let pending = findings.iter().any(|finding| finding.truth == Truth::Unknown)
+        && findings.iter().all(|finding| finding.truth != Truth::False);
+    let obstacle = [Truth::False, Truth::Unknown].into_iter().find_map(|truth| {
+        findings.iter().find(|finding| finding.truth == truth).map(|finding| finding.message.clone())
+    });
+    let admit = if obstacle.is_none() { admit(observed, word) } else { None };
+
+    let grace = PENDING_GRACE.saturating_sub(now.since(observed.seen_at));
+    if pending && !grace.is_zero() {
+        return Plan { source, admit, status: None, obstacle, again_in: Some(grace) };
+    }
+    let status = status::authenticator_status("JWTAuthenticator", findings, observed.generation, observed.status, now);
+    let status = (status != *observed.status).then_some(status);
+    Plan { source, admit, status, obstacle, again_in: None }
+}
+
+fn source(observed: &Observed<'_>) -> Option<Source> {
+    let issuer = observed.spec.as_ref().ok()?.issuer.clone().ok()?;
+    match observed.trust {
+        Trust::System => Some(Source { issuer, bundle: None }),
+        Trust::Bundle(bundle) => Some(Source { issuer, bundle: Some(bundle.clone()) }),
+        Trust::Loading | Trust::Problem(_) | Trust::Unreadable(_) => None,
+    }
+}
+
+fn admit(observed: &Observed<'_>, word: Option<&Word>) -> Option<Authenticator> {
+    let spec = observed.spec.as_ref().ok()?;
+    let (Ok(issuer), Ok(Judge { audience, rules, credential_lifetime })) = (&spec.issuer, &spec.judge) else {
+        return None;
+    };
+    let Some(Word::Report(report)) = word else { return None };
+    let (keys, keys_fetched_at) = (&report.keys.as_ref()?.keys, report.keys_fetched_at?);
+    let verifier = Verifier::new(issuer.clone(), audience.clone(), algorithms(report), Arc::clone(keys));
+    Some(Authenticator {
+        name: observed.name.clone(),
+        uid: observed.uid.to_owned(),
+        generation: observed.generation,
+        verifier,
+        rules: rules.clone(),
+        credential_lifetime: *credential_lifetime,
+        keys_fetched_at,
+    })
+}
+
+/// What the issuer announces narrows what we accept; an issuer that announces nothing narrows nothing.
+fn algorithms(report: &IssuerReport) -> AlgorithmSet {
+    let announced = report.discovered.as_ref().and_then(|found| found.signing_algorithms.as_ref());
+    announced.map_or_else(AlgorithmSet::default, |names| AlgorithmSet::from_names(names.iter()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,221 @@
+//! One task for each source of keys: asks the issuer when it is time or when a token names an unknown key, and reports.
+//!
+//! A keeper has at most one attempt under way, and everybody who waits for keys shares it. Keepers know nothing of each
+//! other, so an issuer that takes its time costs nobody else anything.
+
+use std::{fmt, sync::Arc};
+
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    idp::{
+        http::IssuerClient,
+        issuer::{self, Attempt, IssuerReport, IssuerState},
+        key_schedule::UnknownKey,
+    },
+    index::{AuthenticatorName, RefreshRequest},
+    jwt::{Issuer, KeyId},
+    runtime::metrics::Metrics,
+    time::{Clock, UnixTime},
+};
+
+/// Attempts under way at once, over all authenticators: as many as kube-apiserver takes authenticators at all, so in
+/// practice nobody ever waits for another's issuer. The bound is there for memory: an attempt may read 640 KiB.
+pub(in crate::controllers) const ATTEMPTS_AT_ONCE: usize = 64;
+
+/// Requests that may wait for one attempt. They are answered together; a request waits two seconds at most, so this
+/// many are a flood, and the rest of the flood is told at once that there is nothing new.
+const WAITING: usize = 256;
+
+/// A random number in `[0, 1)` at each call. The composition root makes it: nobody else owns a source of chance.
+#[derive(Clone)]
+pub struct Jitter(Arc<dyn Fn() -> f64 + Send + Sync>);
+
+/// Tells one keeper's reports from those of an earlier keeper of the same authenticator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(in crate::controllers) struct KeeperId(pub(in crate::controllers) u64);
+
+/// What a keeper has to say after an attempt.
+#[derive(Debug)]
+pub(in crate::controllers) struct KeeperReport {
+    /// Who says it.
+    pub(in crate::controllers) keeper: KeeperId,
+    /// For which authenticator.
+    pub(in crate::controllers) name: AuthenticatorName,
+    /// What is known now.
+    pub(in crate::controllers) report: IssuerReport,
+    /// Requests to answer once the report is in force, and whether judging again is worth it.
+    pub(in crate::controllers) answers: Vec<(RefreshRequest, bool)>,
+}
+
+/// What keepers share.
+#[derive(Clone, Debug)]
+pub(in crate::controllers) struct Surroundings {
+    /// Tells the time.
+    pub(in crate::controllers) clock: Arc<dyn Clock>,
+    /// See [`Jitter`].
+    pub(in crate::controllers) jitter: Jitter,
+    /// See [`ATTEMPTS_AT_ONCE`].
+    pub(in crate::controllers) attempts: Arc<Semaphore>,
+    /// Counts fetches.
+    pub(in crate::controllers) metrics: Metrics,
+    /// Where reports go.
+    pub(in crate::controllers) reports: mpsc::Sender<KeeperReport>,
+}
+
+/// The task itself.
+#[derive(Debug)]
+pub(in crate::controllers) struct Keeper {
+    /// Who it is.
+    pub(in crate::controllers) id: KeeperId,
+    /// Whose keys it keeps.
+    pub(in crate::controllers) name: AuthenticatorName,
+    /// The issuer it asks.
+    pub(in crate::controllers) issuer: Issuer,
+    /// By which client.
+    pub(in crate::controllers) client: IssuerClient,
+    /// Requests for unknown keys.
+    pub(in crate::controllers) requests: mpsc::Receiver<RefreshRequest>,
+    /// What all keepers share.
+    pub(in crate::controllers) around: Surroundings,
+}
+
+// === impl Jitter ===
+
+impl Jitter {
+    /// Chance from `source`, which must return numbers in `[0, 1)`.
+    pub fn new(source: impl Fn() -> f64 + Send + Sync + 'static) -> Self {
+        Self(Arc::new(source))
+    }
+
+    fn draw(&self) -> f64 {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Jitter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Jitter")
+    }
+}
+
+// === impl Keeper ===
+
+impl Keeper {
+    /// Keeps the keys until `stop`, or until nobody listens any more.
+    pub(in crate::controllers) async fn run(mut self, stop: CancellationToken) {
+        let mut state = IssuerState::new(self.issuer.as_str(), self.around.clock.now());
+        let work = async {
+            loop {
+                let waiting = self.rest(&mut state).await?;
+                let (attempt, waiting) = self.attempt(&mut state, waiting).await?;
+                self.tell(&mut state, attempt, waiting).await?;
+            }
+        };
+        // `None`: the other end of a channel is gone, and with it the reason to keep keys.
+        let _: Option<Option<()>> = stop.run_until_cancelled(work).await;
+    }
+
+    /// Waits until an attempt is due, and returns the requests that made it due.
+    async fn rest(&mut self, state: &mut IssuerState) -> Option<Vec<RefreshRequest>> {
+        loop {
+            let wait = state.wait(self.around.clock.now());
+            tokio::select! {
+                () = tokio::time::sleep(wait) => return Some(Vec::new()),
+                request = self.requests.recv() => {
+                    let request = request?;
+                    if let Some(request) = self.worth_an_attempt(state, request) {
+                        return Some(vec![request]);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Answers a request for a key that is there already or that it is too soon to ask for; hands the others back.
+    fn worth_an_attempt(&self, state: &mut IssuerState, request: RefreshRequest) -> Option<RefreshRequest> {
+        if request.key_id.as_ref().is_some_and(|id| state.knows(id)) {
+            // The token was judged by a snapshot from before the last fetch.
+            request.answer(true);
+            return None;
+        }
+        match state.unknown_key(request.key_id.as_ref(), self.around.clock.now()) {
+            UnknownKey::Fetch => Some(request),
+            UnknownKey::KnownInVain | UnknownKey::Throttled => {
+                self.around.metrics.keys_fetch_suppressed();
+                request.answer(false);
+                None
+            }
+        }
+    }
+
+    /// Asks the issuer, and meanwhile lets newcomers wait for the same answer.
+    async fn attempt(
+        &mut self,
+        state: &mut IssuerState,
+        mut waiting: Vec<RefreshRequest>,
+    ) -> Option<(Attempt, Vec<RefreshRequest>)> {
+        let errand = state.errand(self.around.clock.now());
+        let (client, attempts) = (&self.client, &self.around.attempts);
+        let attempt = async {
+            let _permit = attempts.acquire().await.ok()?;
+            Some(issuer::run(client, errand).await)
+        };
+        tokio::pin!(attempt);
+        loop {
+            tokio::select! {
+                attempt = &mut attempt => return Some((attempt?, waiting)),
+                request = self.requests.recv() => {
+                    let request = request?;
+                    self.around.metrics.keys_fetch_suppressed();
+                    if waiting.len() < WAITING {
+                        waiting.push(request);
+                    } else {
+                        request.answer(false);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes the attempt in and reports.
+    async fn tell(&self, state: &mut IssuerState, attempt: Attempt, waiting: Vec<RefreshRequest>) -> Option<()> {
+        let now = self.around.clock.now();
+        let trouble_before = state.report().trouble;
+        let applied = state.apply(attempt, now, self.around.jitter.draw());
+        for result in applied.results {
+            self.around.metrics.keys_fetch(self.name.as_str(), result);
+        }
+        let answers = waiting.into_iter().map(|request| judge(state, request, applied.changed, now)).collect();
+        let report = state.report();
+        self.log(&report, applied.changed, trouble_before.is_some());
+        self.around.reports.send(KeeperReport { keeper: self.id, name: self.name.clone(), report, answers }).await.ok()
+    }
+
+    fn log(&self, report: &IssuerReport, changed: bool, was_in_trouble: bool) {
+        let (authenticator, issuer) = (self.name.as_str(), self.issuer.as_str());
+        match (&report.trouble, was_in_trouble) {
+            (Some(trouble), false) => {
+                let (result, error) = (trouble.result, &trouble.sentence);
+                tracing::warn!(authenticator, issuer, result, error, "Cannot get the issuer's keys");
+            }
+            (None, true) => tracing::info!(authenticator, issuer, "The issuer answers again"),
+            (Some(_), true) | (None, false) => {}
+        }
+        if changed {
+            let keys = report.keys.as_ref().map_or(0, |held| held.keys.len());
+            tracing::info!(authenticator, issuer, keys, "The issuer's keys changed");
+        }
+    }
+}
+
+/// Judging again is worth it when the key is there now; for a token that names none, when anything changed.
+fn judge(state: &mut IssuerState, request: RefreshRequest, changed: bool, now: UnixTime) -> (RefreshRequest, bool) {
+    let key_id: Option<&KeyId> = request.key_id.as_ref();
+    let found = key_id.map_or(changed, |id| state.knows(id));
+    if !found {
+        state.asked_in_vain(key_id, now);
+    }
+    (request, found)
+}

@@ -1,0 +1,396 @@
+//! Tables of what is planned for what is observed.
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use latchkey_crds::authentication::Phase;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    convert,
+    idp::{
+        discovery::{Discovered, JwksUriError},
+        issuer::{Step, Trouble},
+        jwks::FetchedKeys,
+    },
+    jwt::KeySet,
+};
+
+const SEEN: UnixTime = UnixTime::from_secs(1_795_233_600);
+/// Long after [`PENDING_GRACE`].
+const NOW: UnixTime = UnixTime::from_secs(1_795_233_660);
+const ISSUER: &str = "https://idp.example.com";
+const UNTRIED: &str = "unable to validate; see other conditions for details";
+
+/// All that a case can vary.
+struct Case {
+    spec: Value,
+    generation: i64,
+    trust: Trust,
+    asked: Option<(Source, Word)>,
+    status: AuthenticatorStatus,
+    now: UnixTime,
+}
+
+/// A condition in short.
+type Told<'a> = (&'a str, &'a str, &'a str, &'a str);
+
+impl Default for Case {
+    /// A good authenticator whose issuer answered.
+    fn default() -> Self {
+        Self {
+            spec: json!({"issuer": ISSUER, "audience": "staging"}),
+            generation: 1,
+            trust: Trust::System,
+            asked: Some((source(ISSUER), Word::Report(answered()))),
+            status: AuthenticatorStatus::default(),
+            now: NOW,
+        }
+    }
+}
+
+impl Case {
+    fn plan(&self) -> Plan {
+        let spec = convert::jwt_authenticator(&self.spec);
+        let observed = Observed {
+            name: &AuthenticatorName::new("staff"),
+            uid: "u",
+            generation: self.generation,
+            spec: &spec,
+            trust: &self.trust,
+            asked: self.asked.as_ref().map(|(source, word)| (source, word)),
+            status: &self.status,
+            seen_at: SEEN,
+        };
+        plan(&observed, self.now)
+    }
+
+    fn reported(report: IssuerReport) -> Self {
+        Self { asked: Some((source(ISSUER), Word::Report(report))), ..Self::default() }
+    }
+}
+
+fn source(issuer: &str) -> Source {
+    Source { issuer: Issuer::new(issuer.to_owned()), bundle: None }
+}
+
+fn keys(others: &[Value]) -> FetchedKeys {
+    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+    let point = pair.public_key().as_ref();
+    let [x, y] = [&point[1..33], &point[33..]].map(|half| URL_SAFE_NO_PAD.encode(half));
+    let mut all = vec![json!({"kty": "EC", "crv": "P-256", "kid": "one", "x": x, "y": y})];
+    all.extend_from_slice(others);
+    let (keys, dropped) = KeySet::parse(json!({ "keys": all }).to_string().as_bytes()).unwrap();
+    let url = format!("{ISSUER}/keys").parse().unwrap();
+    FetchedKeys { keys: Arc::new(keys), dropped: dropped.into(), entity_tag: None, url }
+}
+
+fn answered() -> IssuerReport {
+    let jwks_uri = Ok(format!("{ISSUER}/keys").parse().unwrap());
+    IssuerReport {
+        discovered: Some(Arc::new(Discovered { jwks_uri, signing_algorithms: None })),
+        keys: Some(Arc::new(keys(&[]))),
+        keys_fetched_at: Some(SEEN),
+        keys_dropped_at: Some(SEEN.plus(Duration::from_hours(24))),
+        keys_failing: false,
+        trouble: None,
+    }
+}
+
+fn trouble(step: Step) -> Trouble {
+    Trouble { step, result: "timeout", sentence: "no answer".to_owned(), since: SEEN }
+}
+
+fn told(status: &AuthenticatorStatus) -> Vec<Told<'_>> {
+    let each = status.conditions.iter();
+    each.map(|c| (c.type_.as_str(), c.status.as_str(), c.reason.as_str(), c.message.as_str())).collect()
+}
+
+fn find<'a>(status: &'a AuthenticatorStatus, condition: &str) -> Told<'a> {
+    told(status).into_iter().find(|told| told.0 == condition).unwrap()
+}
+
+#[test]
+fn a_good_authenticator_admits_and_says_so_in_pinnipeds_words() {
+    let plan = Case::default().plan();
+    let status = plan.status.unwrap();
+    assert_eq!(status.phase, Phase::Ready);
+    let expected = [
+        ("AuthenticatorValid", "True", "Success", "authenticator initialized"),
+        ("DiscoveryURLValid", "True", "Success", "discovery performed successfully"),
+        ("IssuerURLValid", "True", "Success", "issuer is a valid URL"),
+        ("JWKSFetchValid", "True", "Success", "successfully fetched jwks"),
+        ("JWKSURLValid", "True", "Success", "jwks_uri is a valid URL"),
+        ("Ready", "True", "Success", "the JWTAuthenticator is ready"),
+        (
+            "TLSConfigurationValid",
+            "True",
+            "Success",
+            "spec.tls is valid: no TLS configuration provided: using default root CA bundle from container image",
+        ),
+    ];
+    assert_eq!(told(&status), expected);
+    let admit = plan.admit.unwrap();
+    assert_eq!((admit.generation, admit.uid.as_str(), admit.keys_fetched_at), (1, "u", SEEN));
+    assert_eq!((plan.source, plan.again_in, plan.obstacle), (Some(source(ISSUER)), None, None));
+}
+
+#[test]
+fn a_status_that_stands_is_not_written_again() {
+    let status = Case::default().plan().status.unwrap();
+    let later = Case { status, now: NOW.plus(Duration::from_hours(3)), ..Case::default() };
+    assert_eq!(later.plan().status, None);
+    let next = Case { generation: 2, ..later };
+    let written = next.plan().status.unwrap();
+    assert!(written.conditions.iter().all(|condition| condition.observed_generation == Some(2)));
+    assert!(written.conditions.iter().all(|condition| condition.last_transition_time.0.as_second() == NOW.as_secs()));
+}
+
+#[test]
+fn a_status_edited_by_hand_is_written_back() {
+    let good = Case::default().plan().status.unwrap();
+    for edit in ["phase", "message", "gone", "strange"] {
+        let mut status = good.clone();
+        match edit {
+            "phase" => status.phase = Phase::Error,
+            "message" => status.conditions[0].message = "all fine".to_owned(),
+            "gone" => drop(status.conditions.pop()),
+            _ => status.conditions[1].type_ = "Strange".to_owned(),
+        }
+        let plan = Case { status, ..Case::default() }.plan();
+        assert_eq!(told(&plan.status.unwrap()), told(&good), "{edit}");
+    }
+}
+
+#[test]
+fn while_the_first_answer_is_awaited_nothing_is_written_for_a_moment_and_nobody_admitted() {
+    let mut case = Case::reported(IssuerReport::default());
+    case.now = SEEN.plus(Duration::from_millis(500));
+    let plan = case.plan();
+    assert_eq!((plan.status, plan.again_in), (None, Some(Duration::from_millis(1_500))));
+    assert!(plan.admit.is_none() && plan.source.is_some());
+
+    case.now = SEEN.plus(PENDING_GRACE);
+    let plan = case.plan();
+    let status = plan.status.unwrap();
+    assert_eq!(status.phase, Phase::Pending);
+    let waiting = "the issuer has not answered yet";
+    assert_eq!(find(&status, "DiscoveryURLValid"), ("DiscoveryURLValid", "Unknown", "UnableToValidate", waiting));
+    assert_eq!(find(&status, "Ready").1, "False");
+    assert_eq!(plan.again_in, None);
+}
+
+#[test]
+fn keys_of_another_issuer_or_other_trust_roots_admit_nobody() {
+    let elsewhere =
+        Case { asked: Some((source("https://old.example.com"), Word::Report(answered()))), ..Case::default() };
+    assert!(elsewhere.plan().admit.is_none());
+    assert_eq!(elsewhere.plan().source, Some(source(ISSUER)));
+    let slash = Case { asked: Some((source("https://idp.example.com/"), Word::Report(answered()))), ..Case::default() };
+    assert!(slash.plan().admit.is_none());
+    let nobody = Case { asked: None, ..Case::default() };
+    assert!(nobody.plan().admit.is_none());
+}
+
+#[test]
+fn a_new_generation_with_the_same_issuer_is_ready_at_once_by_its_own_rules() {
+    let spec = json!({"issuer": ISSUER, "audience": "other", "claims": {"username": "sub"}});
+    let admit = Case { spec, generation: 2, now: SEEN, ..Case::default() }.plan().admit.unwrap();
+    assert_eq!((admit.generation, admit.verifier.audience().as_str()), (2, "other"));
+    assert_eq!(admit.rules.username_claim(), "sub");
+}
+
+#[test]
+fn a_new_generation_that_is_invalid_admits_nobody_though_the_keys_are_there() {
+    for broken in [
+        json!({"issuer": ISSUER, "audience": "staging", "userValidationRules": [{"expression": "true"}]}),
+        json!({"issuer": ISSUER, "audience": "staging", "claims": {"usernameExpression": "claims.sub"}}),
+        json!({"issuer": ISSUER, "audience": "staging", "claimValidationRules": [{"expression": "true"}]}),
+        json!({"issuer": ISSUER, "audience": "staging", "claims": {"extra": [{"key": "a.b/c", "valueExpression": "x"}]}}),
+        json!({"issuer": ISSUER, "audience": "staging", "additionalAudiences": "Allow"}),
+        json!({"issuer": ISSUER, "audience": ""}),
+        json!({"issuer": ISSUER}),
+        json!(null),
+    ] {
+        let plan = Case { spec: broken.clone(), generation: 2, ..Case::default() }.plan();
+        assert!(plan.admit.is_none(), "{broken}");
+        let status = plan.status.unwrap();
+        assert_eq!(status.phase, Phase::Error);
+        let (_, truth, reason, message) = find(&status, "AuthenticatorValid");
+        assert_eq!((truth, reason), ("False", "InvalidAuthenticator"), "{broken}");
+        assert!(message.starts_with("could not initialize jwt authenticator: "), "{message}");
+    }
+}
+
+#[test]
+fn each_step_that_fails_has_its_reason_and_the_steps_after_it_are_untried() {
+    let none = IssuerReport::default;
+    let found = |jwks_uri| Some(Arc::new(Discovered { jwks_uri, signing_algorithms: None }));
+    let unusable = |text: &str, source| Err(JwksUriError::Unusable { found: text.to_owned(), source });
+    let scheme = crate::idp::http::UrlError::Scheme("http".to_owned());
+    let after = ["JWKSURLValid", "JWKSFetchValid", "AuthenticatorValid"];
+    let cases = [
+        (
+            "discovery",
+            IssuerReport { trouble: Some(trouble(Step::Discovery)), ..none() },
+            "DiscoveryURLValid",
+            "InvalidDiscoveryProbe",
+            "could not perform discovery: no answer",
+            &after[..],
+        ),
+        (
+            "no jwks_uri",
+            IssuerReport {
+                discovered: found(Err(JwksUriError::Absent)),
+                trouble: Some(trouble(Step::JwksUri { scheme: false })),
+                ..none()
+            },
+            "JWKSURLValid",
+            "InvalidProviderJWKSURL",
+            "the discovery document has no jwks_uri",
+            &after[1..],
+        ),
+        (
+            "jwks_uri http",
+            IssuerReport {
+                discovered: found(unusable("http://idp/k", scheme)),
+                trouble: Some(trouble(Step::JwksUri { scheme: true })),
+                ..none()
+            },
+            "JWKSURLValid",
+            "InvalidProviderJWKSURLScheme",
+            "jwks_uri \"http://idp/k\" has scheme \"http\", expected \"https\"",
+            &after[1..],
+        ),
+        (
+            "keys",
+            IssuerReport { keys: None, keys_fetched_at: None, trouble: Some(trouble(Step::Keys)), ..answered() },
+            "JWKSFetchValid",
+            "InvalidCouldNotFetchJWKS",
+            "could not fetch keys since 2026-11-21T04:00:00Z: no answer",
+            &after[2..],
+        ),
+        (
+            "keys outlived",
+            IssuerReport {
+                keys: None,
+                keys_fetched_at: None,
+                keys_failing: true,
+                trouble: Some(trouble(Step::Discovery)),
+                ..answered()
+            },
+            "JWKSFetchValid",
+            "InvalidCouldNotFetchJWKS",
+            "could not fetch keys since 2026-11-21T04:00:00Z: no answer",
+            &after[2..],
+        ),
+    ];
+    for (name, report, condition, reason, message, untried) in cases {
+        let plan = Case::reported(report).plan();
+        assert!(plan.admit.is_none(), "{name}");
+        let status = plan.status.unwrap();
+        assert_eq!(status.phase, Phase::Error, "{name}");
+        assert_eq!(find(&status, condition), (condition, "False", reason, message), "{name}");
+        assert_eq!(plan.obstacle.as_deref(), Some(message), "{name}");
+        for &later in untried {
+            assert_eq!(find(&status, later), (later, "Unknown", "UnableToValidate", UNTRIED), "{name}: {later}");
+        }
+    }
+}
+
+#[test]
+fn a_bad_issuer_url_asks_nobody() {
+    for (issuer, reason) in [
+        ("http://idp.example.com", "InvalidIssuerURLScheme"),
+        ("https://idp.example.com?x", "InvalidIssuerURLContainsQueryParams"),
+        ("https://idp.example.com#x", "InvalidIssuerURLContainsFragment"),
+        ("https://idp.example.com/.well-known/openid-configuration", "InvalidIssuerURLContainsWellKnownEndpoint"),
+        ("not a url", "InvalidIssuerURL"),
+    ] {
+        let plan = Case { spec: json!({"issuer": issuer, "audience": "a"}), ..Case::default() }.plan();
+        assert!(plan.source.is_none() && plan.admit.is_none(), "{issuer}");
+        let status = plan.status.unwrap();
+        let (_, truth, found, _) = find(&status, "IssuerURLValid");
+        assert_eq!((truth, found), ("False", reason), "{issuer}");
+        for later in ["DiscoveryURLValid", "JWKSURLValid", "JWKSFetchValid", "AuthenticatorValid"] {
+            assert_eq!(find(&status, later).3, UNTRIED, "{issuer}: {later}");
+        }
+    }
+}
+
+#[test]
+fn trust_roots_that_are_not_there_ask_nobody() {
+    let missing = TlsProblem::NoObject { place: "Secret latchkey/ca".to_owned() };
+    let cases = [
+        (Trust::Problem(missing.clone()), "False", "InvalidTLSConfig", missing.to_string(), Phase::Error),
+        (Trust::Loading, "Unknown", "UnableToValidate", "the CA bundle is being read".to_owned(), Phase::Pending),
+        (
+            Trust::Unreadable("cannot read Secret latchkey/ca: forbidden".to_owned()),
+            "Unknown",
+            "UnableToValidate",
+            "cannot read Secret latchkey/ca: forbidden".to_owned(),
+            Phase::Pending,
+        ),
+    ];
+    for (trust, truth, reason, message, phase) in cases {
+        let plan = Case { trust, ..Case::default() }.plan();
+        assert!(plan.source.is_none() && plan.admit.is_none(), "{message}");
+        let status = plan.status.unwrap();
+        assert_eq!(status.phase, phase);
+        let expected = ("TLSConfigurationValid", truth, reason, message.as_str());
+        assert_eq!(find(&status, "TLSConfigurationValid"), expected);
+    }
+    let word = Word::NoClient("cannot load the default root CA bundle: none".to_owned());
+    let status = Case { asked: Some((source(ISSUER), word)), ..Case::default() }.plan().status.unwrap();
+    let told = find(&status, "TLSConfigurationValid");
+    assert_eq!((told.1, told.2), ("False", "InvalidTLSConfig"));
+    assert!(told.3.contains("default root CA bundle"), "{}", told.3);
+}
+
+#[test]
+fn during_an_outage_the_last_good_keys_admit_and_the_messages_are_true() {
+    let report = IssuerReport { keys_failing: true, trouble: Some(trouble(Step::Discovery)), ..answered() };
+    let plan = Case::reported(report).plan();
+    assert!(plan.admit.is_some());
+    let status = plan.status.unwrap();
+    assert_eq!(status.phase, Phase::Ready);
+    assert_eq!(
+        find(&status, "JWKSFetchValid").3,
+        "successfully fetched jwks; failing since 2026-11-21T04:00:00Z, the keys of 2026-11-21T04:00:00Z are in use \
+         until 2026-11-22T04:00:00Z: no answer"
+    );
+    assert_eq!(
+        find(&status, "DiscoveryURLValid").3,
+        "discovery performed successfully; failing since 2026-11-21T04:00:00Z, what it said before is in use: no answer"
+    );
+}
+
+#[test]
+fn keys_left_out_of_the_set_are_named_and_the_rest_works() {
+    let bad: Vec<_> = (0..7).map(|n| json!({"kty": "oct", "kid": format!("secret-{n}"), "k": "AAAA"})).collect();
+    let plan = Case::reported(IssuerReport { keys: Some(Arc::new(keys(&bad))), ..answered() }).plan();
+    assert!(plan.admit.is_some());
+    let status = plan.status.unwrap();
+    let message = find(&status, "JWKSFetchValid").3;
+    assert!(message.starts_with("successfully fetched jwks; left out: key \"secret-0\": "), "{message}");
+    assert!(message.ends_with("; and 2 more"), "{message}");
+    assert!(!message.contains("AAAA"));
+}
+
+#[test]
+fn an_issuer_that_announces_nothing_acceptable_admits_nobody() {
+    let announcing = |names: &[&str]| {
+        let mut report = answered();
+        let signing_algorithms = Some(names.iter().map(|name| (*name).to_owned()).collect());
+        let jwks_uri = report.discovered.unwrap().jwks_uri.clone();
+        report.discovered = Some(Arc::new(Discovered { jwks_uri, signing_algorithms }));
+        Case::reported(report).plan()
+    };
+    let plan = announcing(&["none", "HS256"]);
+    assert!(plan.admit.is_none());
+    let status = plan.status.unwrap();
+    let told = find(&status, "AuthenticatorValid");
+    assert_eq!((told.1, told.2), ("False", "InvalidAuthenticator"));
+    assert!(told.3.contains("RS256"), "{}", told.3);
+    assert!(announcing(&["none", "HS256", "ES256"]).admit.is_some());
+}
