@@ -1,4 +1,9 @@
-//! Observe, plan, act: custom resources, certificates, status.
+//! Observe, plan, act: the tasks that make the cluster and this process agree with the custom resources.
+
+pub mod authenticators;
+mod jwt_authenticator;
+mod status;
+mod webhook_authenticator;
 
 pub mod api_service;
 mod authority_secret;
@@ -6,11 +11,5 @@ pub mod certificate_authority;
 pub mod credential_issuer;
 mod secret_keeper;
 pub mod serving_cert;
-//! Observe, plan, act: the tasks that make the cluster and this process agree with the custom resources.
-
-pub mod authenticators;
-mod jwt_authenticator;
-mod status;
-mod webhook_authenticator;
 
 pub use self::jwt_authenticator::keeper::Jitter;

@@ -62,7 +62,6 @@ pub mod audit;
 pub mod credential;
 pub mod strategies;
 
-pub mod controllers;
 pub mod convert;
 pub mod idp;
 
