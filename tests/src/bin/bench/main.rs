@@ -20,12 +20,15 @@ struct Args {
     json: Option<PathBuf>,
 }
 
+/// Benchmarks that share their material, by the name they are asked for.
+type Group = (&'static str, fn() -> Result<Vec<Row>>);
+
 fn main() -> Result<()> {
     let args = Args::parse();
     if cfg!(debug_assertions) {
         eprintln!("warning: this is a debug build; its figures say nothing (use --release)");
     }
-    let groups: [(&str, fn() -> Result<Vec<Row>>); 1] = [("judging", judging::run)];
+    let groups: [Group; 1] = [("judging", judging::run)];
     let mut rows = Vec::new();
     for (name, run) in groups {
         if args.name.as_deref().is_none_or(|wanted| wanted == name) {

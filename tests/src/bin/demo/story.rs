@@ -1,0 +1,209 @@
+//! The story, step by step; each step is seen to be true or the story ends there.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context as _, Result, ensure};
+use latchkey_e2e::{
+    folder::TempFolder,
+    issuer::{Client, Issuer, IssuerOptions, User},
+    programs::Programs,
+};
+
+use super::{
+    narrator::Narrator,
+    person::Person,
+    site::{AUTHENTICATOR, Site},
+};
+
+const USER: &str = "ada";
+const PASSWORD: &str = "lovelace";
+const GROUP: &str = "developers";
+
+/// Tells all of it. With `once` nobody is asked and nothing is left running.
+pub(crate) async fn tell(narrator: &mut Narrator, once: bool, out: Option<&Path>) -> Result<()> {
+    let scratch;
+    let work = match out {
+        Some(out) => {
+            fs::create_dir_all(out).with_context(|| format!("making {}", out.display()))?;
+            out.canonicalize()?
+        }
+        None => {
+            scratch = TempFolder::new("demo")?;
+            scratch.path().to_owned()
+        }
+    };
+    narrator.chapter(1, "Two clusters and one identity provider");
+    narrator.say("Building latchkey-concierge and kubectl-latchkey ...");
+    let plugin = &Programs::find().await?.plugin;
+    let issuer = identity_provider().await?;
+    narrator.say(&format!(
+        "The identity provider is at {}. It knows one person, {USER}, of group {GROUP}, and one client\nfor each cluster.",
+        issuer.url()
+    ));
+    narrator.say("Starting etcd, kube-apiserver and kube-controller-manager for each, and Latchkey from deploy/ ...");
+    let (staging, production) = tokio::try_join!(Site::start("staging", &work), Site::start("production", &work))?;
+    let told = chapters(narrator, once, &work, plugin, &issuer, &staging, &production).await;
+    if out.is_some() {
+        for site in [&staging, &production] {
+            let lines: Vec<String> = site.concierge.audit_lines()?.iter().map(ToString::to_string).collect();
+            fs::write(work.join(format!("audit-{}.jsonl", site.name)), lines.join("\n") + "\n")?;
+        }
+    }
+    told
+}
+
+async fn chapters(
+    narrator: &mut Narrator,
+    once: bool,
+    work: &Path,
+    plugin: &Path,
+    issuer: &Issuer,
+    staging: &Site,
+    production: &Site,
+) -> Result<()> {
+    let mut person = Person::new(work, staging.cluster.kubectl_program(), plugin)?;
+    if once {
+        let ca = work.join("identity-provider-ca.pem");
+        fs::write(&ca, issuer.ca_pem())?;
+        person.script_browser(work, &ca, USER, PASSWORD)?;
+    }
+    ready(narrator, plugin, &person, issuer, staging, production).await?;
+    first_login(narrator, once, &person, staging).await?;
+    no_second_login(narrator, &person, issuer, staging).await?;
+    replay(narrator, &person, staging, production).await?;
+    second_cluster(narrator, &person, production).await?;
+    narrator.say(&format!("\nAll of it was seen: {} checks.", narrator.count()));
+    if !once {
+        stay(narrator, &person, staging, production).await?;
+    }
+    Ok(())
+}
+
+async fn ready(
+    narrator: &mut Narrator,
+    plugin: &Path,
+    person: &Person,
+    issuer: &Issuer,
+    staging: &Site,
+    production: &Site,
+) -> Result<()> {
+    staging.trust_own_authority().await?;
+    tokio::try_join!(staging.trust(issuer), production.trust(issuer))?;
+    for site in [staging, production] {
+        let audience = Site::audience(site.name);
+        narrator.seen(
+            &format!("{}: JWTAuthenticator {AUTHENTICATOR} is Ready; it takes audience {audience}", site.name),
+            true,
+        )?;
+    }
+    tokio::try_join!(staging.offers("ClientCertificateAuthority"), production.offers("CertificateSigningRequestAPI"))?;
+    narrator.seen("staging hands out certificates of Latchkey's own CA, which its API server trusts", true)?;
+    narrator.seen("production, where no flag was set, hands out certificates of the cluster's signer", true)?;
+    for site in [staging, production] {
+        site.write_kubeconfig(person, plugin).await?;
+        let text = fs::read_to_string(&site.kubeconfig)?;
+        let name = site.kubeconfig.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        narrator.command(&format!("kubectl latchkey kubeconfig --name {} --output {name}", site.name), "");
+        narrator.seen(
+            &format!("{name} holds no secret: it names the plugin, the issuer and this cluster's client"),
+            text.contains("kubectl-latchkey") && !text.contains("client-key") && !text.contains("token:"),
+        )?;
+    }
+    Ok(())
+}
+
+async fn first_login(narrator: &mut Narrator, once: bool, person: &Person, staging: &Site) -> Result<()> {
+    narrator.chapter(2, "The first call logs in");
+    if !once {
+        narrator.say(&format!(
+            "A browser opens now. The demo's identity provider has a certificate of its own making, so the browser\n\
+             warns: go on, and log in as {USER} with the password {PASSWORD}."
+        ));
+    }
+    let answer = person.kubectl(&staging.kubeconfig, &["get", "namespaces"]).await?;
+    narrator.command("kubectl get namespaces", &answer.stdout);
+    narrator.seen("the login happened and the answer is right", answer.ok && answer.stdout.contains("kube-system"))?;
+
+    let forbidden = person.kubectl(&staging.kubeconfig, &["delete", "namespace", "default"]).await?;
+    narrator.command("kubectl delete namespace default", &forbidden.seen());
+    let words = if once { forbidden.stderr.contains("Forbidden") } else { true };
+    narrator.seen("what RBAC does not allow is forbidden", !forbidden.ok && words)?;
+
+    let whoami = person.kubectl(&staging.kubeconfig, &["auth", "whoami"]).await?;
+    narrator.command("kubectl auth whoami", &whoami.stdout);
+    narrator.seen(
+        &format!("the cluster knows {USER} and the group {GROUP}"),
+        whoami.ok && whoami.stdout.contains(USER) && whoami.stdout.contains(GROUP),
+    )
+}
+
+async fn no_second_login(narrator: &mut Narrator, person: &Person, issuer: &Issuer, staging: &Site) -> Result<()> {
+    narrator.chapter(3, "The second call asks nobody");
+    let (before, exchanged) = (issuer.requests_total(), staging.exchanges()?.len());
+    let answer = person.kubectl(&staging.kubeconfig, &["get", "configmaps", "-n", "default"]).await?;
+    narrator.command("kubectl get configmaps -n default", &answer.stdout);
+    ensure!(answer.ok, "kubectl get configmaps: {}", answer.seen());
+    // The concierge refreshes keys on its own schedule; the person's side is seen by what the plugin would have asked.
+    narrator.seen("neither the identity provider nor the browser nor the concierge was asked", {
+        issuer.requests_total() == before && staging.exchanges()?.len() == exchanged
+    })
+}
+
+async fn replay(narrator: &mut Narrator, person: &Person, staging: &Site, production: &Site) -> Result<()> {
+    narrator.chapter(4, "The staging token is sent to production");
+    narrator
+        .say("A context that points at the wrong server, or a thief: staging's token reaches production's concierge.");
+    let (server, ca) = (production.cluster.server_url(), production.cluster.folder().join("demo-production-ca.pem"));
+    fs::write(&ca, production.cluster.ca_pem())?;
+    let server_flag = format!("--server={server}");
+    let ca_flag = format!("--certificate-authority={}", ca.display());
+    let answer = person.kubectl(&staging.kubeconfig, &[&server_flag, &ca_flag, "get", "namespaces"]).await?;
+    narrator.command(&format!("kubectl --server={server} get namespaces"), &answer.seen());
+    narrator.seen("production refuses: one sentence and an audit id, nothing to learn from", !answer.ok)?;
+
+    let records = production.exchanges()?;
+    let record = records.last().context("production recorded no exchange")?;
+    narrator.say("What production's admin sees under that audit id:");
+    narrator.command("tail -1 audit-production.jsonl | jq .", &serde_json::to_string_pretty(record)?);
+    narrator.seen("the reason is audience-mismatch", record["code"] == "audience-mismatch")?;
+    narrator.seen(
+        "the token was really signed by the issuer: the record names its owner and the cluster it was made for",
+        record["verified"]["aud"][0] == Site::audience(staging.name),
+    )?;
+    narrator.seen("the record holds no token", !record.to_string().contains("eyJ"))
+}
+
+async fn second_cluster(narrator: &mut Narrator, person: &Person, production: &Site) -> Result<()> {
+    narrator.chapter(5, "The same person logs in to production, by production's own client");
+    let answer = person.kubectl(&production.kubeconfig, &["get", "namespaces"]).await?;
+    narrator.command("kubectl get namespaces", &answer.stdout);
+    narrator.seen("it works", answer.ok && answer.stdout.contains("kube-system"))?;
+    let records = production.exchanges()?;
+    let granted = records.last().context("production recorded no exchange")?;
+    narrator.seen("and is recorded", granted["kind"] == "credential.issued" && granted["identity"]["username"] == USER)
+}
+
+async fn stay(narrator: &mut Narrator, person: &Person, staging: &Site, production: &Site) -> Result<()> {
+    narrator.say(&format!(
+        "\nBoth clusters stay up. In another terminal:\n\n  {}\n\n\
+         then try\n\n\
+         \x20 kubectl --context staging get pods -A\n\
+         \x20 kubectl --context production auth whoami\n\
+         \x20 kubectl latchkey whoami --context staging\n\
+         \x20 kubectl --kubeconfig {} get latchkey\n\
+         \x20 kubectl --kubeconfig {} describe jwtauthenticator {AUTHENTICATOR}\n\
+         \x20 tail -f {}\n\n\
+         Ctrl-C ends everything and leaves nothing behind.",
+        person.shell_line(&[&staging.kubeconfig, &production.kubeconfig]),
+        staging.cluster.admin_kubeconfig().display(),
+        production.cluster.admin_kubeconfig().display(),
+        production.concierge.audit_file().display(),
+    ));
+    tokio::signal::ctrl_c().await.context("waiting for Ctrl-C")
+}
+
+async fn identity_provider() -> Result<Issuer> {
+    let clients = ["staging", "production"].map(|name| Client::native(&Site::audience(name)));
+    let users = vec![User::new(USER, PASSWORD).groups(&[GROUP])];
+    Issuer::start(IssuerOptions { clients: clients.into(), users, ..IssuerOptions::default() }).await
+}

@@ -1,0 +1,63 @@
+//! Our own two programs, built with the same profile as this one.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use tokio::sync::OnceCell;
+
+/// Where a ready-built concierge is, if it is not to be built: `LATCHKEY_CONCIERGE_BIN`.
+const CONCIERGE_BIN: &str = "LATCHKEY_CONCIERGE_BIN";
+/// Where a ready-built plugin is: `LATCHKEY_PLUGIN_BIN`.
+const PLUGIN_BIN: &str = "LATCHKEY_PLUGIN_BIN";
+
+/// The programs that people run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Programs {
+    /// `latchkey-concierge`.
+    pub concierge: PathBuf,
+    /// `kubectl-latchkey`.
+    pub plugin: PathBuf,
+}
+
+impl Programs {
+    /// Finds the programs, or has cargo build them: once for the process.
+    ///
+    /// # Errors
+    /// If they do not build.
+    pub async fn find() -> Result<&'static Self> {
+        static FOUND: OnceCell<Programs> = OnceCell::const_new();
+        FOUND.get_or_try_init(Self::locate).await
+    }
+
+    async fn locate() -> Result<Self> {
+        if let (Some(concierge), Some(plugin)) = (std::env::var_os(CONCIERGE_BIN), std::env::var_os(PLUGIN_BIN)) {
+            return Ok(Self { concierge: concierge.into(), plugin: plugin.into() });
+        }
+        let folder = profile_folder()?;
+        build().await?;
+        Ok(Self { concierge: folder.join("latchkey-concierge"), plugin: folder.join("kubectl-latchkey") })
+    }
+}
+
+/// `target/debug` or `target/release`: tests run from `deps/` in it, the demo from the folder itself.
+fn profile_folder() -> Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let folder = program.parent().context("a program has a folder")?;
+    let folder = if folder.ends_with("deps") { folder.parent().context("deps has a parent")? } else { folder };
+    Ok(folder.to_owned())
+}
+
+async fn build() -> Result<()> {
+    let mut command = tokio::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(["build", "--quiet", "--package", "latchkey-concierge", "--package", "kubectl-latchkey"]);
+    if !cfg!(debug_assertions) {
+        command.arg("--release");
+    }
+    command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR"))).stdin(Stdio::null());
+    let status = command.status().await.context("running cargo build")?;
+    ensure!(status.success(), "cargo build of the concierge and the plugin failed");
+    Ok(())
+}
