@@ -5,6 +5,7 @@
 //! | [`control_plane`] | finds or builds etcd, kube-apiserver, kube-controller-manager, kubectl |
 //! | [`cluster`] | a control plane of its own, several side by side |
 //! | [`concierge`], [`programs`] | our own programs, installed and run as a user would |
+//! | [`site`], [`person`] | a cluster with all of it, and somebody at a laptop |
 //! | [`child`] | child processes that die with the test |
 //! | [`folder`], [`ports`] | a place for files and a place to listen |
 //! | [`wait`] | the only place where anything here waits for a condition |
@@ -18,8 +19,10 @@ pub mod control_plane;
 pub mod folder;
 pub mod issuer;
 pub mod login;
+pub mod person;
 pub mod ports;
 pub mod programs;
+pub mod site;
 pub mod wait;
 
 /// Makes aws-lc-rs the process' TLS provider; safe to call from every test.

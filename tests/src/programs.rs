@@ -20,6 +20,8 @@ pub struct Programs {
     pub concierge: PathBuf,
     /// `kubectl-latchkey`.
     pub plugin: PathBuf,
+    /// What stands in for a browser and the person before it.
+    pub scripted_browser: PathBuf,
 }
 
 impl Programs {
@@ -33,12 +35,15 @@ impl Programs {
     }
 
     async fn locate() -> Result<Self> {
-        if let (Some(concierge), Some(plugin)) = (std::env::var_os(CONCIERGE_BIN), std::env::var_os(PLUGIN_BIN)) {
-            return Ok(Self { concierge: concierge.into(), plugin: plugin.into() });
-        }
         let folder = profile_folder()?;
         build().await?;
-        Ok(Self { concierge: folder.join("latchkey-concierge"), plugin: folder.join("kubectl-latchkey") })
+        let built = |name: &str| folder.join(name);
+        let given = |variable: &str, name: &str| std::env::var_os(variable).map_or_else(|| built(name), PathBuf::from);
+        Ok(Self {
+            concierge: given(CONCIERGE_BIN, "latchkey-concierge"),
+            plugin: given(PLUGIN_BIN, "kubectl-latchkey"),
+            scripted_browser: built("scripted-browser"),
+        })
     }
 }
 
@@ -52,7 +57,13 @@ fn profile_folder() -> Result<PathBuf> {
 
 async fn build() -> Result<()> {
     let mut command = tokio::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["build", "--quiet", "--package", "latchkey-concierge", "--package", "kubectl-latchkey"]);
+    command.args(["build", "--quiet", "--package=latchkey-concierge", "--package=kubectl-latchkey"]);
+    command.args([
+        "--package=latchkey-e2e",
+        "--bin=latchkey-concierge",
+        "--bin=kubectl-latchkey",
+        "--bin=scripted-browser",
+    ]);
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }

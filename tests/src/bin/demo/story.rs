@@ -6,14 +6,12 @@ use anyhow::{Context as _, Result, ensure};
 use latchkey_e2e::{
     folder::TempFolder,
     issuer::{Client, Issuer, IssuerOptions, User},
-    programs::Programs,
-};
-
-use super::{
-    narrator::Narrator,
     person::Person,
+    programs::Programs,
     site::{AUTHENTICATOR, Site},
 };
+
+use super::narrator::Narrator;
 
 const USER: &str = "ada";
 const PASSWORD: &str = "lovelace";
@@ -34,7 +32,7 @@ pub(crate) async fn tell(narrator: &mut Narrator, once: bool, out: Option<&Path>
     };
     narrator.chapter(1, "Two clusters and one identity provider");
     narrator.say("Building latchkey-concierge and kubectl-latchkey ...");
-    let plugin = &Programs::find().await?.plugin;
+    let programs = Programs::find().await?;
     let issuer = identity_provider().await?;
     narrator.say(&format!(
         "The identity provider is at {}. It knows one person, {USER}, of group {GROUP}, and one client\nfor each cluster.",
@@ -42,7 +40,7 @@ pub(crate) async fn tell(narrator: &mut Narrator, once: bool, out: Option<&Path>
     ));
     narrator.say("Starting etcd, kube-apiserver and kube-controller-manager for each, and Latchkey from deploy/ ...");
     let (staging, production) = tokio::try_join!(Site::start("staging", &work), Site::start("production", &work))?;
-    let told = chapters(narrator, once, &work, plugin, &issuer, &staging, &production).await;
+    let told = chapters(narrator, once, &work, programs, &issuer, &staging, &production).await;
     if out.is_some() {
         for site in [&staging, &production] {
             let lines: Vec<String> = site.concierge.audit_lines()?.iter().map(ToString::to_string).collect();
@@ -56,18 +54,16 @@ async fn chapters(
     narrator: &mut Narrator,
     once: bool,
     work: &Path,
-    plugin: &Path,
+    programs: &'static Programs,
     issuer: &Issuer,
     staging: &Site,
     production: &Site,
 ) -> Result<()> {
-    let mut person = Person::new(work, staging.cluster.kubectl_program(), plugin)?;
+    let mut person = Person::new(work, staging.cluster.kubectl_program(), programs)?;
     if once {
-        let ca = work.join("identity-provider-ca.pem");
-        fs::write(&ca, issuer.ca_pem())?;
-        person.script_browser(work, &ca, USER, PASSWORD)?;
+        person.script_browser(&issuer.ca_pem(), USER, PASSWORD)?;
     }
-    ready(narrator, plugin, &person, issuer, staging, production).await?;
+    ready(narrator, &person, issuer, staging, production).await?;
     first_login(narrator, once, &person, staging).await?;
     no_second_login(narrator, &person, issuer, staging).await?;
     replay(narrator, &person, staging, production).await?;
@@ -81,7 +77,6 @@ async fn chapters(
 
 async fn ready(
     narrator: &mut Narrator,
-    plugin: &Path,
     person: &Person,
     issuer: &Issuer,
     staging: &Site,
@@ -100,7 +95,7 @@ async fn ready(
     narrator.seen("staging hands out certificates of Latchkey's own CA, which its API server trusts", true)?;
     narrator.seen("production, where no flag was set, hands out certificates of the cluster's signer", true)?;
     for site in [staging, production] {
-        site.write_kubeconfig(person, plugin).await?;
+        site.write_kubeconfig(person).await?;
         let text = fs::read_to_string(&site.kubeconfig)?;
         let name = site.kubeconfig.file_name().unwrap_or_default().to_string_lossy().into_owned();
         narrator.command(&format!("kubectl latchkey kubeconfig --name {} --output {name}", site.name), "");

@@ -1,52 +1,71 @@
-//! One cluster of the demo: its control plane, its concierge, its authenticator, and a kubeconfig for people.
+//! One cluster with Latchkey in it: its control plane, its concierge, its authenticator, and a kubeconfig for people.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, ensure};
-use latchkey_e2e::{
+use crate::{
     cluster::{Cluster, ClusterOptions},
     concierge::{Concierge, ConciergeOptions},
     issuer::Issuer,
+    person::{Answer, Person},
+    programs::Programs,
     wait::eventually,
 };
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use tokio::process::Command;
 
-use super::person::{Answer, Person};
-
 /// The name of the authenticator, the same in every cluster: only its audience differs.
-pub(crate) const AUTHENTICATOR: &str = "corp";
+pub const AUTHENTICATOR: &str = "corp";
 
 /// What people may do, as a user would apply it.
-const DEVELOPERS_VIEW: &str = include_str!("../../../../deploy/examples/developers-view.yaml");
+const DEVELOPERS_VIEW: &str = include_str!("../../deploy/examples/developers-view.yaml");
 
 /// How long a status may take: discovery, keys and a probe of each strategy take a second or two.
 const STATUS_LIMIT: std::time::Duration = std::time::Duration::from_secs(90);
 
 /// A cluster with Latchkey in it.
-pub(crate) struct Site {
-    pub(crate) name: &'static str,
-    pub(crate) cluster: Cluster,
-    pub(crate) concierge: Concierge,
-    pub(crate) kubeconfig: PathBuf,
+pub struct Site {
+    /// `staging`, `production`, ...: the cluster's name, and the context's in the kubeconfig.
+    pub name: &'static str,
+    /// The control plane.
+    pub cluster: Cluster,
+    /// What runs in it.
+    pub concierge: Concierge,
+    /// Where [`Site::write_kubeconfig`] puts the kubeconfig for people.
+    pub kubeconfig: PathBuf,
 }
 
 impl Site {
     /// This cluster's audience: the id of its own client at the identity provider.
-    pub(crate) fn audience(name: &str) -> String {
+    #[must_use]
+    pub fn audience(name: &str) -> String {
         format!("kubernetes-{name}")
     }
 
     /// Starts a control plane and installs Latchkey from `deploy/`.
-    pub(crate) async fn start(name: &'static str, work: &Path) -> Result<Self> {
-        let cluster = Cluster::start(ClusterOptions::named(name)).await?;
+    ///
+    /// # Errors
+    /// If one of the programs does not come up.
+    pub async fn start(name: &'static str, work: &Path) -> Result<Self> {
+        Self::start_on(ClusterOptions::named(name), name, work).await
+    }
+
+    /// The same on a control plane of other options.
+    ///
+    /// # Errors
+    /// If one of the programs does not come up.
+    pub async fn start_on(options: ClusterOptions, name: &'static str, work: &Path) -> Result<Self> {
+        let cluster = Cluster::start(options).await?;
         let options = ConciergeOptions { cluster_name: name.to_owned(), ..ConciergeOptions::default() };
         let concierge = Concierge::install(&cluster, options).await?;
         Ok(Self { name, cluster, concierge, kubeconfig: work.join(format!("kubeconfig-{name}.yaml")) })
     }
 
     /// What an admin does where API server flags can be set: append Latchkey's own CA to `--client-ca-file`.
-    pub(crate) async fn trust_own_authority(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// If nothing is published, or the API server does not take it over.
+    pub async fn trust_own_authority(&self) -> Result<()> {
         let name = "latchkey-client-certificate-authority";
         let bundle = eventually("the published CA of our own", STATUS_LIMIT, async || {
             let output = self
@@ -62,7 +81,10 @@ impl Site {
     }
 
     /// Says whom to trust and what developers may do, and waits until the authenticator is ready.
-    pub(crate) async fn trust(&self, issuer: &Issuer) -> Result<()> {
+    ///
+    /// # Errors
+    /// If an object is refused or the authenticator does not become ready.
+    pub async fn trust(&self, issuer: &Issuer) -> Result<()> {
         let authenticator = serde_json::json!({
             "apiVersion": "authentication.concierge.latchkey.dev/v1alpha1",
             "kind": "JWTAuthenticator",
@@ -89,7 +111,10 @@ impl Site {
     }
 
     /// Waits until credentials are made by `strategy` and no other.
-    pub(crate) async fn offers(&self, strategy: &str) -> Result<()> {
+    ///
+    /// # Errors
+    /// If it does not in time: with the status.
+    pub async fn offers(&self, strategy: &str) -> Result<()> {
         eventually(&format!("{} to offer {strategy}", self.name), STATUS_LIMIT, async || {
             let object = self.get(&["credentialissuer", "latchkey"]).await?;
             let strategies = object["status"]["strategies"].as_array().cloned().unwrap_or_default();
@@ -101,8 +126,11 @@ impl Site {
     }
 
     /// Has the plugin write a kubeconfig for people, as the cluster's admin.
-    pub(crate) async fn write_kubeconfig(&self, admin: &Person, plugin: &Path) -> Result<Answer> {
-        let mut command = Command::new(plugin);
+    ///
+    /// # Errors
+    /// If the plugin fails: with its words.
+    pub async fn write_kubeconfig(&self, admin: &Person) -> Result<Answer> {
+        let mut command = Command::new(&Programs::find().await?.plugin);
         command
             .args(["kubeconfig", "--name", self.name, "--force", "--output"])
             .arg(&self.kubeconfig)
@@ -114,7 +142,10 @@ impl Site {
     }
 
     /// The audit records of exchanges, in order.
-    pub(crate) fn exchanges(&self) -> Result<Vec<Value>> {
+    ///
+    /// # Errors
+    /// If a record is not JSON.
+    pub fn exchanges(&self) -> Result<Vec<Value>> {
         let lines = self.concierge.audit_lines()?;
         Ok(lines.into_iter().filter(|line| line["surface"] == "exchange").collect())
     }

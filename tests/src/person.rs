@@ -11,45 +11,66 @@ use std::{
 use anyhow::{Context as _, Result};
 use tokio::process::Command;
 
+use crate::programs::Programs;
+
 /// Who sits there, and how their commands find what they need.
-pub(crate) struct Person {
-    /// Where the plugin keeps sessions and credentials.
-    pub(crate) cache: PathBuf,
+pub struct Person {
+    home: PathBuf,
+    cache: PathBuf,
     kubectl: PathBuf,
     path: OsString,
-    /// In place of the system's browser, for a story without a person.
+    programs: &'static Programs,
+    /// In place of the system's browser, where nobody sits there.
     scripted_browser: Option<PathBuf>,
 }
 
 /// What a command answered.
-pub(crate) struct Answer {
-    pub(crate) ok: bool,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Whether it exited with 0.
+    pub ok: bool,
+    /// Its data.
+    pub stdout: String,
+    /// Its words; empty where a person saw them.
+    pub stderr: String,
 }
 
 impl Person {
-    /// A person with an empty cache in `home`, who has `kubectl` and the programs beside `plugin`.
-    pub(crate) fn new(home: &Path, kubectl: &Path, plugin: &Path) -> Result<Self> {
-        let cache = home.join("plugin-cache");
+    /// A person with an empty cache in the folder `home`, who has `kubectl` and the plugin on the `PATH`.
+    ///
+    /// # Errors
+    /// If a folder's name cannot stand on a `PATH`.
+    pub fn new(home: &Path, kubectl: &Path, programs: &'static Programs) -> Result<Self> {
         let mut folders: Vec<PathBuf> =
-            [plugin, kubectl].iter().filter_map(|program| program.parent()).map(Path::to_owned).collect();
+            [&programs.plugin, kubectl].iter().filter_map(|program| program.parent()).map(Path::to_owned).collect();
         folders.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
         Ok(Self {
-            cache,
+            home: home.to_owned(),
+            cache: home.join("plugin-cache"),
             kubectl: kubectl.to_owned(),
             path: std::env::join_paths(folders).context("a folder on PATH has a colon in its name")?,
+            programs,
             scripted_browser: None,
         })
     }
 
-    /// Lets this program stand in for the browser and the person.
-    pub(crate) fn script_browser(&mut self, home: &Path, ca: &Path, user: &str, password: &str) -> Result<()> {
-        let script = home.join("scripted-browser");
-        let demo = std::env::current_exe()?;
+    /// Where the plugin keeps sessions and credentials.
+    #[must_use]
+    pub fn cache(&self) -> &Path {
+        &self.cache
+    }
+
+    /// Lets a program stand in for the browser and the person: it fills in `issuer`'s form.
+    ///
+    /// # Errors
+    /// If its script cannot be written.
+    pub fn script_browser(&mut self, issuer_ca: &str, user: &str, password: &str) -> Result<()> {
+        let ca = self.home.join("identity-provider-ca.pem");
+        fs::write(&ca, issuer_ca)?;
+        let script = self.home.join("scripted-browser");
         let line = format!(
-            "#!/bin/sh\nexec {} scripted-browser --ca {} --user {} --password {} \"$1\"\n",
-            quote(&demo.to_string_lossy()),
+            "#!/bin/sh\nexec {} --ca {} --user {} --password {} \"$1\"\n",
+            quote(&self.programs.scripted_browser.to_string_lossy()),
             quote(&ca.to_string_lossy()),
             quote(user),
             quote(password),
@@ -61,7 +82,8 @@ impl Person {
     }
 
     /// The line that gives another terminal the same laptop.
-    pub(crate) fn shell_line(&self, kubeconfigs: &[&Path]) -> String {
+    #[must_use]
+    pub fn shell_line(&self, kubeconfigs: &[&Path]) -> String {
         let added: Vec<String> =
             std::env::split_paths(&self.path).take(2).map(|folder| folder.display().to_string()).collect();
         let kubeconfigs: Vec<String> = kubeconfigs.iter().map(|path| path.display().to_string()).collect();
@@ -73,25 +95,28 @@ impl Person {
         )
     }
 
-    /// Runs kubectl as this person. The terminal is theirs where they may have to answer: what the plugin says on
-    /// stderr is shown as it comes when nobody scripted the browser.
-    pub(crate) async fn kubectl(&self, kubeconfig: &Path, arguments: &[&str]) -> Result<Answer> {
+    /// Runs kubectl as this person. Where a person sits there, what the plugin says on stderr is shown as it comes.
+    ///
+    /// # Errors
+    /// If kubectl cannot be started; that it fails is an answer.
+    pub async fn kubectl(&self, kubeconfig: &Path, arguments: &[&str]) -> Result<Answer> {
         let mut command = Command::new(&self.kubectl);
         command.args(arguments).env("KUBECONFIG", kubeconfig);
         self.run(command).await
     }
 
     /// Runs any program with this person's environment.
-    pub(crate) async fn run(&self, mut command: Command) -> Result<Answer> {
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub async fn run(&self, mut command: Command) -> Result<Answer> {
         command.env("PATH", &self.path).env("LATCHKEY_CACHE_DIR", &self.cache).env("KUBERC", "off").kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(Stdio::piped());
-        let scripted = self.scripted_browser.as_ref();
-        match scripted {
-            Some(browser) => {
-                command.env("LATCHKEY_BROWSER", browser).env("LATCHKEY_FLOW", "browser").stderr(Stdio::piped())
-            }
-            None => command.stderr(Stdio::inherit()),
-        };
+        if let Some(browser) = &self.scripted_browser {
+            command.env("LATCHKEY_BROWSER", browser).env("LATCHKEY_FLOW", "browser").stderr(Stdio::piped());
+        } else {
+            command.stderr(Stdio::inherit());
+        }
         let output = command.spawn()?.wait_with_output().await?;
         Ok(Answer {
             ok: output.status.success(),
@@ -103,7 +128,8 @@ impl Person {
 
 impl Answer {
     /// What a person would have seen: the answer and the words.
-    pub(crate) fn seen(&self) -> String {
+    #[must_use]
+    pub fn seen(&self) -> String {
         format!("{}{}", self.stdout, self.stderr)
     }
 }
