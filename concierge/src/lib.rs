@@ -71,3 +71,7 @@ pub mod runtime;
 pub mod tls;
 
 pub mod api;
+
+pub mod app;
+pub mod args;
+pub mod config;

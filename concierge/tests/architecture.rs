@@ -12,7 +12,7 @@ use std::{
 const ARROWS: &[(&str, &[&str])] = &[
     ("main", &["args", "app", "config"]),
     ("args", &["config"]),
-    ("config", &["audit::sink"]),
+    ("config", &["audit::sink", "runtime"]),
     ("convert", &["jwt", "mapping", "policy", "index", "time"]),
     (
         "controllers",

@@ -1,0 +1,190 @@
+//! The flags as they are typed. Each can be given as an environment variable too; no secret is ever a flag.
+
+use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+
+use clap::Parser;
+use latchkey_crds::groups::GroupSuffix;
+
+use crate::config::{ClusterName, Config, Destination, LogFilter};
+
+/// Latchkey's concierge: judges the tokens of your identity provider for one cluster and exchanges good ones for
+/// short-lived credentials.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "latchkey-concierge", version)]
+pub struct Args {
+    /// The name of this cluster. It stands in every audit record, so it must differ between the clusters of a fleet.
+    #[arg(long, env = "LATCHKEY_CLUSTER_NAME", value_name = "NAME")]
+    cluster_name: ClusterName,
+
+    /// The ending of the API groups. With `pinniped.dev` the stock Pinniped CLI works without a flag.
+    #[arg(long, env = "LATCHKEY_API_GROUP_SUFFIX", value_name = "DOMAIN", default_value_t)]
+    api_group_suffix: GroupSuffix,
+
+    /// The namespace that the concierge runs in. Its Secrets, its lease and the CA bundles of issuers live there.
+    #[arg(long, env = "LATCHKEY_NAMESPACE", value_name = "NAME", default_value = "latchkey")]
+    namespace: String,
+
+    /// The name of this replica, by which it holds the lease and signs audit records. Under Kubernetes it is the pod's
+    /// name. A random name is taken if none is given.
+    #[arg(long, env = "POD_NAME", value_name = "NAME")]
+    replica: Option<String>,
+
+    /// Where the aggregated API is served, over TLS. Private clusters of some clouds let the API server reach pods on
+    /// ports 443 and 10250 only.
+    #[arg(long, env = "LATCHKEY_AGGREGATED_API_ADDRESS", value_name = "ADDRESS", default_value = "0.0.0.0:10250")]
+    aggregated_api_address: SocketAddr,
+
+    /// Where probes and metrics are served, over plain HTTP: /livez, /readyz, /metrics.
+    #[arg(long, env = "LATCHKEY_ADMIN_ADDRESS", value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
+    admin_address: SocketAddr,
+
+    /// Where audit records are written, one JSON object a line: a file, or `-` for standard output.
+    #[arg(long, env = "LATCHKEY_AUDIT_LOG", value_name = "FILE", default_value = "-", value_parser = destination)]
+    audit_log: Destination,
+
+    /// The name of the `CredentialIssuer` object whose status tells clients how to reach us.
+    #[arg(long, env = "LATCHKEY_CREDENTIAL_ISSUER", value_name = "NAME", default_value = "latchkey")]
+    credential_issuer: String,
+
+    /// The name of the Service in front of the aggregated API. The serving certificate is made for it.
+    #[arg(long, env = "LATCHKEY_API_SERVICE_NAME", value_name = "NAME", default_value = "latchkey-concierge-api")]
+    api_service_name: String,
+
+    /// A kubeconfig file for reaching the API server. Without it the pod's service account is used.
+    #[arg(long, env = "LATCHKEY_KUBECONFIG", value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+
+    /// What is logged: a level (error, warn, info, debug, trace), or directives such as `info,kube=warn`.
+    #[arg(long, env = "LATCHKEY_LOG", value_name = "FILTER", default_value = "info")]
+    log: LogFilter,
+
+    /// How long requests are still taken after SIGTERM, while readiness already fails. It should be longer than it takes
+    /// endpoints to notice. A number with a unit: `5s`, `500ms`.
+    #[arg(long, env = "LATCHKEY_SHUTDOWN_GRACE", value_name = "TIME", default_value = "5s")]
+    shutdown_grace: Span,
+}
+
+/// A span of time as it is typed. A number without a unit is refused: seconds and milliseconds are too easily confused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Span(Duration);
+
+// === impl Args ===
+
+impl From<Args> for Config {
+    fn from(args: Args) -> Self {
+        // All fields are named, so that a new flag which nobody uses does not compile.
+        let Args {
+            cluster_name,
+            api_group_suffix,
+            namespace,
+            replica,
+            aggregated_api_address,
+            admin_address,
+            audit_log,
+            credential_issuer,
+            api_service_name,
+            kubeconfig,
+            log,
+            shutdown_grace,
+        } = args;
+        Self {
+            cluster_name,
+            api_group_suffix,
+            namespace,
+            replica: replica
+                .filter(|name| !name.is_empty())
+                .unwrap_or_else(|| format!("latchkey-concierge-{}", uuid::Uuid::new_v4().simple())),
+            aggregated_api_address,
+            admin_address,
+            audit_log,
+            credential_issuer,
+            api_service_name,
+            kubeconfig,
+            log,
+            shutdown_grace: shutdown_grace.0,
+        }
+    }
+}
+
+// === impl Span ===
+
+impl FromStr for Span {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const EXPECTED: &str = "expected a whole number with a unit: ms, s or m";
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = text.split_at(digits);
+        let number: u32 = number.parse().map_err(|_| EXPECTED)?;
+        match unit {
+            "ms" => Ok(Self(Duration::from_millis(number.into()))),
+            "s" => Ok(Self(Duration::from_secs(number.into()))),
+            "m" => Ok(Self(Duration::from_mins(number.into()))),
+            _ => Err(EXPECTED),
+        }
+    }
+}
+
+fn destination(text: &str) -> Result<Destination, &'static str> {
+    match text {
+        "" => Err("expected a file name, or - for standard output"),
+        "-" => Ok(Destination::Stdout),
+        file => Ok(Destination::File(file.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Config, clap::Error> {
+        Args::try_parse_from([&["latchkey-concierge"], arguments].concat()).map(Config::from)
+    }
+
+    #[test]
+    fn the_command_is_sound_and_every_flag_has_a_sentence_and_a_variable() {
+        let command = Args::command();
+        command.clone().debug_assert();
+        for flag in command.get_arguments().filter(|flag| !matches!(flag.get_id().as_str(), "help" | "version")) {
+            let help = flag.get_long_help().or(flag.get_help()).map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains(' '), "{} says nothing", flag.get_id());
+            assert!(flag.get_env().is_some(), "{} has no variable", flag.get_id());
+        }
+    }
+
+    #[test]
+    fn only_the_name_of_the_cluster_is_required() {
+        let config = parse(&["--cluster-name", "staging"]).unwrap();
+        assert_eq!(config.cluster_name.as_str(), "staging");
+        assert_eq!(config.api_group_suffix, GroupSuffix::default());
+        assert_eq!(config.audit_log, Destination::Stdout);
+        assert_eq!(config.shutdown_grace, Duration::from_secs(5));
+        assert!(config.replica.starts_with("latchkey-concierge-"));
+    }
+
+    #[test]
+    fn mistakes_are_found_at_start() {
+        for wrong in [
+            &["--cluster-name", ""][..],
+            &["--cluster-name", "a b"],
+            &["--cluster-name", "staging", "--api-group-suffix", "dev"],
+            &["--cluster-name", "staging", "--shutdown-grace", "5"],
+            &["--cluster-name", "staging", "--admin-address", "8080"],
+            &["--cluster-name", "staging", "--log", "info,kube=loud"],
+            &["--cluster-name", "staging", "--audit-log", ""],
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn spans_need_a_unit() {
+        assert_eq!("1500ms".parse(), Ok(Span(Duration::from_millis(1_500))));
+        assert_eq!("2m".parse(), Ok(Span(Duration::from_mins(2))));
+        for wrong in ["", "5", "s", "-1s", "1.5s", "1h", "99999999999s"] {
+            assert!(wrong.parse::<Span>().is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The flags as they are meant: nothing optional that means a default, nothing left to parse.
+
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+
+use latchkey_crds::groups::GroupSuffix;
+
+pub use crate::{audit::sink::Destination, runtime::telemetry::LogFilter};
+
+/// What one concierge was told to be.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Which cluster this is.
+    pub cluster_name: ClusterName,
+    /// The ending of the API groups.
+    pub api_group_suffix: GroupSuffix,
+    /// Our namespace.
+    pub namespace: String,
+    /// Which replica this is.
+    pub replica: String,
+    /// The aggregated API's listener.
+    pub aggregated_api_address: SocketAddr,
+    /// The probes' listener.
+    pub admin_address: SocketAddr,
+    /// Where audit records go.
+    pub audit_log: Destination,
+    /// Name of our `CredentialIssuer`.
+    pub credential_issuer: String,
+    /// Name of the Service in front of the aggregated API.
+    pub api_service_name: String,
+    /// How to reach the API server; `None` is the pod's service account.
+    pub kubeconfig: Option<PathBuf>,
+    /// What is logged.
+    pub log: LogFilter,
+    /// How long requests are still taken after SIGTERM.
+    pub shutdown_grace: Duration,
+}
+
+/// The name of a cluster: a DNS-1123 subdomain, as the name of any Kubernetes object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterName(String);
+
+/// A text is no cluster name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "expected lower-case letters, digits, hyphens and dots, at most 253 characters, beginning and ending with a letter or digit"
+)]
+pub struct ClusterNameError;
+
+/// Longest name of a Kubernetes object (RFC 1123 2.1).
+const MAX_NAME: usize = 253;
+
+// === impl ClusterName ===
+
+impl ClusterName {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ClusterName {
+    type Err = ClusterNameError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        let is_label = |label: &str| {
+            let bytes = label.as_bytes();
+            bytes.iter().all(|byte| alphanumeric(*byte) || *byte == b'-')
+                && bytes.first().is_some_and(|byte| alphanumeric(*byte))
+                && bytes.last().is_some_and(|byte| alphanumeric(*byte))
+        };
+        let fits = text.len() <= MAX_NAME && text.split('.').all(is_label);
+        if fits { Ok(Self(text.to_owned())) } else { Err(ClusterNameError) }
+    }
+}
+
+impl fmt::Display for ClusterName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cluster_names_are_names_of_objects() {
+        for right in ["staging", "eu-1.production", "1"] {
+            assert_eq!(right.parse::<ClusterName>().unwrap().as_str(), right);
+        }
+        for wrong in ["", "Staging", "a b", "-a", "a.", "a..b", &"a".repeat(254)] {
+            assert_eq!(wrong.parse::<ClusterName>(), Err(ClusterNameError), "{wrong:?}");
+        }
+    }
+}
