@@ -103,6 +103,8 @@ enum Failure {
     Refused(Detail),
     SubjectDiffers(Subject),
     TimedOut(Duration),
+    /// The Secret has not been read yet.
+    TooEarly,
     Unusable(Fault),
 }
 
@@ -175,6 +177,7 @@ impl Strategies {
             Failure::Overloaded => return IssueError::Overloaded,
             Failure::Refused(detail) => return IssueError::Refused(detail.to_string()),
             Failure::SubjectDiffers(subject) => return IssueError::SubjectDiffers(subject),
+            Failure::TooEarly => return IssueError::Unavailable,
             Failure::Internal(error) => {
                 tracing::error!(%error, "Credential not made");
                 return IssueError::Unavailable;

@@ -13,9 +13,10 @@
 //! An admin who brings an authority makes the Secret with `tls.crt` and `tls.key` (`kubectl create secret tls`, or
 //! cert-manager). Without our label it is read and never written.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
 
 use aws_lc_rs::rand;
+use futures::StreamExt as _;
 use k8s_openapi::{
     api::core::v1::{ConfigMap, Secret},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -23,6 +24,7 @@ use k8s_openapi::{
 use kube::{
     Api, Client,
     api::{Patch, PatchParams},
+    runtime::{WatchStreamExt as _, watcher::watch_object},
 };
 use tokio::{
     sync::watch,
@@ -56,8 +58,8 @@ const LAYOUT: Layout =
 
 /// Owner of the `ConfigMap`'s data in server-side apply.
 const FIELD_MANAGER: &str = "latchkey-concierge";
-/// How often the published `ConfigMap` is put right if somebody edited it.
-const REPUBLISH: Duration = Duration::from_mins(10);
+/// The watch tells of every change; this is for one that came while another was being made.
+const REVIEW: Duration = Duration::from_mins(10);
 const RETRY: Duration = Duration::from_secs(5);
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
 
@@ -185,41 +187,58 @@ async fn publish(
     stop: CancellationToken,
 ) {
     let maps: Api<ConfigMap> = Api::namespaced(client, namespace);
+    let mut events = pin!(watch_object(maps.clone(), NAME).default_backoff());
+    let mut known: Option<Option<ConfigMap>> = None;
+    let mut led = false;
+    let mut wait = REVIEW;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            () = leadership.won() => {}
+            event = events.next() => match event {
+                Some(Ok(map)) => known = Some(map),
+                Some(Err(error)) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "Published certificates not watched");
+                    continue;
+                }
+                None => return,
+            },
+            () = leadership.changed() => if leadership.is_leader() == led { continue },
+            Ok(()) = authority.changed() => {}
+            () = sleep(wait) => {}
         }
+        led = leadership.is_leader();
+        wait = REVIEW;
         let bundle = match &*authority.borrow_and_update() {
-            Authority::Ready(authorities) => Some(authorities.bundle.clone()),
-            Authority::Pending | Authority::Missing | Authority::Broken(_) => None,
+            Authority::Ready(authorities) => authorities.bundle.clone(),
+            Authority::Pending | Authority::Missing | Authority::Broken(_) => continue,
         };
-        let mut wait = REPUBLISH;
-        if let Some(bundle) = bundle {
-            let map = ConfigMap {
-                metadata: ObjectMeta {
-                    name: Some(NAME.to_owned()),
-                    labels: Some(BTreeMap::from([(MANAGED_LABEL.0.to_owned(), MANAGED_LABEL.1.to_owned())])),
-                    ..ObjectMeta::default()
-                },
-                data: Some(BTreeMap::from([(BUNDLE.to_owned(), bundle)])),
-                ..ConfigMap::default()
-            };
-            let params = PatchParams::apply(FIELD_MANAGER).force();
-            let applied = timeout(REQUEST_LIMIT, maps.patch(NAME, &params, &Patch::Apply(&map))).await;
-            if let Ok(Err(error)) = &applied {
-                tracing::warn!(error = error as &dyn std::error::Error, "Client certificate authority not published");
-            }
-            if !matches!(applied, Ok(Ok(_))) {
+        let Some(map) = known.as_ref().filter(|_| led) else { continue };
+        let published = map.as_ref().and_then(|map| map.data.as_ref()?.get(BUNDLE));
+        if published == Some(&bundle) {
+            continue;
+        }
+        match timeout(REQUEST_LIMIT, apply(&maps, bundle)).await {
+            Ok(Ok(())) => tracing::info!(config_map = NAME, "Client certificate authority published"),
+            Ok(Err(error)) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "Client certificate authority not published");
                 wait = RETRY;
             }
-        }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = sleep(wait) => {}
-            Ok(()) = authority.changed() => {}
+            Err(_) => wait = RETRY,
         }
     }
+}
+
+async fn apply(maps: &Api<ConfigMap>, bundle: String) -> kube::Result<()> {
+    let map = ConfigMap {
+        metadata: ObjectMeta {
+            name: Some(NAME.to_owned()),
+            labels: Some(BTreeMap::from([(MANAGED_LABEL.0.to_owned(), MANAGED_LABEL.1.to_owned())])),
+            ..ObjectMeta::default()
+        },
+        data: Some(BTreeMap::from([(BUNDLE.to_owned(), bundle)])),
+        ..ConfigMap::default()
+    };
+    maps.patch(NAME, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&map)).await.map(drop)
 }
 
 #[cfg(test)]

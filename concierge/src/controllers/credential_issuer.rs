@@ -76,6 +76,10 @@ pub async fn run(settings: Settings, stop: CancellationToken) {
                     if object.is_none() {
                         tracing::warn!(%name, "CredentialIssuer not found; clients cannot find this installation without it");
                     }
+                    // What was written here may come back after what was written next.
+                    if object.as_ref().zip(known.as_ref()).is_some_and(|(event, known)| is_older(event, known)) {
+                        continue;
+                    }
                     known = object;
                 }
                 Some(Err(error)) => {
@@ -119,6 +123,14 @@ pub async fn run(settings: Settings, stop: CancellationToken) {
             Err(_) => wait = RETRY,
         }
     }
+}
+
+/// Whether `event` shows a state before `known`. Versions of one object are growing numbers wherever etcd keeps it; where
+/// they are not, nothing counts as older, and a status is written once more than needed.
+fn is_older(event: &DynamicObject, known: &DynamicObject) -> bool {
+    let version = |object: &DynamicObject| object.metadata.resource_version.as_ref()?.parse::<u64>().ok();
+    event.metadata.uid == known.metadata.uid
+        && version(event).zip(version(known)).is_some_and(|(event, known)| event < known)
 }
 
 fn bundle(authority: &Authority) -> Option<String> {
@@ -349,6 +361,28 @@ mod tests {
         assert!(!is_settled(&states(Availability::Pending, Availability::Usable)));
         assert!(!is_settled(&states(untrusted(), Availability::Pending)));
         assert!(is_settled(&states(untrusted(), Availability::Usable)));
+    }
+
+    #[test]
+    fn an_event_of_the_past_is_told_from_one_of_the_present() {
+        let resource = latchkey_crds::config::credential_issuer(&latchkey_crds::groups::GroupSuffix::default());
+        let object = |uid: &str, version: Option<&str>| {
+            let mut object = DynamicObject::new("x", &resource);
+            object.metadata.uid = Some(uid.to_owned());
+            object.metadata.resource_version = version.map(str::to_owned);
+            object
+        };
+        let known = object("a", Some("100"));
+        assert!(is_older(&object("a", Some("99")), &known));
+        for newer in [
+            object("a", Some("100")),
+            object("a", Some("101")),
+            object("b", Some("99")),
+            object("a", Some("x")),
+            object("a", None),
+        ] {
+            assert!(!is_older(&newer, &known));
+        }
     }
 
     #[test]

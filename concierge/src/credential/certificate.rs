@@ -167,9 +167,15 @@ pub fn accept(
         private_key_pem: None,
         not_before,
         not_after,
-        serial: hex::encode(leaf.raw_serial()),
+        serial: hex::encode(significant(leaf.raw_serial())),
         sha256: hex::encode(digest(&SHA256, &der)),
         strategy: StrategyKind::CertificateSigningRequestAPI,
         clamped: lifetime.clamped(),
     })
+}
+
+/// A serial number without the zero that DER puts before a high first bit: as others print it.
+fn significant(serial: &[u8]) -> &[u8] {
+    let zeroes = serial.iter().take_while(|byte| **byte == 0).count();
+    &serial[zeroes.min(serial.len().saturating_sub(1))..]
 }

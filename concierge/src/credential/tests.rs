@@ -202,6 +202,29 @@ fn what_a_signer_made_is_taken_only_if_it_is_what_was_asked_for() {
 }
 
 #[test]
+fn a_serial_is_printed_without_the_sign_byte() {
+    // ecdsa-with-SHA256 and serial 0x80... as other signers make them; ours never begin with a high bit.
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, "jane");
+    params.serial_number = Some(rcgen::SerialNumber::from_slice(&[0x80, 0x01]));
+    params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+    let (made, asked) = {
+        let laptop = ClientKey::generate().unwrap();
+        let asked = CertificateRequest::build(&subject("jane", &[]), &laptop).unwrap();
+        let public = rcgen::SubjectPublicKeyInfo::from_der(asked.public_key_der()).unwrap();
+        let ca = rcgen::Issuer::new(rcgen::CertificateParams::default(), key);
+        params.not_before = rcgen::date_time_ymd(2026, 11, 21);
+        params.not_after = rcgen::date_time_ymd(2026, 11, 22);
+        (params.signed_by(&public, &ca).unwrap().pem(), asked)
+    };
+    let day = Lifetime::choose(StrategyKind::CertificateSigningRequestAPI, Some(Duration::from_hours(24)));
+    let credential = accept(made.as_bytes(), &subject("jane", &[]), &asked, day, NOW).unwrap();
+    assert_eq!(credential.serial, "8001");
+}
+
+#[test]
 fn a_serving_certificate_serves_its_names_and_no_client() {
     let authority = authority();
     let names = ["api.latchkey.svc".to_owned(), "api.latchkey.svc.cluster.local".to_owned()];

@@ -91,14 +91,14 @@ impl ClientCertificateAuthority {
         request: Option<&CertificateRequest>,
         lifetime: Option<Duration>,
     ) -> Result<Credential, Failure> {
-        let authorities = self.ready().map_err(Failure::Unusable)?;
+        let authorities = self.ready()?;
         let lifetime = Lifetime::choose(StrategyKind::ClientCertificateAuthority, lifetime);
         mint(permit, &authorities.current, request, lifetime, random()?, self.clock.now()).map_err(minting)
     }
 
     /// Asks the API server who the holder of a certificate of ours is.
     pub(super) async fn probe(&self) -> Result<(), Failure> {
-        let authorities = self.ready().map_err(Failure::Unusable)?;
+        let authorities = self.ready()?;
         match self.ask(&authorities.current).await? {
             Trust::Trusted => Ok(()),
             Trust::Untrusted => Err(Failure::Unusable(Fault::NotTrusted {
@@ -115,10 +115,11 @@ impl ClientCertificateAuthority {
         matches!(self.ask(next).await, Ok(Trust::Trusted))
     }
 
-    fn ready(&self) -> Result<Arc<Authorities>, Fault> {
+    fn ready(&self) -> Result<Arc<Authorities>, Failure> {
         match &*self.authority.borrow() {
-            Authority::Pending | Authority::Missing => Err(Fault::AuthorityMissing),
-            Authority::Broken(detail) => Err(Fault::AuthorityBroken(detail.clone())),
+            Authority::Pending => Err(Failure::TooEarly),
+            Authority::Missing => Err(Failure::Unusable(Fault::AuthorityMissing)),
+            Authority::Broken(detail) => Err(Failure::Unusable(Fault::AuthorityBroken(detail.clone()))),
             Authority::Ready(authorities) => Ok(authorities.clone()),
         }
     }

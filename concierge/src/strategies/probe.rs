@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use tokio::{sync::watch, time::sleep};
+use tokio::{
+    sync::{Notify, watch},
+    time::sleep,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -18,12 +21,12 @@ const OWN_AGAIN: Duration = Duration::from_mins(5);
 const CLUSTER_AGAIN: Duration = Duration::from_hours(1);
 
 /// Pauses after a failure: from a moment, doubling, to these. An admin who has just appended our certificate waits a
-/// minute at most; a cluster whose signer never answers gets a hopeless request every ten minutes.
+/// minute at most; a cluster whose signer never answers gets a hopeless request every five minutes.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const OWN_LONGEST_PAUSE: Duration = Duration::from_mins(1);
-const CLUSTER_LONGEST_PAUSE: Duration = Duration::from_mins(10);
+const CLUSTER_LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
-/// Shortest time between two probes, however many exchanges fail: a person with a token and a bad request shall not make
+/// Pause before a probe that a failed exchange asked for, however many fail meanwhile: a person with a token and a bad request shall not make
 /// us probe all day.
 const SPACING: Duration = Duration::from_secs(1);
 
@@ -41,11 +44,10 @@ pub(super) async fn own(strategies: &Strategies, next_is_trusted: watch::Sender<
         next_is_trusted.send_if_modified(|known| std::mem::replace(known, trusted) != trusted);
         let wait = if works { OWN_AGAIN } else { pause };
         pause = if works { FIRST_PAUSE } else { (pause * 2).min(OWN_LONGEST_PAUSE) };
-        sleep(SPACING).await;
         tokio::select! {
             () = stop.cancelled() => return,
             () = sleep(wait) => {}
-            () = strategies.doubts.own.notified() => {}
+            () = doubted(&strategies.doubts.own) => {}
             // A changed Secret is a new authority. The sender lives as long as the process; should it go, time remains.
             Ok(()) = authority.changed() => pause = FIRST_PAUSE,
         }
@@ -62,13 +64,17 @@ pub(super) async fn cluster(strategies: &Strategies, stop: CancellationToken) {
         conclude(strategies, kind, found);
         let wait = if works { CLUSTER_AGAIN } else { pause };
         pause = if works { FIRST_PAUSE } else { (pause * 2).min(CLUSTER_LONGEST_PAUSE) };
-        sleep(SPACING).await;
         tokio::select! {
             () = stop.cancelled() => return,
             () = sleep(wait) => {}
-            () = strategies.doubts.cluster.notified() => {}
+            () = doubted(&strategies.doubts.cluster) => {}
         }
     }
+}
+
+async fn doubted(doubt: &Notify) {
+    doubt.notified().await;
+    sleep(SPACING).await;
 }
 
 fn conclude(strategies: &Strategies, kind: StrategyKind, found: Result<(), Failure>) {
@@ -82,8 +88,9 @@ fn conclude(strategies: &Strategies, kind: StrategyKind, found: Result<(), Failu
 fn verdict(kind: StrategyKind, known: &Availability, found: Result<(), Failure>) -> Option<Availability> {
     let fault = match found {
         Ok(()) => return Some(Availability::Usable),
-        // The place was taken by people's exchanges: they tell better than a probe whether it works.
-        Err(Failure::Overloaded) => return None,
+        // The place was taken by people's exchanges: they tell better than a probe whether it works. Or there is nothing
+        // to try yet.
+        Err(Failure::Overloaded | Failure::TooEarly) => return None,
         Err(Failure::TimedOut(limit)) if kind == StrategyKind::CertificateSigningRequestAPI => {
             Fault::SignerNeverAnswered(limit)
         }
@@ -136,6 +143,7 @@ mod tests {
         let kind = StrategyKind::CertificateSigningRequestAPI;
         assert_eq!(verdict(kind, &Availability::Usable, Err(Failure::Overloaded)), None);
         assert_eq!(verdict(kind, &Availability::Pending, Err(Failure::Overloaded)), None);
+        assert_eq!(verdict(kind, &Availability::Pending, Err(Failure::TooEarly)), None);
     }
 
     #[test]
