@@ -64,7 +64,7 @@ pub(crate) fn run() -> Result<Vec<Row>> {
         // 2 us beside the 22 us that the bare verification takes on the machine of the goals.
         Row::ratio("judge a cached token", "us", median(cached), bare, 2.0 / 22.0),
         // Not ours: why `jsonwebtoken` does not verify here.
-        Row::ratio("jsonwebtoken::crypto::verify alone", "us", median(crate_verify), bare, f64::INFINITY),
+        Row::plain("jsonwebtoken::crypto::verify alone", "us", median(crate_verify), "why it does not verify here"),
     ])
 }
 

@@ -1,45 +1,70 @@
 //! The benchmarks: each figure beside a yardstick measured in the same run, never an absolute time alone.
 
+mod exchange;
+mod idle;
 mod judging;
+mod plugin;
 mod row;
+mod stand;
 
 use std::{fs, path::PathBuf};
 
-use anyhow::{Result, bail};
-use clap::Parser;
+use anyhow::{Result, ensure};
+use clap::{Parser, ValueEnum};
 
-use self::row::Row;
+use self::{row::Row, stand::Stand};
 
 /// Measure Latchkey and print a table: figure, yardstick, goal, and whether the goal holds.
 #[derive(Parser)]
 struct Args {
-    /// Only the benchmarks whose group has this name: judging
-    name: Option<String>,
+    /// Only this benchmark
+    name: Option<Name>,
     /// Also write the rows as JSON to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
 
-/// Benchmarks that share their material, by the name they are asked for.
-type Group = (&'static str, fn() -> Result<Vec<Row>>);
+/// What can be measured by itself.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Name {
+    /// Judging a token, against the bare signature verification
+    Judging,
+    /// Memory of a concierge at rest
+    Idle,
+    /// The plugin's warm call
+    Plugin,
+    /// Exchanges through the API server's aggregation layer
+    Exchange,
+}
 
-fn main() -> Result<()> {
+#[tokio::main]
+async fn main() -> Result<()> {
     let args = Args::parse();
     if cfg!(debug_assertions) {
         eprintln!("warning: this is a debug build; its figures say nothing (use --release)");
     }
-    let groups: [Group; 1] = [("judging", judging::run)];
+    let wanted = |name: Name| args.name.is_none_or(|only| only == name);
     let mut rows = Vec::new();
-    for (name, run) in groups {
-        if args.name.as_deref().is_none_or(|wanted| wanted == name) {
-            eprintln!("measuring {name} ...");
-            rows.extend(run()?);
+    if wanted(Name::Judging) {
+        eprintln!("judging ...");
+        rows.extend(judging::run()?);
+    }
+    if [Name::Idle, Name::Plugin, Name::Exchange].into_iter().any(wanted) {
+        eprintln!("starting a cluster, an issuer and a concierge ...");
+        let stand = Stand::start().await?;
+        if wanted(Name::Idle) {
+            rows.extend(idle::run(&stand)?);
+        }
+        if wanted(Name::Plugin) {
+            eprintln!("plugin ...");
+            rows.extend(plugin::run(&stand).await?);
+        }
+        if wanted(Name::Exchange) {
+            eprintln!("exchange ...");
+            rows.extend(exchange::run(&stand).await?);
         }
     }
-    if rows.is_empty() {
-        let names: Vec<&str> = groups.iter().map(|(name, _)| *name).collect();
-        bail!("no benchmark of that name; there are: {}", names.join(", "));
-    }
+    ensure!(!rows.is_empty(), "nothing was measured");
     print(&rows);
     if let Some(file) = args.json {
         fs::write(file, serde_json::to_string_pretty(&rows)?)?;
@@ -49,9 +74,9 @@ fn main() -> Result<()> {
 
 #[expect(clippy::print_stdout, reason = "the table is this program's data")]
 fn print(rows: &[Row]) {
-    println!("{:<38} {:>10} {:<4} {:<5}  yardstick, goal", "what", "figure", "unit", "holds");
+    println!("{:<36} {:>10} {:<4} {:<5}  yardstick; goal", "what", "figure", "unit", "holds");
     for row in rows {
         let holds = if row.holds { "yes" } else { "NO" };
-        println!("{:<38} {:>10.2} {:<4} {holds:<5}  {}; {}", row.name, row.figure, row.unit, row.yardstick, row.goal);
+        println!("{:<36} {:>10.2} {:<4} {holds:<5}  {}; {}", row.name, row.figure, row.unit, row.yardstick, row.goal);
     }
 }

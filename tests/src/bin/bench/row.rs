@@ -39,6 +39,11 @@ impl Row {
         }
     }
 
+    /// A row that is told for its own sake.
+    pub(crate) fn plain(name: &'static str, unit: &'static str, figure: f64, about: &str) -> Self {
+        Self { name, figure, unit, yardstick: about.to_owned(), goal: "-".to_owned(), holds: true }
+    }
+
     /// A row with a bound of its own.
     pub(crate) fn bound(name: &'static str, unit: &'static str, figure: f64, most: f64) -> Self {
         Self {

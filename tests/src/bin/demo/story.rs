@@ -20,15 +20,12 @@ const GROUP: &str = "developers";
 /// Tells all of it. With `once` nobody is asked and nothing is left running.
 pub(crate) async fn tell(narrator: &mut Narrator, once: bool, out: Option<&Path>) -> Result<()> {
     let scratch;
-    let work = match out {
-        Some(out) => {
-            fs::create_dir_all(out).with_context(|| format!("making {}", out.display()))?;
-            out.canonicalize()?
-        }
-        None => {
-            scratch = TempFolder::new("demo")?;
-            scratch.path().to_owned()
-        }
+    let work = if let Some(out) = out {
+        fs::create_dir_all(out).with_context(|| format!("making {}", out.display()))?;
+        out.canonicalize()?
+    } else {
+        scratch = TempFolder::new("demo")?;
+        scratch.path().to_owned()
     };
     narrator.chapter(1, "Two clusters and one identity provider");
     narrator.say("Building latchkey-concierge and kubectl-latchkey ...");
