@@ -2,55 +2,25 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up its server should fail there")]
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+#[path = "keys/server.rs"]
+mod server;
+
+use std::time::Duration;
+
+use aws_lc_rs::signature::{ED25519_PUBLIC_KEY_LEN, Ed25519KeyPair, KeyPair};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use latchkey_concierge::idp::{
     discovery::{self, DISCOVERY_LIMIT, DiscoveryError},
     http::{ClientError, FetchError, Fetched, HttpsUrl, IssuerClient, Limits},
+    jwks::{self, FetchedKeys, JwksAnswer, JwksError},
 };
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rcgen::CertificateParams;
+use rustls_pki_types::CertificateDer;
 use serde_json::json;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-    task::JoinSet,
-};
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio::{io::AsyncWriteExt, net::TcpListener, task::JoinSet};
 
-/// What the server does on one path.
-#[derive(Clone)]
-enum Answer {
-    /// Status line, headers and body, with the right `Content-Length`.
-    Plain { status: &'static str, headers: String, body: Vec<u8> },
-    /// 200 and one byte after the other, a little later each, for ever.
-    Drip,
-    /// 200 and chunks without end.
-    Endless,
-    /// Nothing at all.
-    Silent,
-    /// 200 with a `Content-Length` that is larger than what follows.
-    CutOff,
-}
-
-/// A TLS server on loopback; gone when dropped.
-struct Server {
-    base: String,
-    root: CertificateDer<'static>,
-    requests: Arc<Mutex<Vec<String>>>,
-    answers: Arc<Mutex<BTreeMap<&'static str, Answer>>>,
-    _tasks: JoinSet<()>,
-}
-
-/// A certificate authority of a test.
-struct Authority {
-    root: CertificateDer<'static>,
-    issuer: Issuer<'static, KeyPair>,
-}
+use self::server::{Answer, Authority, Server};
 
 #[tokio::test]
 async fn a_request_carries_nothing_but_what_it_needs() {
@@ -244,138 +214,65 @@ async fn discovery_must_speak_for_the_issuer_that_was_asked() {
     assert_eq!(error.result(), "issuer-mismatch");
 }
 
-// === impl Server ===
+#[tokio::test]
+async fn a_key_set_is_asked_for_again_by_its_entity_tag() {
+    let server = Server::start().await;
+    let (client, url) = (server.client(), server.url("/keys"));
+    server.answer("/keys", Answer::json("ETag: \"v1\"\r\nCache-Control: max-age=120\r\n", &key_set(&["a"])));
+    let first = keys(jwks::fetch(&client, &url, None).await, 120);
+    assert_eq!(first.keys.len(), 1);
 
-impl Server {
-    async fn start() -> Self {
-        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-        Self::with(&Authority::new(), CertificateParams::new(names).unwrap()).await
+    server.answer("/keys", Answer::plain("304 Not Modified", "", b""));
+    match jwks::fetch(&client, &url, Some(&first)).await {
+        Ok(JwksAnswer::Unchanged { freshness }) => assert_eq!(freshness, Duration::from_mins(5)),
+        other => panic!("{other:?}"),
     }
+    // The tag belongs to the URL it came from: another set may have the same tag.
+    server.answer("/moved", Answer::json("", &key_set(&["b", "c"])));
+    assert_eq!(keys(jwks::fetch(&client, &server.url("/moved"), Some(&first)).await, 300).keys.len(), 2);
 
-    async fn with(authority: &Authority, leaf: CertificateParams) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let base = format!("https://127.0.0.1:{}", listener.local_addr().unwrap().port());
-        let (requests, answers) = (Arc::<Mutex<Vec<_>>>::default(), Arc::<Mutex<BTreeMap<_, _>>>::default());
-        let acceptor = authority.acceptor(&leaf);
-        let mut tasks = JoinSet::new();
-        let (seen, known) = (Arc::clone(&requests), Arc::clone(&answers));
-        tasks.spawn(async move {
-            let mut connections = JoinSet::new();
-            while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(serve(acceptor.clone(), stream, Arc::clone(&seen), Arc::clone(&known)));
-            }
-        });
-        Self { base, root: authority.root.clone(), requests, answers, _tasks: tasks }
-    }
-
-    fn client(&self) -> IssuerClient {
-        IssuerClient::new(Some(std::slice::from_ref(&self.root)), Limits::default()).unwrap()
-    }
-
-    fn url(&self, path: &str) -> HttpsUrl {
-        format!("{}{path}", self.base).parse().unwrap()
-    }
-
-    fn answer(&self, path: &'static str, answer: Answer) {
-        self.answers.lock().unwrap().insert(path, answer);
-    }
-
-    fn requests(&self) -> Vec<String> {
-        self.requests.lock().unwrap().clone()
-    }
+    let tags: Vec<_> = server.requests().iter().map(|request| request.contains("if-none-match: \"v1\"")).collect();
+    assert_eq!(tags, [false, true, false]);
 }
 
-async fn serve(
-    acceptor: TlsAcceptor,
-    stream: TcpStream,
-    requests: Arc<Mutex<Vec<String>>>,
-    answers: Arc<Mutex<BTreeMap<&'static str, Answer>>>,
-) {
-    let Ok(mut stream) = acceptor.accept(stream).await else { return };
-    while let Some(request) = read_request(&mut stream).await {
-        let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
-        requests.lock().unwrap().push(request);
-        let answer = answers.lock().unwrap().get(path.as_str()).cloned();
-        let answer = answer.unwrap_or_else(|| Answer::plain("404 Not Found", "", b""));
-        if answer.send(&mut stream).await.is_err() {
-            return;
+#[tokio::test]
+async fn a_set_without_a_usable_key_is_a_failure_and_a_bad_key_among_good_ones_is_not() {
+    let server = Server::start().await;
+    let (client, url) = (server.client(), server.url("/keys"));
+    for body in
+        [&b"{}"[..], b"[]", b"{\"keys\": []}", b"{\"keys\": [{\"kty\": \"oct\", \"k\": \"AAAA\"}]}", b"", b"<?xml"]
+    {
+        server.answer("/keys", Answer::plain("200 OK", "", body));
+        let error = jwks::fetch(&client, &url, None).await.unwrap_err();
+        assert!(matches!(error, JwksError::KeySet { .. }), "{error}");
+        assert_eq!(error.result(), "no-usable-key");
+    }
+    let mut mixed = key_set(&["good"]);
+    mixed["keys"].as_array_mut().unwrap().push(json!({"kty": "oct", "kid": "bad", "k": "AAAA"}));
+    server.answer("/keys", Answer::json("", &mixed));
+    let fetched = keys(jwks::fetch(&client, &url, None).await, 300);
+    assert_eq!((fetched.keys.len(), fetched.dropped.len()), (1, 1));
+}
+
+/// Ed25519 keys with these ids.
+fn key_set(ids: &[&str]) -> serde_json::Value {
+    let keys: Vec<_> = ids
+        .iter()
+        .map(|id| {
+            let pair = Ed25519KeyPair::generate().unwrap();
+            let public: [u8; ED25519_PUBLIC_KEY_LEN] = pair.public_key().as_ref().try_into().unwrap();
+            json!({"kty": "OKP", "crv": "Ed25519", "kid": id, "x": URL_SAFE_NO_PAD.encode(public)})
+        })
+        .collect();
+    json!({ "keys": keys })
+}
+
+fn keys(answer: Result<JwksAnswer, JwksError>, fresh_for: u64) -> FetchedKeys {
+    match answer {
+        Ok(JwksAnswer::Keys { fetched, freshness }) => {
+            assert_eq!(freshness, Duration::from_secs(fresh_for));
+            fetched
         }
-    }
-}
-
-async fn read_request(stream: &mut TlsStream<TcpStream>) -> Option<String> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(stream.read_u8().await.ok()?);
-    }
-    String::from_utf8(head).ok()
-}
-
-// === impl Answer ===
-
-impl Answer {
-    fn plain(status: &'static str, headers: &str, body: &[u8]) -> Self {
-        Self::Plain { status, headers: headers.to_owned(), body: body.to_vec() }
-    }
-
-    fn json(headers: &str, body: &serde_json::Value) -> Self {
-        let headers = format!("Content-Type: application/json\r\n{headers}");
-        Self::plain("200 OK", &headers, body.to_string().as_bytes())
-    }
-
-    async fn send(self, stream: &mut TlsStream<TcpStream>) -> std::io::Result<()> {
-        match self {
-            Self::Plain { status, headers, body } => {
-                let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n{headers}\r\n", body.len());
-                stream.write_all(head.as_bytes()).await?;
-                stream.write_all(&body).await?;
-            }
-            Self::Drip => {
-                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n").await?;
-                loop {
-                    stream.write_all(b" ").await?;
-                    stream.flush().await?;
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-            }
-            Self::Endless => {
-                stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").await?;
-                let chunk = format!("1000\r\n{}\r\n", "x".repeat(0x1000));
-                loop {
-                    stream.write_all(chunk.as_bytes()).await?;
-                }
-            }
-            Self::Silent => std::future::pending().await,
-            Self::CutOff => {
-                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{}").await?;
-                stream.shutdown().await?;
-            }
-        }
-        stream.flush().await
-    }
-}
-
-// === impl Authority ===
-
-impl Authority {
-    fn new() -> Self {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new([]).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let root = params.self_signed(&key).unwrap().der().clone();
-        Self { root, issuer: Issuer::new(params, key) }
-    }
-
-    fn acceptor(&self, leaf: &CertificateParams) -> TlsAcceptor {
-        let key = KeyPair::generate().unwrap();
-        let certificate = leaf.signed_by(&key, &self.issuer).unwrap().der().clone();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
-            .unwrap();
-        TlsAcceptor::from(Arc::new(config))
+        other => panic!("{other:?}"),
     }
 }

@@ -107,7 +107,9 @@ pub(super) fn plan(observed: &Observed<'_>, now: UnixTime) -> Plan {
     });
     let admit = if obstacle.is_none() { admit(observed, word) } else { None };
 
-    let grace = PENDING_GRACE.saturating_sub(now.since(observed.seen_at));
+    // A clock set back must not prolong it.
+    let grace = if now < observed.seen_at { Duration::ZERO } else { PENDING_GRACE };
+    let grace = grace.saturating_sub(now.since(observed.seen_at));
     if pending && !grace.is_zero() {
         return Plan { source, admit, status: None, obstacle, again_in: Some(grace) };
     }

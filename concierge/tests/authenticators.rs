@@ -1,0 +1,437 @@
+//! The authenticators' task, whole: against an API server in memory and issuers on loopback that misbehave.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot set up its world should fail there")]
+
+#[path = "authenticators/api.rs"]
+mod api;
+#[path = "keys/server.rs"]
+#[expect(dead_code, reason = "what the tests of single fetches need beside")]
+mod server;
+
+use std::{sync::Arc, time::Duration};
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
+use futures::future::join_all;
+use latchkey_concierge::{
+    controllers::{
+        Jitter,
+        authenticators::{Settings, Synced, authenticators},
+    },
+    index::{self, Authenticator, AuthenticatorName, AuthenticatorRef, Entry, Reader, RefreshRequester},
+    jwt::KeyId,
+    runtime::{
+        lease::{self, Leadership},
+        metrics::Metrics,
+    },
+    time::{Clock, ManualClock, UnixTime},
+};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use self::{
+    api::{Api, JWT, SECRETS, WEBHOOK},
+    server::{Answer, Server},
+};
+
+const NOON: UnixTime = UnixTime::from_secs(1_795_262_400);
+const DISCOVERY: &str = "/.well-known/openid-configuration";
+
+/// How long a test waits for what should happen in milliseconds.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The task at work; ended when dropped.
+struct World {
+    api: Api,
+    reader: Reader,
+    requester: RefreshRequester,
+    metrics: Metrics,
+    synced: Synced,
+    clock: Arc<ManualClock>,
+    _task: JoinSet<()>,
+}
+
+impl World {
+    fn start() -> Self {
+        Self::over(Api::new(), Leadership::alone())
+    }
+
+    fn over(api: Api, leadership: Leadership) -> Self {
+        let clock = Arc::new(ManualClock::new(NOON));
+        let (index, reader) = index::channel();
+        let (requester, refreshes) = index::refresh_channel();
+        let metrics = Metrics::new();
+        let settings = Settings {
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            index,
+            jitter: Jitter::new(|| 0.0),
+            leadership,
+            metrics: metrics.clone(),
+            namespace: "latchkey".to_owned(),
+            refreshes,
+            suffix: "latchkey.dev".parse().unwrap(),
+        };
+        let (task, synced) = authenticators(api.client(), settings);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move { task.run(CancellationToken::new()).await.unwrap() });
+        Self { api, reader, requester, metrics, synced, clock, _task: tasks }
+    }
+
+    fn entry(&self, name: &str) -> Option<Entry> {
+        self.reader.snapshot().entry(&AuthenticatorRef::jwt(name)).cloned()
+    }
+
+    /// Waits until the index is as wanted.
+    async fn until<T>(&self, what: &str, found: impl Fn(&Self) -> Option<T>) -> T {
+        let mut reader = self.reader.clone();
+        let wait = async {
+            loop {
+                if let Some(found) = found(self) {
+                    return found;
+                }
+                assert!(reader.changed().await, "the task is gone");
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("not seen in time: {what}"))
+    }
+
+    async fn ready(&self, name: &str) -> Arc<Authenticator> {
+        self.until("ready", |world| match world.entry(name) {
+            Some(Entry::Ready(authenticator)) => Some(authenticator),
+            Some(Entry::NotReady) | None => None,
+        })
+        .await
+    }
+
+    async fn not_ready(&self, name: &str) {
+        self.until("not ready", |world| matches!(world.entry(name), Some(Entry::NotReady)).then_some(())).await;
+    }
+
+    async fn ask(&self, name: &str, key_id: &str) -> bool {
+        self.requester.request(&AuthenticatorName::new(name), KeyId::new(key_id).as_ref()).await
+    }
+
+    fn metric(&self, series: &str) -> Option<String> {
+        let text = self.metrics.encode(NOON);
+        text.lines().find_map(|line| line.strip_prefix(series)).map(|value| value.trim().to_owned())
+    }
+}
+
+/// A key of that id; each call makes another one.
+fn key(id: &str) -> Value {
+    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+    let point = pair.public_key().as_ref();
+    let [x, y] = [&point[1..33], &point[33..]].map(|half| URL_SAFE_NO_PAD.encode(half));
+    json!({"kty": "EC", "crv": "P-256", "kid": id, "x": x, "y": y})
+}
+
+/// Lets an issuer answer well, with these keys.
+fn behave(issuer: &Server, keys: &[Value]) {
+    let document = json!({"issuer": issuer.base, "jwks_uri": format!("{}/keys", issuer.base)});
+    issuer.answer(DISCOVERY, Answer::json("", &document));
+    issuer.answer("/keys", Answer::json("", &json!({ "keys": keys })));
+}
+
+async fn good_issuer() -> Server {
+    let issuer = Server::start().await;
+    behave(&issuer, &[key("one")]);
+    issuer
+}
+
+fn pem(issuer: &Server) -> String {
+    let base64 = STANDARD.encode(&issuer.root);
+    format!("-----BEGIN CERTIFICATE-----\n{base64}\n-----END CERTIFICATE-----\n")
+}
+
+/// The spec of an authenticator for this issuer.
+fn spec(issuer: &Server) -> Value {
+    let bundle = STANDARD.encode(pem(issuer));
+    json!({"spec": {"issuer": issuer.base, "audience": "staging", "tls": {"certificateAuthorityData": bundle}}})
+}
+
+fn key_ids(authenticator: &Authenticator) -> Vec<String> {
+    authenticator.verifier.keys().key_ids().map(|id| id.as_str().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_good_authenticator_becomes_ready_and_its_status_is_written_once() {
+    let (world, issuer) = (World::start(), good_issuer().await);
+    world.api.put(JWT, "staff", spec(&issuer));
+    let authenticator = world.ready("staff").await;
+    assert_eq!(authenticator.verifier.issuer().as_str(), issuer.base);
+    assert_eq!((authenticator.generation, authenticator.keys_fetched_at), (1, NOON));
+    world.api.reason(JWT, "staff", "Ready", "Success").await;
+    assert_eq!(world.api.get(JWT, "staff")["status"]["phase"], "Ready");
+    // A second authenticator's way to ready is a long time for a write too many to show.
+    world.api.put(JWT, "other", spec(&issuer));
+    world.api.reason(JWT, "other", "Ready", "Success").await;
+    assert_eq!(world.api.status_writes(), 2);
+    assert_eq!(world.metric("latchkey_keys_fetch_total{authenticator=\"staff\",result=\"changed\"}").unwrap(), "1");
+    assert_eq!(world.metric("latchkey_keys_age_seconds{authenticator=\"staff\"}").unwrap(), "0");
+    assert!(world.synced.is_synced());
+}
+
+#[tokio::test]
+async fn an_issuer_down_at_start_is_told_and_tried_until_it_comes_back() {
+    let (world, issuer) = (World::start(), Server::start().await);
+    issuer.answer(DISCOVERY, Answer::plain("500 Down", "", b""));
+    world.api.put(JWT, "staff", spec(&issuer));
+    let message = world.api.reason(JWT, "staff", "DiscoveryURLValid", "InvalidDiscoveryProbe").await;
+    assert!(message.ends_with("answered 500 Internal Server Error, expected 200"), "{message}");
+    world.not_ready("staff").await;
+    behave(&issuer, &[key("one")]);
+    world.ready("staff").await;
+    world.api.reason(JWT, "staff", "Ready", "Success").await;
+}
+
+#[tokio::test]
+async fn a_stalling_issuer_delays_nobody_else() {
+    let world = World::start();
+    let mut stalling = Vec::new();
+    for n in 0..20 {
+        let issuer = Server::start().await;
+        issuer.answer(DISCOVERY, Answer::Silent);
+        world.api.put(JWT, &format!("stalling-{n}"), spec(&issuer));
+        stalling.push(issuer);
+    }
+    world.until("stalling ones", |world| world.entry("stalling-19")).await;
+    let issuer = good_issuer().await;
+    world.api.put(JWT, "staff", spec(&issuer));
+    world.ready("staff").await;
+    assert!(matches!(world.entry("stalling-0"), Some(Entry::NotReady)));
+    // What is only awaited is told as pending, not as an error.
+    world.clock.advance(Duration::from_secs(3));
+    let message = world.api.reason(JWT, "stalling-0", "DiscoveryURLValid", "UnableToValidate").await;
+    assert_eq!(message, "the issuer has not answered yet");
+    assert_eq!(world.api.get(JWT, "stalling-0")["status"]["phase"], "Pending");
+}
+
+#[tokio::test]
+async fn an_issuer_that_goes_down_later_leaves_the_last_good_keys_in_use() {
+    let (world, issuer) = (World::start(), good_issuer().await);
+    world.api.put(JWT, "staff", spec(&issuer));
+    world.ready("staff").await;
+    issuer.answer(DISCOVERY, Answer::plain("500 Down", "", b""));
+    issuer.answer("/keys", Answer::plain("500 Down", "", b""));
+    assert!(!world.ask("staff", "unknown").await);
+    let failing = |told: &Value| told["message"].as_str().unwrap().contains("failing since");
+    let message = world.api.told(JWT, "staff", "JWKSFetchValid", failing).await;
+    assert!(message.contains("; failing since 2026-11-21T12:00:00Z, the keys of"), "{message}");
+    assert!(matches!(world.entry("staff"), Some(Entry::Ready(_))));
+    assert_eq!(world.api.get(JWT, "staff")["status"]["phase"], "Ready");
+}
+
+#[tokio::test]
+async fn a_new_key_is_fetched_for_its_first_token_and_a_withdrawn_one_is_gone() {
+    let (world, issuer) = (World::start(), good_issuer().await);
+    world.api.put(JWT, "staff", spec(&issuer));
+    assert_eq!(key_ids(&*world.ready("staff").await), ["one"]);
+    behave(&issuer, &[key("two")]);
+    assert!(world.ask("staff", "two").await);
+    // The answer comes after the new keys are in force, not before.
+    let Some(Entry::Ready(now)) = world.entry("staff") else { panic!("not ready") };
+    assert_eq!(key_ids(&now), ["two"]);
+}
+
+#[tokio::test]
+async fn unknown_kid_ten_thousand_times_is_a_handful_of_fetches() {
+    let (world, issuer) = (World::start(), good_issuer().await);
+    world.api.put(JWT, "staff", spec(&issuer));
+    world.ready("staff").await;
+    let before = issuer.requests().len();
+    for batch in 0..100 {
+        let ids: Vec<_> = (0..100).map(|n| format!("forged-{batch}-{n}")).collect();
+        let answers = join_all(ids.iter().map(|id| world.ask("staff", id))).await;
+        assert!(answers.into_iter().all(|changed| !changed));
+    }
+    // The clock stands still, so the burst of three is all there is.
+    assert_eq!(issuer.requests().len() - before, 3);
+    let suppressed: u32 = world.metric("latchkey_keys_fetch_suppressed_total").unwrap().parse().unwrap();
+    assert!(suppressed > 5_000, "{suppressed}");
+    // A key that appears during the flood is not found before the bucket fills, and the known one works all the time.
+    assert!(matches!(world.entry("staff"), Some(Entry::Ready(_))));
+}
+
+#[tokio::test]
+async fn a_request_for_an_authenticator_without_a_keeper_is_answered_at_once() {
+    let world = World::start();
+    assert!(!world.ask("nobody", "one").await);
+    world.api.put(JWT, "broken", json!({"spec": {"issuer": "http://idp", "audience": "a"}}));
+    world.not_ready("broken").await;
+    assert!(!world.ask("broken", "one").await);
+}
+
+#[tokio::test]
+async fn a_changed_spec_takes_effect_whole_and_at_once() {
+    let (world, old, new) = (World::start(), good_issuer().await, Server::start().await);
+    world.api.put(JWT, "staff", spec(&old));
+    world.ready("staff").await;
+
+    // Another issuer, not there yet: the old one admits nobody any more.
+    world.api.put(JWT, "staff", spec(&new));
+    world.not_ready("staff").await;
+    behave(&new, &[key("new")]);
+    let authenticator = world.ready("staff").await;
+    assert_eq!((authenticator.generation, key_ids(&authenticator)), (2, vec!["new".to_owned()]));
+
+    // Another audience needs no new keys: no moment without an authenticator.
+    let fetches = new.requests().len();
+    let mut other_audience = spec(&new);
+    other_audience["spec"]["audience"] = json!("production");
+    world.api.put(JWT, "staff", other_audience);
+    world
+        .until("generation 3", |world| match world.entry("staff") {
+            Some(Entry::Ready(now)) => (now.generation == 3).then_some(now),
+            other => panic!("{other:?}"),
+        })
+        .await;
+    assert_eq!(new.requests().len(), fetches);
+
+    // A rule that this version does not evaluate: nobody.
+    let mut with_rule = spec(&new);
+    with_rule["spec"]["userValidationRules"] = json!([{"expression": "true"}]);
+    world.api.put(JWT, "staff", with_rule);
+    world.not_ready("staff").await;
+    let message = world.api.reason(JWT, "staff", "AuthenticatorValid", "InvalidAuthenticator").await;
+    assert!(message.contains("userValidationRules[0].expression: this version does not evaluate"), "{message}");
+
+    world.api.delete(JWT, "staff");
+    world.until("gone", |world| world.entry("staff").is_none().then_some(())).await;
+    assert_eq!(world.metric("latchkey_keys_age_seconds{authenticator=\"staff\"}"), None);
+}
+
+#[tokio::test]
+async fn each_lie_of_an_issuer_has_its_reason() {
+    let (world, issuer) = (World::start(), Server::start().await);
+    let base = issuer.base.clone();
+    let discovery = |issuer: &str, keys: &str| Answer::json("", &json!({"issuer": issuer, "jwks_uri": keys}));
+    let keys = format!("{base}/keys");
+    let huge = Answer::plain("200 OK", "", &vec![b' '; 10 * 1024 * 1024]);
+    let none = Answer::json("", &json!({"keys": []}));
+    let html = Answer::plain("200 OK", "Content-Type: text/html\r\n", b"<html>");
+    let cases = [
+        (
+            discovery("https://other", &keys),
+            none.clone(),
+            "DiscoveryURLValid",
+            "InvalidDiscoveryProbe",
+            "https://other",
+        ),
+        (html.clone(), none.clone(), "DiscoveryURLValid", "InvalidDiscoveryProbe", "text/html"),
+        (huge.clone(), none.clone(), "DiscoveryURLValid", "InvalidDiscoveryProbe", "larger than 131072 bytes"),
+        (
+            discovery(&base, "http://idp/k"),
+            none.clone(),
+            "JWKSURLValid",
+            "InvalidProviderJWKSURLScheme",
+            "http://idp/k",
+        ),
+        (discovery(&base, "/keys"), none.clone(), "JWKSURLValid", "InvalidProviderJWKSURL", "/keys"),
+        (discovery(&base, &keys), huge, "JWKSFetchValid", "InvalidCouldNotFetchJWKS", "larger than 524288 bytes"),
+        (discovery(&base, &keys), none, "JWKSFetchValid", "InvalidCouldNotFetchJWKS", "no usable key"),
+        (discovery(&base, &keys), html, "JWKSFetchValid", "InvalidCouldNotFetchJWKS", "text/html"),
+    ];
+    for (n, (document, jwks, condition, reason, words)) in cases.into_iter().enumerate() {
+        issuer.answer(DISCOVERY, document);
+        issuer.answer("/keys", jwks);
+        let name = format!("case-{n}");
+        world.api.put(JWT, &name, spec(&issuer));
+        let message = world.api.reason(JWT, &name, condition, reason).await;
+        assert!(message.contains(words), "{message}");
+        world.not_ready(&name).await;
+        world.api.delete(JWT, &name);
+    }
+}
+
+#[tokio::test]
+async fn a_bundle_in_a_secret_is_watched() {
+    let (world, issuer, stranger) = (World::start(), good_issuer().await, Server::start().await);
+    let source = json!({"kind": "Secret", "name": "idp-ca", "key": "ca.crt"});
+    let spec = json!({"spec": {
+        "issuer": issuer.base, "audience": "staging", "tls": {"certificateAuthorityDataSource": source}
+    }});
+    world.api.put(JWT, "staff", spec);
+    let message = world.api.reason(JWT, "staff", "TLSConfigurationValid", "InvalidTLSConfig").await;
+    assert!(message.contains("Secret latchkey/idp-ca does not exist"), "{message}");
+
+    let secret = |pem: &str| json!({"type": "Opaque", "data": {"ca.crt": STANDARD.encode(pem)}});
+    world.api.put(SECRETS, "idp-ca", secret(&pem(&issuer)));
+    world.ready("staff").await;
+
+    world.api.put(SECRETS, "idp-ca", secret(&pem(&stranger)));
+    world.not_ready("staff").await;
+    let message = world.api.reason(JWT, "staff", "DiscoveryURLValid", "InvalidDiscoveryProbe").await;
+    assert!(message.contains("TLS failed: invalid peer certificate"), "{message}");
+
+    world.api.put(SECRETS, "idp-ca", secret("rubbish"));
+    let message = world.api.reason(JWT, "staff", "TLSConfigurationValid", "InvalidTLSConfig").await;
+    assert!(message.contains("holds no PEM certificate"), "{message}");
+
+    world.api.put(SECRETS, "idp-ca", secret(&pem(&issuer)));
+    world.ready("staff").await;
+    world.api.delete(SECRETS, "idp-ca");
+    world.not_ready("staff").await;
+}
+
+#[tokio::test]
+async fn an_object_that_cannot_be_read_disturbs_nobody() {
+    let (world, issuer) = (World::start(), good_issuer().await);
+    for (name, spec) in [("bad-type", json!({"issuer": 7})), ("bad-shape", json!([])), ("bad-nothing", json!(null))] {
+        world.api.put(JWT, name, json!({ "spec": spec }));
+    }
+    world.api.put(JWT, "staff", spec(&issuer));
+    world.ready("staff").await;
+    for name in ["bad-type", "bad-shape", "bad-nothing"] {
+        world.not_ready(name).await;
+        let message = world.api.reason(JWT, name, "AuthenticatorValid", "InvalidAuthenticator").await;
+        assert!(message.contains("cannot be read by this version"), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn a_status_edited_by_hand_is_written_back() {
+    let (world, issuer) = (World::start(), good_issuer().await);
+    world.api.put(JWT, "staff", spec(&issuer));
+    world.api.reason(JWT, "staff", "Ready", "Success").await;
+    let mut edited = spec(&issuer);
+    edited["status"] = json!({"phase": "Error", "conditions": []});
+    world.api.put(JWT, "staff", edited);
+    world.api.reason(JWT, "staff", "Ready", "Success").await;
+    assert_eq!(world.api.get(JWT, "staff")["status"]["phase"], "Ready");
+}
+
+#[tokio::test]
+async fn a_follower_admits_and_writes_nothing() {
+    let (api, issuer) = (Api::new(), good_issuer().await);
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(NOON));
+    let (_candidate, follows) = lease::candidate(api.client(), "latchkey", "latchkey", "b", clock, Metrics::new());
+    let follower = World::over(api.clone(), follows);
+    api.put(JWT, "staff", spec(&issuer));
+    follower.ready("staff").await;
+    let leader = World::over(api.clone(), Leadership::alone());
+    leader.ready("staff").await;
+    api.reason(JWT, "staff", "Ready", "Success").await;
+    assert_eq!(api.status_writes(), 1);
+}
+
+#[tokio::test]
+async fn a_webhook_authenticator_is_known_and_admits_nobody() {
+    let world = World::start();
+    world.api.put(WEBHOOK, "hook", json!({"spec": {"endpoint": "https://tokens.example.com/review"}}));
+    let message = world.api.reason(WEBHOOK, "hook", "AuthenticatorValid", "UnableToInstantiateWebhook").await;
+    assert!(message.contains("not supported by this version"), "{message}");
+    let snapshot = world.reader.snapshot();
+    assert!(matches!(snapshot.entry(&AuthenticatorRef::webhook("hook")), Some(Entry::NotReady)));
+    assert!(snapshot.entry(&AuthenticatorRef::jwt("hook")).is_none());
+    assert_eq!(world.api.get(WEBHOOK, "hook")["status"]["phase"], "Error");
+    world.api.delete(WEBHOOK, "hook");
+    world
+        .until("gone", |world| {
+            world.reader.snapshot().entry(&AuthenticatorRef::webhook("hook")).is_none().then_some(())
+        })
+        .await;
+}
