@@ -7,6 +7,9 @@ use thiserror::Error;
 use crate::output::Printable;
 use crate::secret::Secret;
 
+/// No provider gives shorter codes (RFC 6749 section 10.10 wants them unguessable), and a stray key is none.
+const BARE_CODE_MIN_BYTES: usize = 8;
+
 /// What the answer has to fit.
 #[derive(Clone, Debug)]
 pub(crate) struct Expected {
@@ -22,7 +25,7 @@ pub(crate) struct Expected {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(crate) enum ResponseError {
     /// It is an answer of another issuer (RFC 9207): the code must go nowhere.
-    #[error("the response comes from issuer {found}, expected {expected:?}: the code was not used")]
+    #[error("the response names {found}, expected issuer {expected:?}: the code was not used")]
     Issuer {
         /// What stands in it.
         found: String,
@@ -80,7 +83,7 @@ pub(crate) fn judge_pasted(text: &str, expected: &Expected) -> Result<Secret, Re
             None => found.code_after_state(expected),
         };
     }
-    if text.is_empty() || text.contains(char::is_whitespace) || text.contains("://") {
+    if text.len() < BARE_CODE_MIN_BYTES || text.contains(char::is_whitespace) || text.contains("://") {
         return Err(ResponseError::NotOurs);
     }
     Ok(Secret::from(text))
@@ -126,7 +129,9 @@ impl Parameters {
         };
         if !issuer_fits {
             return Err(ResponseError::Issuer {
-                found: self.iss.map_or_else(|| "none".to_owned(), |iss| format!("{:?}", Printable(&iss).to_string())),
+                found: self
+                    .iss
+                    .map_or_else(|| "no issuer".to_owned(), |iss| format!("issuer {:?}", Printable(&iss).to_string())),
                 expected: expected.issuer.clone(),
             });
         }
@@ -206,10 +211,10 @@ mod tests {
             "code=c&state=right",
             "?code=c&state=right",
             "code=c",
-            "c",
         ] {
             assert_eq!(judge_pasted(text, &expected(false)), Ok(Secret::from("c")), "{text}");
         }
+        assert_eq!(judge_pasted(" 0.AXoA-bare_code\n", &expected(false)), Ok(Secret::from("0.AXoA-bare_code")));
         for text in [
             "",
             "http://127.0.0.1:7/callback",
@@ -217,6 +222,7 @@ mod tests {
             "http://127.0.0.1:7/callback?code=c",
             "code=c&state=wrong",
             "kubectl get pods",
+            "y",
         ] {
             assert_eq!(judge_pasted(text, &expected(false)), Err(ResponseError::NotOurs), "{text}");
         }

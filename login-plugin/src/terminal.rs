@@ -1,5 +1,6 @@
 //! The person's terminal on standard input: whether it is ours to read, and one long pasted line from it.
 
+use std::collections::VecDeque;
 use std::io::{self, IsTerminal as _};
 use std::os::fd::AsFd as _;
 
@@ -8,6 +9,7 @@ use thiserror::Error;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{SignalKind, signal};
+use zeroize::Zeroizing;
 
 use crate::secret::Secret;
 
@@ -72,7 +74,7 @@ pub(crate) struct Paste {
     _mode: ByteMode,
     input: AsyncFd<io::Stdin>,
     interrupts: [tokio::signal::unix::Signal; 3],
-    line: Vec<u8>,
+    typed: Typed,
 }
 
 impl Paste {
@@ -88,7 +90,7 @@ impl Paste {
             reason = "its successor is unsafe for types whose descriptor may close; standard input stays open"
         )]
         let input = AsyncFd::with_interest(io::stdin(), Interest::READABLE)?;
-        Ok(Self { _mode: ByteMode::enter()?, input, interrupts, line: Vec::new() })
+        Ok(Self { _mode: ByteMode::enter()?, input, interrupts, typed: Typed::default() })
     }
 
     /// The next line, without its end. Reads nothing beyond what the terminal has when it is polled, so that keys pressed
@@ -97,8 +99,11 @@ impl Paste {
     /// # Errors
     /// When no line will come.
     pub(crate) async fn line(&mut self) -> Result<Secret, PasteError> {
-        let Self { input, interrupts: [interrupt, terminate, hangup], line, .. } = self;
+        let Self { input, interrupts: [interrupt, terminate, hangup], typed, .. } = self;
         loop {
+            if let Some(line) = typed.line()? {
+                return Ok(line);
+            }
             let mut ready = tokio::select! {
                 ready = input.readable() => ready?,
                 _ = interrupt.recv() => return Err(PasteError::Interrupted),
@@ -111,75 +116,88 @@ impl Paste {
             if count == 0 {
                 return Err(PasteError::Closed);
             }
-            if let Some(finished) = take(line, &bytes[..count])? {
-                return Ok(finished);
-            }
+            typed.pending.extend(&bytes[..count]);
         }
     }
 }
 
-/// Adds typed bytes to the line; the whole line once it has ended.
-fn take(line: &mut Vec<u8>, bytes: &[u8]) -> Result<Option<Secret>, PasteError> {
-    for &byte in bytes {
-        match byte {
-            b'\n' | b'\r' => {
-                let text = String::from_utf8_lossy(line).into_owned();
-                line.clear();
-                return Ok(Some(Secret::from(text)));
+/// What was typed: the line as it stands, and bytes behind the end of the last one.
+#[derive(Default)]
+struct Typed {
+    line: Zeroizing<Vec<u8>>,
+    pending: VecDeque<u8>,
+}
+
+impl Typed {
+    /// The next whole line, if there is one.
+    fn line(&mut self) -> Result<Option<Secret>, PasteError> {
+        while let Some(byte) = self.pending.pop_front() {
+            match byte {
+                b'\n' | b'\r' => {
+                    let line = std::mem::take(&mut self.line);
+                    return Ok(Some(Secret::from(String::from_utf8_lossy(&line).into_owned())));
+                }
+                // Some terminals send it as a byte after all.
+                INTERRUPT => return Err(PasteError::Interrupted),
+                END_OF_INPUT if self.line.is_empty() => return Err(PasteError::Closed),
+                END_OF_INPUT => {}
+                BACKSPACE | DELETE => {
+                    self.line.pop();
+                }
+                ERASE_LINE => self.line.clear(),
+                _ if self.line.len() < PASTE_MAX_BYTES => self.line.push(byte),
+                _ => {}
             }
-            // Some terminals send it as a byte after all.
-            INTERRUPT => return Err(PasteError::Interrupted),
-            END_OF_INPUT if line.is_empty() => return Err(PasteError::Closed),
-            END_OF_INPUT => {}
-            BACKSPACE | DELETE => {
-                line.pop();
-            }
-            ERASE_LINE => line.clear(),
-            _ if line.len() < PASTE_MAX_BYTES => line.push(byte),
-            _ => {}
         }
+        Ok(None)
     }
-    Ok(None)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn typed(bytes: &[u8]) -> Option<String> {
-        take(&mut Vec::new(), bytes).unwrap().map(|line| line.expose().to_owned())
+    fn typed(bytes: &[u8]) -> Typed {
+        Typed { line: Zeroizing::default(), pending: bytes.iter().copied().collect() }
+    }
+
+    fn line(bytes: &[u8]) -> Option<String> {
+        typed(bytes).line().unwrap().map(|line| line.expose().to_owned())
     }
 
     #[test]
     fn a_line_ends_at_return_and_can_be_corrected() {
-        assert_eq!(typed(b"abc\n"), Some("abc".to_owned()));
-        assert_eq!(typed(b"abc\r"), Some("abc".to_owned()));
-        assert_eq!(typed(b"abx\x7fc\n"), Some("abc".to_owned()));
-        assert_eq!(typed(b"wrong\x15abc\n"), Some("abc".to_owned()));
-        assert_eq!(typed(b"no end"), None);
+        assert_eq!(line(b"abc\n"), Some("abc".to_owned()));
+        assert_eq!(line(b"abc\r"), Some("abc".to_owned()));
+        assert_eq!(line(b"abx\x7fc\n"), Some("abc".to_owned()));
+        assert_eq!(line(b"wrong\x15abc\n"), Some("abc".to_owned()));
+        assert_eq!(line(b"no end"), None);
+    }
+
+    #[test]
+    fn what_stands_behind_a_line_is_the_next_one() {
+        let mut typed = typed(b"one\ntwo\nthr");
+        let mut next = || typed.line().unwrap().map(|line| line.expose().to_owned());
+        assert_eq!((next(), next(), next()), (Some("one".to_owned()), Some("two".to_owned()), None));
     }
 
     #[test]
     fn a_line_longer_than_a_terminals_own_limit_is_whole() {
-        let mut line = Vec::new();
-        for _ in 0..6 {
-            assert!(take(&mut line, &[b'x'; 1024]).unwrap().is_none());
-        }
-        assert_eq!(take(&mut line, b"\n").unwrap().unwrap().expose().len(), 6 * 1024);
+        let mut long = vec![b'x'; 6 * 1024];
+        long.push(b'\n');
+        assert_eq!(line(&long).unwrap().len(), 6 * 1024);
     }
 
     #[test]
     fn an_endless_line_stops_growing() {
-        let mut line = Vec::new();
-        for _ in 0..100 {
-            assert!(take(&mut line, &[b'x'; 1024]).unwrap().is_none());
-        }
-        assert_eq!(line.len(), PASTE_MAX_BYTES);
+        let mut typed = typed(&vec![b'x'; 100 * 1024]);
+        assert!(typed.line().unwrap().is_none());
+        assert_eq!((typed.line.len(), typed.pending.len()), (PASTE_MAX_BYTES, 0));
     }
 
     #[test]
     fn control_keys_end_it() {
-        assert!(matches!(take(&mut Vec::new(), b"a\x03"), Err(PasteError::Interrupted)));
-        assert!(matches!(take(&mut Vec::new(), b"\x04"), Err(PasteError::Closed)));
+        assert!(matches!(typed(b"a\x03").line(), Err(PasteError::Interrupted)));
+        assert!(matches!(typed(b"\x04").line(), Err(PasteError::Closed)));
     }
 }

@@ -1,0 +1,12 @@
+//! The whole command, run as kubectl runs it, against a TLS server of the tests' own making.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod cache;
+mod exchange;
+mod kubeconfig;
+mod login;
+mod plugin;
+mod protocol;
+mod refresh;
+mod site;

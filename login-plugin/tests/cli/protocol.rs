@@ -1,0 +1,151 @@
+//! The exec protocol from outside: versions, what is missing, what is odd.
+
+use std::process::Stdio;
+
+use serde_json::json;
+
+use crate::plugin::{Laptop, credential, exec_info};
+use crate::site::{Site, base64};
+
+#[tokio::test]
+async fn answers_in_the_version_of_the_question() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    for version in ["v1", "v1beta1"] {
+        let run = credential(&laptop, &site).set("KUBERNETES_EXEC_INFO", exec_info(&site, version));
+        let answer = run.end_with_login(&site).await.credential();
+        assert_eq!(answer["apiVersion"], format!("client.authentication.k8s.io/{version}"));
+        let status = &answer["status"];
+        assert!(status["clientCertificateData"].as_str().unwrap().starts_with("-----BEGIN CERTIFICATE-----\n"));
+        assert!(status["clientKeyData"].as_str().unwrap().starts_with("-----BEGIN PRIVATE KEY-----\n"));
+        assert!(status["expirationTimestamp"].as_str().unwrap().ends_with('Z'));
+        assert_eq!(status.get("token"), None, "one kind of credential");
+    }
+}
+
+#[tokio::test]
+async fn missing_exec_info_is_fine_when_the_endpoint_is_an_argument() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    let bare = || credential(&laptop, &site).set("KUBERNETES_EXEC_INFO", "");
+    assert!(bare().end().await.failure(2).contains("--concierge-endpoint"));
+    let run = bare()
+        .with(&format!("--concierge-endpoint={}", site.url()))
+        .with(&format!("--concierge-ca-data={}", base64(&site.roots)));
+    let answer = run.end_with_login(&site).await.credential();
+    assert_eq!(answer["apiVersion"], "client.authentication.k8s.io/v1");
+    let beta = run.with("--api-version=v1beta1").end().await.credential();
+    assert_eq!(beta["apiVersion"], "client.authentication.k8s.io/v1beta1");
+}
+
+#[tokio::test]
+async fn unknown_version_is_refused_and_both_known_ones_are_named() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    let run = credential(&laptop, &site).set("KUBERNETES_EXEC_INFO", exec_info(&site, "v1alpha1"));
+    let ended = run.end().await;
+    let said = ended.failure(2);
+    for words in ["v1alpha1", "client.authentication.k8s.io/v1\"", "client.authentication.k8s.io/v1beta1\""] {
+        assert!(said.contains(words), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_block_of_a_hundred_kibibytes_is_read() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    let many = site.roots.repeat(90 * 1024 * 3 / 4 / site.roots.len());
+    let info = json!({
+        "kind": "ExecCredential", "apiVersion": "client.authentication.k8s.io/v1",
+        "spec": {"interactive": false, "cluster": {
+            "server": site.url(), "certificate-authority-data": base64(&many), "config": {"unknown": true}}},
+    });
+    let run = credential(&laptop, &site).set("KUBERNETES_EXEC_INFO", info.to_string());
+    run.end_with_login(&site).await.credential();
+}
+
+#[tokio::test]
+async fn tls_verification_is_never_given_up() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    let info = json!({
+        "kind": "ExecCredential", "apiVersion": "client.authentication.k8s.io/v1",
+        "spec": {"interactive": false, "cluster": {"server": site.url(), "insecure-skip-tls-verify": true}},
+    });
+    let run = credential(&laptop, &site).set("KUBERNETES_EXEC_INFO", info.to_string());
+    assert!(run.end().await.failure(2).contains("TLS verification"));
+    assert_eq!(site.seen(|seen| seen.discovery), 0);
+}
+
+#[tokio::test]
+async fn another_server_name_leads_to_the_same_server() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    let info = |name: &str| {
+        json!({
+            "kind": "ExecCredential", "apiVersion": "client.authentication.k8s.io/v1",
+            "spec": {"cluster": {"server": format!("https://localhost:{}", site.port()), "tls-server-name": name,
+                "certificate-authority-data": base64(&site.roots)}},
+        })
+        .to_string()
+    };
+    let run = |name| credential(&laptop, &site).set("KUBERNETES_EXEC_INFO", info(name));
+    run("cluster.test").end_with_login(&site).await.credential();
+    let ended = run("other.test").end().await;
+    assert!(ended.failure(6).contains("certificate"), "{ended:?}");
+    assert_eq!(site.exchanges(), 1);
+}
+
+#[tokio::test]
+async fn second_call_asks_nobody_and_gives_the_same_bytes() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    let run = credential(&laptop, &site);
+    let first = run.end_with_login(&site).await;
+    first.credential();
+    let before = (site.seen(|seen| (seen.discovery, seen.logins, seen.refreshes)), site.exchanges());
+    assert_eq!(before, ((1, 1, 0), 1));
+    let second = run.end().await;
+    assert_eq!(second.stdout, first.stdout);
+    assert_eq!(second.said, "", "nothing to say");
+    assert_eq!((site.seen(|seen| (seen.discovery, seen.logins, seen.refreshes)), site.exchanges()), before);
+}
+
+#[tokio::test]
+async fn standard_output_closed_early_loses_nothing() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    let run = credential(&laptop, &site);
+    let mut running = run.start();
+    drop(running.child.stdout.take());
+    let url = running.url().await.unwrap();
+    crate::plugin::log_in(&site, &url).await;
+    let ended = running.end().await;
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    assert!(ended.said.contains("standard output took no more") && !ended.said.contains("panicked"), "{ended:?}");
+    run.end().await.credential();
+    assert_eq!((site.seen(|seen| seen.logins), site.exchanges()), (1, 1), "what was won is kept");
+}
+
+#[tokio::test]
+async fn standard_error_closed_is_nothing_to_die_of() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    let run = credential(&laptop, &site);
+    run.end_with_login(&site).await.credential();
+    laptop.edit("credentials", |entry| *entry = json!("damaged"));
+    // It would have something to say, and nobody listens.
+    let mut child = run.command().stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stderr.take());
+    let output = child.wait_with_output().await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[tokio::test]
+async fn standard_input_that_never_ends_stays_unread() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    let run = credential(&laptop, &site);
+    // As the Java client does: an open pipe that nobody writes to.
+    let mut command = run.command();
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    let stderr = child.stderr.take().unwrap();
+    let mut lines = tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(stderr));
+    let line = lines.next_line().await.unwrap().unwrap();
+    let url = line.split_ascii_whitespace().find(|word| word.starts_with("https://")).unwrap().parse().unwrap();
+    crate::plugin::log_in(&site, &url).await;
+    let stdin = child.stdin.take();
+    let output = child.wait_with_output().await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    drop(stdin);
+}
