@@ -5,8 +5,8 @@
 use std::fmt;
 
 use axum::body::Body;
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
@@ -19,6 +19,10 @@ use crate::credential::MAX_PEM;
 /// other, while a token of 1 MiB or a body of 3 MiB is 413 before it costs memory: it cannot be a person's mistake, and
 /// a limit above 1 MiB would let a few hundred anonymous callers hold that many MiB.
 pub const MAX_BODY: usize = MAX_PEM + 32 * 1024;
+
+/// How much of a body that is too large is read to be polite. kube-apiserver takes bodies of 3 MiB itself; what is longer
+/// is cut off.
+const MAX_DISCARDED: usize = 4 * 1024 * 1024;
 
 /// Complaints about fields that are put into one answer. More would only repeat the client's own text to it.
 const MAX_COMPLAINTS: usize = 10;
@@ -48,14 +52,29 @@ pub struct Decoded {
 
 /// Reads the whole body, or says that it is too large.
 ///
+/// A body over the limit is read on and thrown away, within [`MAX_DISCARDED`]: an answer given while the client is still
+/// sending resets the stream, and the API server's proxy then passes on the status without the text that explains it.
+///
 /// # Errors
 /// [`Problem::TooLarge`], or [`Problem::BadRequest`] if the client stopped in the middle.
-pub async fn read(body: Body) -> Result<Bytes, Problem> {
-    match Limited::new(body, MAX_BODY).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() || is_limit(error.as_ref()) => Err(Problem::TooLarge(MAX_BODY)),
-        Err(_) => Err(Problem::BadRequest("the request body ended early".to_owned())),
+pub async fn read(mut body: Body) -> Result<Bytes, Problem> {
+    let mut bytes = BytesMut::new();
+    let mut length = 0_usize;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Problem::BadRequest("the request body ended early".to_owned()))?;
+        // Trailers say nothing that we want to know.
+        let Ok(data) = frame.into_data() else { continue };
+        length = length.saturating_add(data.len());
+        if length <= MAX_BODY {
+            bytes.extend_from_slice(&data);
+        } else {
+            bytes.clear();
+            if length > MAX_DISCARDED {
+                break;
+            }
+        }
     }
+    if length <= MAX_BODY { Ok(bytes.freeze()) } else { Err(Problem::TooLarge(MAX_BODY)) }
 }
 
 /// Parses `bytes` and checks them against `resource` and `schema` (an `OpenAPI` schema without references).
@@ -265,18 +284,6 @@ impl<'de> Visitor<'de> for Node<'_> {
         }
         Ok(Value::Object(object))
     }
-}
-
-/// axum wraps body errors; the limit may be anywhere in the chain.
-fn is_limit(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut source = error.source();
-    while let Some(error) = source {
-        if error.is::<LengthLimitError>() {
-            return true;
-        }
-        source = error.source();
-    }
-    false
 }
 
 #[cfg(test)]
