@@ -188,6 +188,9 @@ impl Authenticators {
             self.settle();
             let wake = self.next_wake().unwrap_or_else(|| Instant::now() + Duration::from_hours(1));
             tokio::select! {
+                // In this order: a stop before the ends of channels that it brings about, and requests that forged tokens
+                // cause after everything else.
+                biased;
                 () = stop.cancelled() => return Ok(()),
                 event = seen.next() => self.observe(event.ok_or(AuthenticatorsError::Watches)?),
                 Some(loaded) = self.loads.next(), if !self.loads.is_empty() => {
@@ -196,7 +199,6 @@ impl Authenticators {
                 }
                 Some(written) = self.writes.next(), if !self.writes.is_empty() => self.written(written),
                 Some(report) = self.reports.recv() => self.reported(report),
-                request = self.refreshes.recv() => self.forward(request.ok_or(AuthenticatorsError::Requests)?),
                 Some(ended) = self.members.join_next() => ended.map_err(AuthenticatorsError::Keeper)?,
                 () = self.leadership.changed() => {
                     // It also changes at every renewal.
@@ -208,6 +210,7 @@ impl Authenticators {
                     leads = leads_now;
                 }
                 () = tokio::time::sleep_until(wake) => {}
+                request = self.refreshes.recv() => self.forward(request.ok_or(AuthenticatorsError::Requests)?),
             }
         }
     }

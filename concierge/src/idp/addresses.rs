@@ -34,6 +34,16 @@ pub(super) fn refused_host(url: &Url) -> Option<Refused> {
     Some(Refused { host: address.to_string(), kind })
 }
 
+/// Whether the URL's host is this very machine, by name (RFC 6761 6.3) or by address.
+pub(super) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => IpAddr::V6(address).to_canonical().is_loopback(),
+        None => false,
+    }
+}
+
 /// AWS (`fd00:ec2::254`) and Alibaba (`100.100.100.200`) serve metadata outside the link-local ranges.
 fn refused_kind(address: IpAddr) -> Option<&'static str> {
     const AWS_METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254);
@@ -107,5 +117,21 @@ mod tests {
             assert!(refused_host(&Url::parse(url).unwrap()).is_some(), "{url}");
         }
         assert_eq!(refused_host(&Url::parse("https://idp.example.com/keys").unwrap()), None);
+    }
+
+    #[test]
+    fn this_machine_is_known_by_name_and_address() {
+        for (url, expected) in [
+            ("https://localhost:8443/", true),
+            ("https://idp.LOCALHOST/", true),
+            ("https://127.1/", true),
+            ("https://[::1]/", true),
+            ("https://[::ffff:127.0.0.1]/", true),
+            ("https://localhost.example.com/", false),
+            ("https://notlocalhost/", false),
+            ("https://10.0.0.1/", false),
+        ] {
+            assert_eq!(is_loopback(&Url::parse(url).unwrap()), expected, "{url}");
+        }
     }
 }

@@ -1,10 +1,16 @@
 //! The one HTTP client that speaks to issuers: https only, no redirects, no cookies, bounded in bytes and in time.
 //!
 //! Proxies: `HTTPS_PROXY` and `NO_PROXY` of the process are honoured (reqwest's default), because clusters behind an
-//! egress proxy have no other way out. Nothing else comes from the environment, and no credential is ever sent: no
-//! cookie, no `Authorization`, no client certificate.
+//! egress proxy have no other way out; a loopback host is never asked by a proxy, as in Go. Nothing else comes from the
+//! environment, and no credential is ever sent: no cookie, no `Authorization`, no client certificate.
 
-use std::{error::Error as StdError, fmt, io, str::FromStr, sync::Arc, time::Duration};
+use std::{
+    error::Error as StdError,
+    fmt, io,
+    str::FromStr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
@@ -58,10 +64,12 @@ pub struct Limits {
 }
 
 /// A client for one issuer, with that issuer's trust roots.
-#[derive(Clone)]
 pub struct IssuerClient {
     client: reqwest::Client,
-    total: Duration,
+    /// The same without a proxy, for loopback hosts; made when first needed.
+    direct: OnceLock<reqwest::Client>,
+    roots: Option<Vec<CertificateDer<'static>>>,
+    limits: Limits,
 }
 
 /// The client cannot be built: the trust roots are the only thing that may be wrong with it.
@@ -199,29 +207,8 @@ impl IssuerClient {
     /// # Errors
     /// When the roots cannot be used.
     pub fn new(roots: Option<&[CertificateDer<'static>]>, limits: Limits) -> Result<Self, ClientError> {
-        let builder = reqwest::Client::builder()
-            .https_only(true)
-            .tls_version_min(reqwest::tls::Version::TLS_1_2)
-            .redirect(redirect::Policy::none())
-            .referer(false)
-            .connect_timeout(limits.connect)
-            .timeout(limits.total)
-            .pool_idle_timeout(IDLE_CONNECTION)
-            .dns_resolver(Arc::new(CheckedResolver))
-            .user_agent(concat!("latchkey-concierge/", env!("CARGO_PKG_VERSION")));
-        let client = match roots {
-            None => builder.build().map_err(|error| ClientError::SystemRoots(sentence(&error)))?,
-            Some(roots) => {
-                let certificates = roots
-                    .iter()
-                    .map(|der| reqwest::Certificate::from_der(der))
-                    .collect::<Result<Vec<_>, _>>()
-                    .map_err(|error| ClientError::Bundle(sentence(&error)))?;
-                let builder = builder.tls_certs_only(certificates);
-                builder.build().map_err(|error| ClientError::Bundle(sentence(&error)))?
-            }
-        };
-        Ok(Self { client, total: limits.total })
+        let client = build(builder(limits), roots)?;
+        Ok(Self { client, direct: OnceLock::new(), roots: roots.map(<[_]>::to_vec), limits })
     }
 
     /// Gets `url`, reading at most `limit` bytes of body. With an entity tag of an earlier answer the server may say
@@ -234,7 +221,7 @@ impl IssuerClient {
             return Err(FetchError::AddressRefused(refused.to_string()));
         }
         let mut request = self
-            .client
+            .client_for(&url.0)
             .get(Url::clone(&url.0))
             .header(header::ACCEPT, "application/json, application/jwk-set+json;q=0.9")
             // A compressed body could grow beyond any limit while it is unpacked.
@@ -264,6 +251,15 @@ impl IssuerClient {
         Ok(Fetched::Body { bytes: body.into(), headers })
     }
 
+    fn client_for(&self, url: &Url) -> &reqwest::Client {
+        if !addresses::is_loopback(url) {
+            return &self.client;
+        }
+        // The roots have worked once, so they work again; if not, the client with the proxy does no harm.
+        let direct = || build(builder(self.limits).no_proxy(), self.roots.as_deref());
+        self.direct.get_or_init(|| direct().unwrap_or_else(|_| self.client.clone()))
+    }
+
     fn failure(&self, error: reqwest::Error) -> FetchError {
         // The URL may hold a query; the condition names the issuer anyway.
         let error = error.without_url();
@@ -272,7 +268,7 @@ impl IssuerClient {
         } else if let Some(tls) = find::<rustls::Error>(&error) {
             FetchError::Tls(cut(&tls.to_string()))
         } else if error.is_timeout() {
-            FetchError::Timeout(self.total)
+            FetchError::Timeout(self.limits.total)
         } else if error.is_dns() {
             FetchError::Dns(root_cause(&error))
         } else if error.is_connect() {
@@ -287,6 +283,32 @@ impl fmt::Debug for IssuerClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("IssuerClient").finish_non_exhaustive()
     }
+}
+
+fn builder(limits: Limits) -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .https_only(true)
+        .tls_version_min(reqwest::tls::Version::TLS_1_2)
+        .redirect(redirect::Policy::none())
+        .referer(false)
+        .connect_timeout(limits.connect)
+        .timeout(limits.total)
+        .pool_idle_timeout(IDLE_CONNECTION)
+        .dns_resolver(Arc::new(CheckedResolver))
+        .user_agent(concat!("latchkey-concierge/", env!("CARGO_PKG_VERSION")))
+}
+
+fn build(
+    builder: reqwest::ClientBuilder,
+    roots: Option<&[CertificateDer<'static>]>,
+) -> Result<reqwest::Client, ClientError> {
+    let Some(roots) = roots else {
+        return builder.build().map_err(|error| ClientError::SystemRoots(sentence(&error)));
+    };
+    let bundle = |error: reqwest::Error| ClientError::Bundle(sentence(&error));
+    let certificates =
+        roots.iter().map(|der| reqwest::Certificate::from_der(der)).collect::<Result<Vec<_>, _>>().map_err(bundle)?;
+    builder.tls_certs_only(certificates).build().map_err(bundle)
 }
 
 /// HTML is an error page or a login page with status 200. Other types pass: some issuers send

@@ -132,9 +132,10 @@ impl Bundles {
         due.collect()
     }
 
-    /// When a failed read is to be tried again.
+    /// When a failed read is to be tried again. An object that is gone is read again when it comes back, not before.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        self.entries.values().filter(|entry| !entry.reading).filter_map(|entry| Some(entry.failure.as_ref()?.1)).min()
+        let entries = self.entries.iter().filter(|(object, entry)| !entry.reading && self.exists(object));
+        entries.filter_map(|(_, entry)| Some(entry.failure.as_ref()?.1)).min()
     }
 
     /// Takes the outcome of a read in.
@@ -147,11 +148,16 @@ impl Bundles {
         }
     }
 
+    fn exists(&self, object: &BundleObject) -> bool {
+        let versions = if object.secret { &self.secrets } else { &self.config_maps };
+        versions.by_name.contains_key(&object.name)
+    }
+
     /// What is known of a wanted bundle. While a changed object is being read, what it held before counts.
     pub(super) fn trust(&self, object: &BundleObject) -> Trust {
         let versions = if object.secret { &self.secrets } else { &self.config_maps };
         let place = object.place(&self.namespace);
-        if !versions.by_name.contains_key(&object.name) {
+        if !self.exists(object) {
             return match &versions.trouble {
                 _ if versions.listed => Trust::Problem(object.missing(&self.namespace)),
                 Some(error) => Trust::Unreadable(format!("cannot watch for {place}: {error}")),
@@ -290,6 +296,9 @@ mod tests {
         assert_eq!(bundles.next_due(), Some(now + READ_AGAIN));
         assert_eq!(bundles.due(now + READ_AGAIN), [wanted()]);
         assert_eq!(bundles.next_due(), None);
+        bundles.loaded(Loaded { object: wanted(), outcome: Err("forbidden".to_owned()) }, now);
+        bundles.observe(false, Event::Delete(map("ca", "2")));
+        assert_eq!(bundles.next_due(), None, "there is nothing to read");
     }
 
     #[tokio::test]
