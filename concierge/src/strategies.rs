@@ -19,7 +19,7 @@ use std::{sync::Arc, time::Duration};
 use aws_lc_rs::rand;
 use kube::{Client, Config};
 use thiserror::Error;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
@@ -27,7 +27,7 @@ pub use self::{
     client_certificate_authority::{Authorities, Authority},
 };
 use self::{
-    certificate_signing_request_api::{CertificateSigningRequestApi, Debris},
+    certificate_signing_request_api::{CertificateSigningRequestApi, Remains},
     client_certificate_authority::ClientCertificateAuthority,
 };
 use crate::{
@@ -69,7 +69,7 @@ pub struct Strategies {
 pub struct Tasks {
     client: Client,
     strategies: Strategies,
-    debris: mpsc::Receiver<Debris>,
+    remains: Remains,
     next_is_trusted: watch::Sender<bool>,
 }
 
@@ -122,11 +122,11 @@ impl Strategies {
     pub fn new(settings: Settings) -> (Self, Tasks) {
         let Settings { client, config, cluster, published_in, authority, clock, metrics } = settings;
         let own = ClientCertificateAuthority::new(authority, config, published_in, clock.clone());
-        let (cluster, debris) = CertificateSigningRequestApi::new(client.clone(), &cluster, clock, metrics);
+        let (cluster, remains) = CertificateSigningRequestApi::new(client.clone(), &cluster, clock, metrics);
         let states = watch::Sender::new(Availabilities::pending());
         let strategies = Self { own, cluster, states, doubts: Arc::default() };
         let tasks =
-            Tasks { client, strategies: strategies.clone(), debris, next_is_trusted: watch::Sender::new(false) };
+            Tasks { client, strategies: strategies.clone(), remains, next_is_trusted: watch::Sender::new(false) };
         (strategies, tasks)
     }
 
@@ -225,11 +225,18 @@ impl Tasks {
 
     /// Probes, sweeps, and cleans up after dead replicas while leading, until `stop`.
     pub async fn run(self, leadership: Leadership, stop: CancellationToken) {
-        let Self { client, strategies, debris, next_is_trusted } = self;
+        let Self { client, strategies, remains, next_is_trusted } = self;
+        let probes = {
+            let stop = stop.clone();
+            async move {
+                tokio::join!(probe::own(&strategies, next_is_trusted, stop.clone()), probe::cluster(&strategies, stop));
+                // The sweeper goes on while somebody may still issue; we shall not be the one it waits for.
+                drop(strategies);
+            }
+        };
         tokio::join!(
-            probe::own(&strategies, next_is_trusted, stop.clone()),
-            probe::cluster(&strategies, stop.clone()),
-            sweeper::sweep(client.clone(), debris, stop.clone()),
+            probes,
+            sweeper::sweep(client.clone(), remains, stop.clone()),
             sweeper::janitor(client, leadership, stop),
         );
     }

@@ -72,6 +72,12 @@ pub(super) struct Debris {
     pub(super) slot: Slot,
 }
 
+/// What [`super::sweeper`] takes care of.
+pub(super) struct Remains {
+    pub(super) debris: mpsc::Receiver<Debris>,
+    pub(super) slots: Arc<Semaphore>,
+}
+
 /// One of the places for requests under way, counted.
 pub(super) struct Slot {
     metrics: Metrics,
@@ -88,24 +94,21 @@ struct Leftover {
 
 impl CertificateSigningRequestApi {
     /// The strategy, and the objects it leaves for [`super::sweeper`].
-    pub(super) fn new(
-        client: Client,
-        cluster: &str,
-        clock: Arc<dyn Clock>,
-        metrics: Metrics,
-    ) -> (Self, mpsc::Receiver<Debris>) {
+    pub(super) fn new(client: Client, cluster: &str, clock: Arc<dyn Clock>, metrics: Metrics) -> (Self, Remains) {
         // One place for each slot: sending never fails for want of room.
         let (debris, receiver) = mpsc::channel(IN_FLIGHT);
+        let slots = Arc::new(Semaphore::new(IN_FLIGHT));
+        let remains = Remains { debris: receiver, slots: slots.clone() };
         let strategy = Self {
             requests: Api::all(client),
             cluster: label_value(cluster),
             clock,
             entrance: Arc::new(Semaphore::new(IN_FLIGHT + WAITING)),
-            slots: Arc::new(Semaphore::new(IN_FLIGHT)),
+            slots,
             debris,
             metrics,
         };
-        (strategy, receiver)
+        (strategy, remains)
     }
 
     /// Has a certificate signed for the permit's user.

@@ -37,10 +37,10 @@ pub(super) async fn own(strategies: &Strategies, next_is_trusted: watch::Sender<
     let mut pause = FIRST_PAUSE;
     loop {
         authority.mark_unchanged();
-        let found = strategies.own.probe().await;
+        let tried = async { (strategies.own.probe().await, strategies.own.is_next_trusted().await) };
+        let Some((found, trusted)) = stop.run_until_cancelled(tried).await else { return };
         let works = found.is_ok();
         conclude(strategies, kind, found);
-        let trusted = strategies.own.is_next_trusted().await;
         next_is_trusted.send_if_modified(|known| std::mem::replace(known, trusted) != trusted);
         let wait = if works { OWN_AGAIN } else { pause };
         pause = if works { FIRST_PAUSE } else { (pause * 2).min(OWN_LONGEST_PAUSE) };
@@ -59,7 +59,7 @@ pub(super) async fn cluster(strategies: &Strategies, stop: CancellationToken) {
     let kind = StrategyKind::CertificateSigningRequestAPI;
     let mut pause = FIRST_PAUSE;
     loop {
-        let found = strategies.cluster.probe().await;
+        let Some(found) = stop.run_until_cancelled(strategies.cluster.probe()).await else { return };
         let works = found.is_ok();
         conclude(strategies, kind, found);
         let wait = if works { CLUSTER_AGAIN } else { pause };

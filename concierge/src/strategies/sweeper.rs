@@ -1,6 +1,6 @@
 //! Certificate requests are deleted, whatever happens: at once by who made them, later by the leader.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, pin::pin, time::Duration};
 
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use kube::{
@@ -8,21 +8,21 @@ use kube::{
     api::{DeleteParams, ListParams},
 };
 use tokio::{
-    sync::mpsc,
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::certificate_signing_request_api::{Debris, IN_FLIGHT, LABEL, NAME_PREFIX};
+use super::certificate_signing_request_api::{Debris, IN_FLIGHT, LABEL, NAME_PREFIX, Remains};
 use crate::runtime::lease::Leadership;
 
 /// Tries for one deletion, with growing pauses: together about 6 s, then the janitor's turn.
 const TRIES: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(400);
 const REQUEST_LIMIT: Duration = Duration::from_secs(5);
-/// How long a stopping process still deletes what it made.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// How long a stopping process still deletes what it made: an exchange that began just before lasts 10 s at most, after
+/// 5 s of waiting for its place.
+const FAREWELL: Duration = Duration::from_secs(15);
 
 /// How often the leader looks for objects of replicas that died in the middle of an exchange.
 const ROUND: Duration = Duration::from_secs(30);
@@ -31,30 +31,31 @@ const LEFTOVER_AFTER: Duration = Duration::from_mins(1);
 /// Objects looked at in one round: many times what all replicas together may have under way. More wait for the next.
 const PAGE: u32 = 500;
 
-/// Deletes what exchanges leave, until `stop`; then what is still there, for a few seconds.
-pub(super) async fn sweep(client: Client, mut debris: mpsc::Receiver<Debris>, stop: CancellationToken) {
+/// Deletes what exchanges leave. After `stop` it goes on until none is under way, and lets no new one begin.
+pub(super) async fn sweep(client: Client, remains: Remains, stop: CancellationToken) {
     let requests: Api<CertificateSigningRequest> = Api::all(client);
+    let Remains { mut debris, slots } = remains;
     let mut deletions = JoinSet::new();
+    let mut quiet = pin!(async {
+        stop.cancelled().await;
+        // Who holds every place knows that every exchange has ended and its object is gone. The queue is fair, so those
+        // who waited before come first.
+        let all = timeout(FAREWELL, slots.acquire_many(IN_FLIGHT.try_into().unwrap_or(u32::MAX))).await;
+        slots.close();
+        all.is_ok()
+    });
     loop {
         tokio::select! {
-            received = debris.recv() => match received {
-                // Bounded: each carries one of IN_FLIGHT slots.
-                Some(debris) => { deletions.spawn(remove(requests.clone(), debris)); }
-                None => break,
-            },
+            // Bounded: each carries one of IN_FLIGHT slots.
+            Some(debris) = debris.recv() => { deletions.spawn(remove(requests.clone(), debris)); }
             Some(_) = deletions.join_next(), if !deletions.is_empty() => {}
-            () = stop.cancelled() => break,
+            is_quiet = &mut quiet => {
+                if !is_quiet {
+                    tracing::warn!(at_most = IN_FLIGHT, "Certificate requests left to the janitor");
+                }
+                return;
+            }
         }
-    }
-    debris.close();
-    let farewell = async {
-        while let Some(debris) = debris.recv().await {
-            deletions.spawn(remove(requests.clone(), debris));
-        }
-        while deletions.join_next().await.is_some() {}
-    };
-    if timeout(FAREWELL, farewell).await.is_err() {
-        tracing::warn!(at_most = IN_FLIGHT, "Certificate requests left to the janitor");
     }
 }
 
