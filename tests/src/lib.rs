@@ -6,12 +6,17 @@
 //! | [`cluster`] | a control plane of its own, several side by side |
 //! | [`concierge`], [`programs`] | our own programs, installed and run as a user would |
 //! | [`site`], [`person`] | a cluster with all of it, and somebody at a laptop |
+//! | [`issuer`] | an identity provider of ours that misbehaves on command |
+//! | [`oidc_provider`] | a second one that is not ours |
+//! | [`login`], [`browser`] | somebody who logs in, without and with a browser |
 //! | [`child`] | child processes that die with the test |
 //! | [`folder`], [`ports`] | a place for files and a place to listen |
 //! | [`wait`] | the only place where anything here waits for a condition |
 //!
 //! Everything listens on the loopback only, and nothing outlives the process that started it.
 
+pub mod browser;
+mod cache;
 pub mod child;
 pub mod cluster;
 pub mod concierge;
@@ -19,6 +24,7 @@ pub mod control_plane;
 pub mod folder;
 pub mod issuer;
 pub mod login;
+pub mod oidc_provider;
 pub mod person;
 pub mod ports;
 pub mod programs;

@@ -1,7 +1,7 @@
 //! Builds the control plane's programs by Go, once per machine and pinned version.
 
 use std::{
-    fs::{self, File},
+    fs,
     io::ErrorKind,
     path::{Path, PathBuf},
     process::Command,
@@ -12,20 +12,13 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use aws_lc_rs::digest::{SHA256, digest};
 
 use super::{ASSETS, Program};
-use crate::{
-    child::Child,
-    folder::TempFolder,
-    wait::{self, Observation},
-};
+use crate::{cache, child::Child, folder::TempFolder};
 
 /// Set to a folder, it is used as the cache itself.
 const CACHE: &str = "LATCHKEY_CONTROL_PLANE_CACHE";
 
 /// One program's cold build took 499 s on two busy cores (test-cluster.md section 1); a slow machine may take six times that.
 const BUILD_LIMIT: Duration = Duration::from_mins(50);
-
-/// How long to wait for another process that builds the same programs: all four, each at its limit, would be absurd.
-const LOCK_LIMIT: Duration = Duration::from_hours(1);
 
 /// How often a long build says that it is still at it.
 const NEWS: Duration = Duration::from_secs(15);
@@ -36,24 +29,24 @@ const KUBERNETES_VERSION: &str = "v1.36.3";
 /// Makes sure that `programs` are in the cache and returns its folder of programs.
 pub(super) async fn build(programs: &[Program]) -> Result<PathBuf> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("control-plane");
-    let cache = cache_folder(&sources)?;
-    if programs.iter().all(|program| cache.join(program.name()).is_file()) {
-        return Ok(cache);
+    let folder = cache_folder(&sources)?;
+    if programs.iter().all(|program| folder.join(program.name()).is_file()) {
+        return Ok(folder);
     }
-    fs::create_dir_all(&cache).with_context(|| format!("making {}", cache.display()))?;
-    let _lock = lock(&cache).await?;
+    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    let _lock = cache::lock(&folder).await?;
     let missing: Vec<Program> =
-        programs.iter().copied().filter(|program| !cache.join(program.name()).is_file()).collect();
+        programs.iter().copied().filter(|program| !folder.join(program.name()).is_file()).collect();
     for (done, program) in missing.iter().enumerate() {
         let progress = format!("{} ({} of {})", program.name(), done + 1, missing.len());
-        go_build(*program, &progress, &sources, &cache).await?;
+        go_build(*program, &progress, &sources, &folder).await?;
     }
-    Ok(cache)
+    Ok(folder)
 }
 
 /// `$LATCHKEY_CONTROL_PLANE_CACHE`, else a folder named after the pinned modules in the user's cache.
 fn cache_folder(sources: &Path) -> Result<PathBuf> {
-    if let Some(folder) = folder_from(CACHE) {
+    if let Some(folder) = cache::folder_from(CACHE) {
         return Ok(folder);
     }
     let mut pinned = Vec::new();
@@ -64,40 +57,7 @@ fn cache_folder(sources: &Path) -> Result<PathBuf> {
         }
     }
     let hash = hex::encode(digest(&SHA256, &pinned));
-    Ok(user_cache()?.join("latchkey/control-plane").join(&hash[..16]).join("bin"))
-}
-
-/// The user's cache folder by the XDG rules.
-///
-/// # Errors
-/// If the environment names neither a cache nor a home folder.
-pub(crate) fn user_cache() -> Result<PathBuf> {
-    folder_from("XDG_CACHE_HOME")
-        .or_else(|| folder_from("HOME").map(|home| home.join(".cache")))
-        .context("neither XDG_CACHE_HOME nor HOME is set, so there is no place for a cache")
-}
-
-fn folder_from(variable: &str) -> Option<PathBuf> {
-    std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
-}
-
-/// Two test processes must not build the same program at once. The system drops the lock with its holder.
-pub(crate) async fn lock(folder: &Path) -> Result<File> {
-    let path = folder.join(".lock");
-    let file = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
-    let mut told = false;
-    wait::eventually("another process that fills the same cache", LOCK_LIMIT, async || match file.try_lock() {
-        Ok(()) => Observation::Holds(()),
-        Err(fs::TryLockError::WouldBlock) => {
-            if !std::mem::replace(&mut told, true) {
-                eprintln!("another process fills {}: waiting for it", folder.display());
-            }
-            Observation::NotYet(format!("{} is locked", path.display()))
-        }
-        Err(fs::TryLockError::Error(error)) => Observation::Hopeless(error.into()),
-    })
-    .await?;
-    Ok(file)
+    Ok(cache::user_cache()?.join("latchkey/control-plane").join(&hash[..16]).join("bin"))
 }
 
 async fn go_build(program: Program, progress: &str, sources: &Path, cache: &Path) -> Result<()> {

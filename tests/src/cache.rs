@@ -1,0 +1,48 @@
+//! Caches outside the repository, for what takes minutes to make: where they are, and one maker at a time.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+
+use crate::wait::{self, Observation};
+
+/// How long to wait for another process that fills the same cache: a cold build of the control plane on a slow machine.
+const LOCK_LIMIT: Duration = Duration::from_hours(1);
+
+/// The user's cache folder by the XDG rules.
+///
+/// # Errors
+/// If the environment names neither a cache nor a home folder.
+pub(crate) fn user_cache() -> Result<PathBuf> {
+    folder_from("XDG_CACHE_HOME")
+        .or_else(|| folder_from("HOME").map(|home| home.join(".cache")))
+        .context("neither XDG_CACHE_HOME nor HOME is set, so there is no place for a cache")
+}
+
+/// The folder that an environment variable names, if it names one.
+pub(crate) fn folder_from(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// Two test processes must not fill the same folder at once. The system drops the lock with its holder.
+pub(crate) async fn lock(folder: &Path) -> Result<File> {
+    let path = folder.join(".lock");
+    let file = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
+    let mut told = false;
+    wait::eventually("another process that fills the same cache", LOCK_LIMIT, async || match file.try_lock() {
+        Ok(()) => Observation::Holds(()),
+        Err(fs::TryLockError::WouldBlock) => {
+            if !std::mem::replace(&mut told, true) {
+                eprintln!("another process fills {}: waiting for it", folder.display());
+            }
+            Observation::NotYet(format!("{} is locked", path.display()))
+        }
+        Err(fs::TryLockError::Error(error)) => Observation::Hopeless(error.into()),
+    })
+    .await?;
+    Ok(file)
+}
