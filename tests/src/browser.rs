@@ -1,137 +1,164 @@
-//! A real browser without a window: Chromium, driven through chromedriver by the W3C `WebDriver` protocol.
+//! A headless Chromium that does what a person does: goes to a page, types, clicks, looks.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+mod driver;
+mod programs;
 
-use anyhow::{Context as _, Result, bail};
+use std::{path::Path, time::Duration};
+
+use anyhow::{Context as _, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use reqwest::Method;
 use serde_json::{Value, json};
 
+use self::{
+    driver::{CommandError, Driver},
+    programs::Programs,
+};
 use crate::{
-    child::Child,
     folder::TempFolder,
-    install_crypto, ports,
     wait::{self, Observation},
 };
 
-/// Chromium's first start on a busy machine takes several seconds, most of it reading 200 MB from disk.
-const START_LIMIT: Duration = Duration::from_mins(1);
+/// How long an element may take to be there and ready for a click: a login page behind two redirects and a password hash
+/// takes well under a second; the rest is for two busy cores.
+const ELEMENT_LIMIT: Duration = Duration::from_secs(30);
 
-/// One command; loading a page of a local server is the longest.
-const COMMAND_LIMIT: Duration = Duration::from_secs(30);
+/// How long a page may take to load; below the limit of one command, so that it is the browser that says what is missing.
+const PAGE_LOAD_MILLISECONDS: u32 = 45_000;
 
-/// The member by which `WebDriver` marks an element (W3C `WebDriver` section 12.2).
-const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+/// The key under which `WebDriver` gives an element's id (W3C `WebDriver`, section 12.1 "web element identifier").
+const ELEMENT_KEY: &str = "element-6066-11e4-a52e-4f735466cecf";
 
-/// A browser with an empty profile of its own; it is killed with all its processes when dropped.
+/// Everything a container, a root user and a test without the outside world need.
+const FLAGS: [&str; 13] = [
+    "--headless=new",
+    // Root may not use Chromium's sandbox, and the pages are our own.
+    "--no-sandbox",
+    "--disable-gpu",
+    // Containers often give 64 MiB of /dev/shm, which a page can fill; the temporary folder serves as well.
+    "--disable-dev-shm-usage",
+    // Nothing here speaks QUIC, and trying it first would only cost time.
+    "--disable-quic",
+    "--no-first-run",
+    "--no-default-browser-check",
+    // No update checks, no sync, no field trials.
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    // The pages are on this machine: neither the environment's proxy nor another host has a part in it.
+    "--no-proxy-server",
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE localhost , EXCLUDE 127.0.0.1",
+    "--window-size=1100,850",
+];
+
+/// A browser with an empty profile of its own; dropping it kills it and removes the profile.
+///
+/// Every deed waits until the element it needs is there and can take it, and fails with what was seen last.
+/// Certificates are not judged: the pages of tests have authorities that no browser knows.
 pub struct Browser {
-    http: reqwest::Client,
-    session: String,
-    // The driver's process group holds every process of Chromium. Dropped before the profile.
-    driver: Child,
-    _folder: TempFolder,
+    // The process goes first, then the folder that holds its profile.
+    driver: Driver,
+    folder: TempFolder,
 }
 
-/// An element of the page that was loaded when it was found.
+/// The first element that fits a CSS selector, found again for every deed: on a page loaded meanwhile it is that page's.
 #[derive(Debug, Clone)]
-pub struct Element(String);
+pub struct Element {
+    selector: String,
+}
 
 impl Browser {
-    /// Starts Chromium; certificates are not checked, since those of a test are nobody's.
+    /// Starts chromedriver, and through it Chromium.
     ///
     /// # Errors
-    /// If chromium or chromedriver is missing or does not start: with the driver's log.
+    /// If one of them is not installed, or does not start.
     pub async fn start() -> Result<Self> {
-        install_crypto();
-        let chromium = on_path(&["chromium", "chromium-browser", "google-chrome"])
-            .context("Chromium is missing: install the Debian packages chromium and chromium-driver")?;
-        let chromedriver = on_path(&["chromedriver"])
-            .context("chromedriver is missing: install the Debian package chromium-driver")?;
+        let programs = Programs::find()?;
         let folder = TempFolder::new("browser")?;
-        let port = ports::free()?;
-        let mut command = Command::new(chromedriver);
-        command.arg(format!("--port={port}")).env("HOME", folder.path()).env("TMPDIR", folder.path());
-        let mut driver = Child::spawn("chromedriver", command, folder.path())?;
-        let http = reqwest::Client::builder().no_proxy().timeout(START_LIMIT).build()?;
-        let url = format!("http://127.0.0.1:{port}");
-        wait::eventually("chromedriver to be ready", START_LIMIT, async || {
-            if let Err(error) = driver.check_alive() {
-                return Observation::Hopeless(error);
-            }
-            let status = async { anyhow::Ok(http.get(format!("{url}/status")).send().await?.json::<Value>().await?) };
-            match status.await {
-                Ok(status) if status["value"]["ready"] == true => Observation::Holds(()),
-                Ok(status) => Observation::NotYet(status.to_string()),
-                Err(error) => Observation::NotYet(format!("{error:#}")),
-            }
-        })
-        .await?;
-        let capabilities = json!({ "capabilities": { "alwaysMatch": {
-            "acceptInsecureCerts": true,
-            "goog:chromeOptions": { "binary": chromium, "args": flags(folder.path()) },
-        } } });
-        let answer = call(&http, Method::POST, &format!("{url}/session"), Some(&capabilities))
+        let profile = folder.path().join("profile");
+        let mut driver = Driver::start(&programs.chromedriver, folder.path()).await?;
+        let flags: Vec<String> = FLAGS
+            .iter()
+            .map(|flag| (*flag).to_owned())
+            .chain([format!("--user-data-dir={}", profile.display())])
+            .collect();
+        driver
+            .open_session(&json!({
+                "browserName": "chrome",
+                "acceptInsecureCerts": true,
+                "timeouts": { "pageLoad": PAGE_LOAD_MILLISECONDS },
+                "goog:chromeOptions": { "binary": programs.chromium, "args": flags },
+            }))
             .await
-            .with_context(|| driver.last_words())?;
-        let id = answer["sessionId"].as_str().context("WebDriver's answer has no sessionId")?;
-        Ok(Self { session: format!("{url}/session/{id}"), http, driver, _folder: folder })
+            .context("starting Chromium")?;
+        Ok(Self { driver, folder })
     }
 
-    /// Loads a page and waits until it is loaded.
+    /// The driver's process id; its process group is Chromium's as well.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.driver.pid()
+    }
+
+    /// Where the profile and the logs are.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Goes to a URL and waits until the page, after all redirects, is loaded.
     ///
     /// # Errors
-    /// If it cannot be loaded.
+    /// If nobody answers there, or the page is not loaded in time.
     pub async fn go(&self, url: &str) -> Result<()> {
-        self.post("url", &json!({ "url": url })).await.map(drop).with_context(|| format!("loading {url}"))
+        self.driver.post("url", &json!({ "url": url })).await.with_context(|| format!("going to {url}"))?;
+        Ok(())
     }
 
-    /// The first element that fits a CSS selector, waiting for it to appear.
+    /// Waits until an element fits the CSS selector.
     ///
     /// # Errors
-    /// If none appears.
+    /// If there is none in time: with the page on which it was looked for.
     pub async fn find(&self, selector: &str) -> Result<Element> {
-        let query = json!({ "using": "css selector", "value": selector });
-        wait::eventually(&format!("an element {selector}"), COMMAND_LIMIT, async || {
-            let element = self.post("element", &query).await?;
-            anyhow::Ok(Element(element[ELEMENT].as_str().context("not an element")?.to_owned()))
+        let element = Element { selector: selector.to_owned() };
+        self.with_element(&element, "to be there", async |_| Ok(())).await?;
+        Ok(element)
+    }
+
+    /// Types text into an element, as by keyboard.
+    ///
+    /// # Errors
+    /// If it does not take it in time.
+    pub async fn type_into(&self, element: &Element, text: &str) -> Result<()> {
+        self.with_element(element, "to take text", async |id| {
+            self.driver.post(&format!("element/{id}/value"), &json!({ "text": text })).await.map(drop)
         })
         .await
     }
 
-    /// Types into an element.
+    /// Clicks on an element; if that loads a page, a following [`Browser::find`] waits for it.
     ///
     /// # Errors
-    /// If it does not take text.
-    pub async fn type_into(&self, element: &Element, text: &str) -> Result<()> {
-        self.post(&format!("element/{}/value", element.0), &json!({ "text": text })).await.map(drop)
-    }
-
-    /// Clicks an element; when that leads to another page, waits until it is loaded.
-    ///
-    /// # Errors
-    /// If it cannot be clicked.
+    /// If it cannot be clicked in time.
     pub async fn click(&self, element: &Element) -> Result<()> {
-        self.post(&format!("element/{}/click", element.0), &json!({})).await.map(drop)
+        self.with_element(element, "to be clicked", async |id| {
+            // A click on a disabled button succeeds and does nothing; a person would wait.
+            if self.driver.get(&format!("element/{id}/enabled")).await? != json!(true) {
+                return Err(CommandError::not_interactable("it is disabled").into());
+            }
+            self.driver.post(&format!("element/{id}/click"), &json!({})).await.map(drop)
+        })
+        .await
     }
 
-    /// An element's visible text.
+    /// The text of an element as a person sees it.
     ///
     /// # Errors
-    /// If the element is gone.
+    /// If it is not there in time.
     pub async fn text(&self, element: &Element) -> Result<String> {
-        self.get(&format!("element/{}/text", element.0)).await
-    }
-
-    /// The address in the address bar.
-    ///
-    /// # Errors
-    /// If the browser does not answer.
-    pub async fn address(&self) -> Result<String> {
-        self.get("url").await
+        self.with_element(element, "to show text", async |id| {
+            self.driver.get(&format!("element/{id}/text")).await.and_then(text)
+        })
+        .await
     }
 
     /// The page's title.
@@ -139,15 +166,38 @@ impl Browser {
     /// # Errors
     /// If the browser does not answer.
     pub async fn title(&self) -> Result<String> {
-        self.get("title").await
+        self.driver.get("title").await.and_then(text)
     }
 
-    /// The page as it is now, as HTML.
+    /// The page's source as it is now.
     ///
     /// # Errors
     /// If the browser does not answer.
     pub async fn source(&self) -> Result<String> {
-        self.get("source").await
+        self.driver.get("source").await.and_then(text)
+    }
+
+    /// The address in the address bar.
+    ///
+    /// # Errors
+    /// If the browser does not answer.
+    pub async fn address(&self) -> Result<String> {
+        self.driver.get("url").await.and_then(text)
+    }
+
+    /// Waits until the address begins with `start`, and returns it whole.
+    ///
+    /// # Errors
+    /// If it does not in time.
+    pub async fn address_starting_with(&self, start: &str) -> Result<String> {
+        wait::eventually(&format!("an address that begins with {start}"), ELEMENT_LIMIT, async || {
+            match self.address().await {
+                Ok(address) if address.starts_with(start) => Observation::Holds(address),
+                Ok(address) => Observation::NotYet(address),
+                Err(error) => Observation::Hopeless(error),
+            }
+        })
+        .await
     }
 
     /// Runs a script in the page (`return ...`) and gives its value.
@@ -155,15 +205,16 @@ impl Browser {
     /// # Errors
     /// If it throws.
     pub async fn run(&self, script: &str) -> Result<Value> {
-        self.post("execute/sync", &json!({ "script": script, "args": [] })).await
+        self.driver.post("execute/sync", &json!({ "script": script, "args": [] })).await
     }
 
-    /// A picture of what is visible, as PNG.
+    /// What the window shows, as PNG.
     ///
     /// # Errors
-    /// If the browser does not answer.
+    /// If the browser gives no picture.
     pub async fn screenshot(&self) -> Result<Vec<u8>> {
-        Ok(STANDARD.decode(self.get("screenshot").await?)?)
+        let picture = self.driver.get("screenshot").await.and_then(text)?;
+        STANDARD.decode(picture).context("reading the picture's base64")
     }
 
     /// Sets the window's size in pixels.
@@ -171,7 +222,7 @@ impl Browser {
     /// # Errors
     /// If the browser does not answer.
     pub async fn resize(&self, width: u32, height: u32) -> Result<()> {
-        self.post("window/rect", &json!({ "width": width, "height": height })).await.map(drop)
+        self.driver.post("window/rect", &json!({ "width": width, "height": height })).await.map(drop)
     }
 
     /// Fills in the login form of [`crate::issuer`] or [`crate::oidc_provider`] and sends it.
@@ -185,69 +236,69 @@ impl Browser {
         self.click(&self.find("#sign-in").await?).await
     }
 
-    /// Ends the session in good order; dropping the browser kills it.
+    /// Closes the window and ends both processes politely. Dropping the browser does as well, by force.
     ///
     /// # Errors
-    /// If the browser does not answer.
-    pub async fn quit(self) -> Result<()> {
-        call(&self.http, Method::DELETE, &self.session, None).await.map(drop)
+    /// If the browser or its driver do not end.
+    pub async fn quit(mut self) -> Result<()> {
+        self.driver.close_session().await.context("closing Chromium")?;
+        self.driver.stop().await
     }
 
-    /// The driver's process id; its process group is the browser's as well.
-    #[must_use]
-    pub fn pid(&self) -> u32 {
-        self.driver.pid()
+    /// Finds the element and does something with it, both again while the page is not so far: a page that loads replaces
+    /// its elements between two commands.
+    async fn with_element<T>(
+        &self,
+        element: &Element,
+        what: &str,
+        mut deed: impl AsyncFnMut(String) -> Result<T>,
+    ) -> Result<T> {
+        let awaited = format!("the element {:?} {what}", element.selector);
+        let result = wait::eventually(&awaited, ELEMENT_LIMIT, async || {
+            let done = match self.id_of(element).await {
+                Ok(id) => deed(id).await,
+                Err(error) => Err(error),
+            };
+            match done {
+                Ok(value) => Observation::Holds(value),
+                Err(error) if is_not_yet(&error) => Observation::NotYet(format!("{error:#}")),
+                Err(error) => Observation::Hopeless(error),
+            }
+        })
+        .await;
+        match result {
+            Ok(value) => Ok(value),
+            Err(error) => Err(error.context(self.where_it_is().await)),
+        }
     }
 
-    async fn get(&self, what: &str) -> Result<String> {
-        let value = call(&self.http, Method::GET, &format!("{}/{what}", self.session), None).await?;
-        Ok(value.as_str().with_context(|| format!("{what} is not text: {value}"))?.to_owned())
+    async fn id_of(&self, element: &Element) -> Result<String> {
+        let query = json!({ "using": "css selector", "value": element.selector });
+        let found = self.driver.post("element", &query).await?;
+        found[ELEMENT_KEY].as_str().map(str::to_owned).with_context(|| format!("expected an element, found {found}"))
     }
 
-    async fn post(&self, what: &str, body: &Value) -> Result<Value> {
-        call(&self.http, Method::POST, &format!("{}/{what}", self.session), Some(body)).await
+    /// For errors: the page's title and its address without the query, which may carry an authorization code.
+    async fn where_it_is(&self) -> String {
+        let address = self.address().await.unwrap_or_else(|error| format!("(no address: {error:#})"));
+        let title = self.title().await.unwrap_or_else(|error| format!("(no title: {error:#})"));
+        format!("on the page {title:?} at {}", address.split('?').next().unwrap_or_default())
     }
 }
 
-/// As root there is no sandbox to be had; the rest keeps Chromium from talking to anybody but the page.
-fn flags(profile: &Path) -> Vec<String> {
-    let mut flags: Vec<String> = [
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--disable-quic",
-        "--no-first-run",
-        "--no-default-browser-check",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--window-size=1000,760",
-    ]
-    .map(str::to_owned)
-    .to_vec();
-    flags.push(format!("--user-data-dir={}", profile.join("profile").display()));
-    flags
+fn text(value: Value) -> Result<String> {
+    match value {
+        Value::String(text) => Ok(text),
+        other => anyhow::bail!("expected text from the browser, found {other}"),
+    }
 }
 
-/// One `WebDriver` command; its answer's `value`.
-async fn call(http: &reqwest::Client, method: Method, url: &str, body: Option<&Value>) -> Result<Value> {
-    let mut request = http.request(method, url);
-    if let Some(body) = body {
-        request = request.json(body);
-    }
-    let answer = request.send().await?;
-    let failed = !answer.status().is_success();
-    let mut answer: Value = answer.json().await?;
-    let value = answer["value"].take();
-    if failed {
-        bail!("{}: {}", value["error"].as_str().unwrap_or("error"), value["message"].as_str().unwrap_or_default());
-    }
-    Ok(value)
-}
-
-fn on_path(names: &[&str]) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    names.iter().find_map(|name| folders.iter().map(|folder| folder.join(name)).find(|file| file.is_file()))
+/// Errors that go away while a page builds itself (W3C `WebDriver`, section 6.6).
+fn is_not_yet(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<CommandError>().is_some_and(|error| {
+        matches!(
+            error.code.as_str(),
+            "element click intercepted" | "element not interactable" | "no such element" | "stale element reference"
+        )
+    })
 }
