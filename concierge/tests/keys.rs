@@ -151,6 +151,16 @@ async fn a_certificate_must_be_of_the_bundle_for_the_host_and_in_date() {
 }
 
 #[tokio::test]
+async fn without_a_bundle_only_the_systems_roots_are_trusted() {
+    let server = Server::start().await;
+    match IssuerClient::new(None, Limits::default()) {
+        Ok(client) => assert_eq!(client.get(&server.url("/keys"), 1024, None).await.unwrap_err().result(), "tls"),
+        // A machine without roots says so, and trusts nobody.
+        Err(error) => assert!(matches!(error, ClientError::SystemRoots(_)), "{error}"),
+    }
+}
+
+#[tokio::test]
 async fn plain_http_behind_an_https_url_is_no_issuer() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url: HttpsUrl = format!("https://127.0.0.1:{}/", listener.local_addr().unwrap().port()).parse().unwrap();

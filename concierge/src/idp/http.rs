@@ -302,13 +302,29 @@ fn build(
     builder: reqwest::ClientBuilder,
     roots: Option<&[CertificateDer<'static>]>,
 ) -> Result<reqwest::Client, ClientError> {
-    let Some(roots) = roots else {
-        return builder.build().map_err(|error| ClientError::SystemRoots(sentence(&error)));
+    let build = |roots: &[CertificateDer<'static>]| {
+        let certificates =
+            roots.iter().map(|der| reqwest::Certificate::from_der(der)).collect::<Result<Vec<_>, _>>()?;
+        builder.tls_certs_only(certificates).build()
     };
-    let bundle = |error: reqwest::Error| ClientError::Bundle(sentence(&error));
-    let certificates =
-        roots.iter().map(|der| reqwest::Certificate::from_der(der)).collect::<Result<Vec<_>, _>>().map_err(bundle)?;
-    builder.tls_certs_only(certificates).build().map_err(bundle)
+    match roots {
+        Some(roots) => build(roots).map_err(|error| ClientError::Bundle(sentence(&error))),
+        None => build(&system_roots()?).map_err(|error| ClientError::SystemRoots(sentence(&error))),
+    }
+}
+
+/// The container's trust roots. (reqwest's own way to them logs an error at each certificate that it refuses, and an
+/// issuer with a bad certificate is tried again and again.)
+fn system_roots() -> Result<Vec<CertificateDer<'static>>, ClientError> {
+    let found = rustls_native_certs::load_native_certs();
+    // A file of roots may hold relics that no verifier takes; they are no reason to trust nobody.
+    let usable = |der: &CertificateDer<'_>| webpki::anchor_from_trusted_cert(der).is_ok();
+    let roots: Vec<_> = found.certs.into_iter().filter(usable).collect();
+    if roots.is_empty() {
+        let why = found.errors.first().map_or_else(|| "there are none".to_owned(), ToString::to_string);
+        return Err(ClientError::SystemRoots(cut(&why)));
+    }
+    Ok(roots)
 }
 
 /// HTML is an error page or a login page with status 200. Other types pass: some issuers send
