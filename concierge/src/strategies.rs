@@ -282,3 +282,6 @@ fn random<const BYTES: usize>() -> Result<[u8; BYTES], SignError> {
     rand::fill(&mut bytes).map_err(|_| SignError)?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests;

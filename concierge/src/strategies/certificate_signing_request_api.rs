@@ -58,8 +58,8 @@ pub(super) struct CertificateSigningRequestApi {
     /// The value of [`LABEL`].
     cluster: String,
     clock: Arc<dyn Clock>,
-    /// Those under way and those waiting: who gets no place here is turned away at once.
-    entrance: Arc<Semaphore>,
+    /// Who finds no chair is turned away at once.
+    waiting_room: Arc<Semaphore>,
     slots: Arc<Semaphore>,
     debris: mpsc::Sender<Debris>,
     metrics: Metrics,
@@ -103,7 +103,7 @@ impl CertificateSigningRequestApi {
             requests: Api::all(client),
             cluster: label_value(cluster),
             clock,
-            entrance: Arc::new(Semaphore::new(IN_FLIGHT + WAITING)),
+            waiting_room: Arc::new(Semaphore::new(WAITING)),
             slots,
             debris,
             metrics,
@@ -139,7 +139,7 @@ impl CertificateSigningRequestApi {
         self.sign(&Subject::probe(), None, lifetime).await.map(drop)
     }
 
-    async fn sign(
+    pub(super) async fn sign(
         &self,
         subject: &Subject,
         request: Option<&CertificateRequest>,
@@ -167,9 +167,13 @@ impl CertificateSigningRequestApi {
     }
 
     async fn slot(&self) -> Result<Slot, Failure> {
-        let _ticket = self.entrance.try_acquire().map_err(|_| Failure::Overloaded)?;
-        let permit = timeout(PATIENCE, self.slots.clone().acquire_owned()).await;
-        let permit = permit.ok().and_then(Result::ok).ok_or(Failure::Overloaded)?;
+        let permit = if let Ok(permit) = self.slots.clone().try_acquire_owned() {
+            permit
+        } else {
+            let _chair = self.waiting_room.try_acquire().map_err(|_| Failure::Overloaded)?;
+            let permit = timeout(PATIENCE, self.slots.clone().acquire_owned()).await;
+            permit.ok().and_then(Result::ok).ok_or(Failure::Overloaded)?
+        };
         Ok(Slot::new(permit, self.metrics.clone()))
     }
 
