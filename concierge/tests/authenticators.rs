@@ -176,7 +176,7 @@ async fn a_good_authenticator_becomes_ready_and_its_status_is_written_once() {
 }
 
 #[tokio::test]
-async fn an_issuer_down_at_start_is_told_and_tried_until_it_comes_back() {
+async fn issuer_down_at_start_must_be_told_and_tried_until_it_comes_back() {
     let (world, issuer) = (World::start(), Server::start().await);
     issuer.answer(DISCOVERY, Answer::plain("500 Down", "", b""));
     world.api.put(JWT, "staff", spec(&issuer));
@@ -211,7 +211,7 @@ async fn a_stalling_issuer_delays_nobody_else() {
 }
 
 #[tokio::test]
-async fn an_issuer_that_goes_down_later_leaves_the_last_good_keys_in_use() {
+async fn issuer_that_goes_down_later_leaves_the_last_good_keys_in_use_and_comes_back() {
     let (world, issuer) = (World::start(), good_issuer().await);
     world.api.put(JWT, "staff", spec(&issuer));
     world.ready("staff").await;
@@ -223,10 +223,14 @@ async fn an_issuer_that_goes_down_later_leaves_the_last_good_keys_in_use() {
     assert!(message.contains("; failing since 2026-11-21T12:00:00Z, the keys of"), "{message}");
     assert!(matches!(world.entry("staff"), Some(Entry::Ready(_))));
     assert_eq!(world.api.get(JWT, "staff")["status"]["phase"], "Ready");
+
+    behave(&issuer, &[key("one")]);
+    let well = |told: &Value| told["message"] == "successfully fetched jwks";
+    world.api.told(JWT, "staff", "JWKSFetchValid", well).await;
 }
 
 #[tokio::test]
-async fn a_new_key_is_fetched_for_its_first_token_and_a_withdrawn_one_is_gone() {
+async fn key_rotated_is_fetched_for_its_first_token_and_key_withdrawn_is_gone() {
     let (world, issuer) = (World::start(), good_issuer().await);
     world.api.put(JWT, "staff", spec(&issuer));
     assert_eq!(key_ids(&*world.ready("staff").await), ["one"]);
@@ -304,46 +308,115 @@ async fn a_changed_spec_takes_effect_whole_and_at_once() {
     assert_eq!(world.metric("latchkey_keys_age_seconds{authenticator=\"staff\"}"), None);
 }
 
+/// How an issuer lies, and what must be told of it.
+struct Lie {
+    document: Answer,
+    keys: Answer,
+    condition: &'static str,
+    reason: &'static str,
+    words: &'static str,
+}
+
+impl Lie {
+    async fn must_be_told(self) {
+        let (world, issuer) = (World::start(), Server::start().await);
+        issuer.answer(DISCOVERY, at(&issuer, self.document));
+        issuer.answer("/keys", self.keys);
+        world.api.put(JWT, "staff", spec(&issuer));
+        let message = world.api.reason(JWT, "staff", self.condition, self.reason).await;
+        assert!(message.contains(self.words), "{message}");
+        world.not_ready("staff").await;
+        behave(&issuer, &[key("one")]);
+        world.ready("staff").await;
+    }
+}
+
+/// The same answer with the issuer's own URL in the place of `BASE`.
+fn at(issuer: &Server, answer: Answer) -> Answer {
+    match answer {
+        Answer::Plain { status, headers, body } => {
+            let body = String::from_utf8(body).unwrap().replace("BASE", &issuer.base).into_bytes();
+            Answer::Plain { status, headers, body }
+        }
+        other => other,
+    }
+}
+
+/// A discovery document; `BASE` stands for the issuer's own URL.
+fn document(issuer: &str, keys: &str) -> Answer {
+    Answer::json("", &json!({"issuer": issuer, "jwks_uri": keys}))
+}
+
+fn honest() -> Answer {
+    document("BASE", "BASE/keys")
+}
+
+fn no_keys() -> Answer {
+    Answer::json("", &json!({"keys": []}))
+}
+
+fn ten_mib() -> Answer {
+    Answer::plain("200 OK", "", &vec![b' '; 10 * 1024 * 1024])
+}
+
+fn page() -> Answer {
+    Answer::plain("200 OK", "Content-Type: text/html\r\n", b"<html>")
+}
+
 #[tokio::test]
-async fn each_lie_of_an_issuer_has_its_reason() {
-    let (world, issuer) = (World::start(), Server::start().await);
-    let base = issuer.base.clone();
-    let discovery = |issuer: &str, keys: &str| Answer::json("", &json!({"issuer": issuer, "jwks_uri": keys}));
-    let keys = format!("{base}/keys");
-    let huge = Answer::plain("200 OK", "", &vec![b' '; 10 * 1024 * 1024]);
-    let none = Answer::json("", &json!({"keys": []}));
-    let html = Answer::plain("200 OK", "Content-Type: text/html\r\n", b"<html>");
-    let cases = [
-        (
-            discovery("https://other", &keys),
-            none.clone(),
-            "DiscoveryURLValid",
-            "InvalidDiscoveryProbe",
-            "https://other",
-        ),
-        (html.clone(), none.clone(), "DiscoveryURLValid", "InvalidDiscoveryProbe", "text/html"),
-        (huge.clone(), none.clone(), "DiscoveryURLValid", "InvalidDiscoveryProbe", "larger than 131072 bytes"),
-        (
-            discovery(&base, "http://idp/k"),
-            none.clone(),
-            "JWKSURLValid",
-            "InvalidProviderJWKSURLScheme",
-            "http://idp/k",
-        ),
-        (discovery(&base, "/keys"), none.clone(), "JWKSURLValid", "InvalidProviderJWKSURL", "/keys"),
-        (discovery(&base, &keys), huge, "JWKSFetchValid", "InvalidCouldNotFetchJWKS", "larger than 524288 bytes"),
-        (discovery(&base, &keys), none, "JWKSFetchValid", "InvalidCouldNotFetchJWKS", "no usable key"),
-        (discovery(&base, &keys), html, "JWKSFetchValid", "InvalidCouldNotFetchJWKS", "text/html"),
-    ];
-    for (n, (document, jwks, condition, reason, words)) in cases.into_iter().enumerate() {
-        issuer.answer(DISCOVERY, document);
-        issuer.answer("/keys", jwks);
-        let name = format!("case-{n}");
+async fn discovery_with_another_issuer() {
+    let (condition, reason) = ("DiscoveryURLValid", "InvalidDiscoveryProbe");
+    for (issuer, words) in [("https://other", "is issuer \"https://other\"'s"), ("BASE/", "/\"'s, expected \"https://")]
+    {
+        Lie { document: document(issuer, "BASE/keys"), keys: no_keys(), condition, reason, words }.must_be_told().await;
+    }
+}
+
+#[tokio::test]
+async fn discovery_that_is_none() {
+    let (condition, reason) = ("DiscoveryURLValid", "InvalidDiscoveryProbe");
+    for (document, words) in [(page(), "text/html"), (ten_mib(), "larger than 131072 bytes"), (no_keys(), "issuer")] {
+        Lie { document, keys: no_keys(), condition, reason, words }.must_be_told().await;
+    }
+}
+
+#[tokio::test]
+async fn jwks_uri_that_is_not_https() {
+    let condition = "JWKSURLValid";
+    for (uri, reason) in [("http://idp/k", "InvalidProviderJWKSURLScheme"), ("/keys", "InvalidProviderJWKSURL")] {
+        Lie { document: document("BASE", uri), keys: no_keys(), condition, reason, words: uri }.must_be_told().await;
+    }
+}
+
+#[tokio::test]
+async fn key_set_of_10_mib() {
+    let (condition, reason) = ("JWKSFetchValid", "InvalidCouldNotFetchJWKS");
+    Lie { document: honest(), keys: ten_mib(), condition, reason, words: "larger than 524288 bytes" }
+        .must_be_told()
+        .await;
+}
+
+#[tokio::test]
+async fn key_set_that_is_none() {
+    let (condition, reason) = ("JWKSFetchValid", "InvalidCouldNotFetchJWKS");
+    let moved = Answer::plain("302 Found", "Location: /elsewhere\r\n", b"");
+    for (keys, words) in [(no_keys(), "no usable key"), (page(), "text/html"), (moved, "redirects are not followed")] {
+        Lie { document: honest(), keys, condition, reason, words }.must_be_told().await;
+    }
+}
+
+#[tokio::test]
+async fn api_server_restarted() {
+    let (world, issuer) = (World::start(), good_issuer().await);
+    world.api.put(JWT, "before", spec(&issuer));
+    world.ready("before").await;
+    for round in 0..3 {
+        world.api.restart();
+        let name = format!("after-{round}");
         world.api.put(JWT, &name, spec(&issuer));
-        let message = world.api.reason(JWT, &name, condition, reason).await;
-        assert!(message.contains(words), "{message}");
-        world.not_ready(&name).await;
-        world.api.delete(JWT, &name);
+        world.ready(&name).await;
+        world.api.reason(JWT, &name, "Ready", "Success").await;
+        assert!(matches!(world.entry("before"), Some(Entry::Ready(_))));
     }
 }
 
@@ -405,7 +478,7 @@ async fn a_status_edited_by_hand_is_written_back() {
 }
 
 #[tokio::test]
-async fn a_follower_admits_and_writes_nothing() {
+async fn two_replicas_both_admit_and_one_writes() {
     let (api, issuer) = (Api::new(), good_issuer().await);
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(NOON));
     let (_candidate, follows) = lease::candidate(api.client(), "latchkey", "latchkey", "b", clock, Metrics::new());

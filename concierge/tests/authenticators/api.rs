@@ -37,6 +37,8 @@ struct Store {
     /// By path of the collection, then by name.
     objects: BTreeMap<String, BTreeMap<String, Value>>,
     watchers: Vec<(String, mpsc::UnboundedSender<Value>)>,
+    /// All events there ever were, with their collection and version: a watch begins where its list ended.
+    events: Vec<(u64, String, Value)>,
     status_writes: usize,
 }
 
@@ -92,6 +94,11 @@ impl Api {
         store.send(collection, "DELETED", &object);
     }
 
+    /// Ends every watch, as an API server does that stops.
+    pub(crate) fn restart(&self) {
+        self.lock().watchers.clear();
+    }
+
     pub(crate) fn get(&self, collection: &str, name: &str) -> Value {
         let store = self.lock();
         store.objects.get(collection).and_then(|objects| objects.get(name)).cloned().unwrap_or_default()
@@ -136,13 +143,19 @@ impl Api {
         let (parts, body) = request.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         let path = parts.uri.path().to_owned();
-        let watches = parts.uri.query().unwrap_or_default().split('&').any(|part| part == "watch=true");
+        let query = parts.uri.query().unwrap_or_default();
+        let watches = query.split('&').any(|part| part == "watch=true");
+        let since: u64 =
+            query.split('&').find_map(|part| part.strip_prefix("resourceVersion=")?.parse().ok()).unwrap_or(0);
         if parts.method == Method::PATCH {
             return self.patch_status(path.trim_end_matches("/status"), &body);
         }
         let mut store = self.lock();
         if watches {
             let (sender, receiver) = mpsc::unbounded_channel();
+            for (_, _, event) in store.events.iter().filter(|(version, of, _)| *version > since && *of == path) {
+                sender.send(event.clone()).unwrap();
+            }
             store.watchers.push((path, sender));
             let events = stream::unfold(receiver, |mut receiver| async {
                 let event = receiver.recv().await?;
@@ -203,6 +216,7 @@ impl Store {
 
     fn send(&mut self, collection: &str, event: &str, object: &Value) {
         let event = json!({"type": event, "object": object});
+        self.events.push((self.version, collection.to_owned(), event.clone()));
         self.watchers.retain(|(path, watcher)| path != collection || watcher.send(event.clone()).is_ok());
     }
 
