@@ -77,7 +77,8 @@ pub(crate) enum Event {
 /// The listener at work. Ends when dropped.
 #[derive(Debug)]
 pub(crate) struct Serving {
-    events: mpsc::Receiver<Event>,
+    answers: mpsc::Receiver<Result<Secret, ResponseError>>,
+    noise: mpsc::Receiver<()>,
     page: watch::Sender<Option<Arc<Page>>>,
     progress: watch::Receiver<Progress>,
     connections: Arc<Semaphore>,
@@ -124,26 +125,31 @@ impl Loopback {
 
     /// Starts to listen for what `expected` describes; `origins` may post it from a page of theirs.
     pub(crate) fn serve(self, expected: Expected, origins: Vec<String>) -> Serving {
-        let (events_in, events) = mpsc::channel(CONNECTIONS_MAX);
+        // Apart, so that no amount of noise keeps the answer out. One place each: more of the same says nothing new.
+        let (answers_in, answers) = mpsc::channel(1);
+        let (noise_in, noise) = mpsc::channel(1);
         let (page, pages) = watch::channel(None);
         let (progress_in, progress) = watch::channel(Progress::default());
-        let answerer = Arc::new(Answerer::new(self.authority, expected, origins, events_in, pages, progress_in));
+        let answerer =
+            Arc::new(Answerer::new(self.authority, expected, origins, (answers_in, noise_in), pages, progress_in));
         let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let mut tasks = JoinSet::new();
         for listener in self.listeners {
             tasks.spawn(accept(listener, Arc::clone(&answerer), Arc::clone(&connections)));
         }
-        Serving { events, page, progress, connections, _listeners: tasks }
+        Serving { answers, noise, page, progress, connections, _listeners: tasks }
     }
 }
 
 impl Serving {
     /// The next thing that happened.
     pub(crate) async fn event(&mut self) -> Event {
-        match self.events.recv().await {
-            Some(event) => event,
+        tokio::select! {
+            biased;
+            Some(answer) = self.answers.recv() => Event::Answered(answer),
+            Some(()) = self.noise.recv() => Event::Noise,
             // Cannot happen while the listeners live; if it did, the deadline would end the wait.
-            None => std::future::pending().await,
+            else => std::future::pending().await,
         }
     }
 

@@ -15,8 +15,10 @@ const FOREIGN_TEXT_MAX_CHARS: usize = 200;
 pub(crate) enum Talk {
     /// A person reads along.
     Freely,
-    /// Standard error is the screen of a full-screen program that we know nothing about: one line at most.
-    OneLine,
+    /// Standard error may be the screen of a full-screen program: where to log in, and one line besides.
+    Little,
+    /// The same, and the one line is spent.
+    Least,
     /// `LATCHKEY_QUIET`: nothing.
     Not,
 }
@@ -38,7 +40,7 @@ impl Output {
         self.talk.set(if quiet {
             Talk::Not
         } else if !interactive && io::stderr().is_terminal() {
-            Talk::OneLine
+            Talk::Little
         } else {
             Talk::Freely
         });
@@ -57,16 +59,25 @@ impl Output {
     /// One line for the person. Nobody listening is no reason to fail.
     pub(crate) fn say(&self, line: &str) {
         match self.talk.get() {
-            Talk::Not => return,
-            Talk::OneLine => self.talk.set(Talk::Not),
+            Talk::Least | Talk::Not => return,
+            Talk::Little => self.talk.set(Talk::Least),
             Talk::Freely => {}
         }
         Self::words(line);
     }
 
+    /// Where to log in: said whatever was said before.
+    pub(crate) fn invite(&self, line: &str) {
+        if self.talk.get() != Talk::Not {
+            Self::words(line);
+        }
+    }
+
     /// One line about something odd that did not stop us.
     pub(crate) fn warn(&self, line: &str) {
-        self.say(&format!("warning: {line}"));
+        if self.talk.get() == Talk::Freely {
+            Self::words(&format!("warning: {line}"));
+        }
     }
 
     /// Why we stop, and what to do about it. Always said.

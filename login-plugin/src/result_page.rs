@@ -44,11 +44,11 @@ impl Page {
                 KEY,
                 format!("You are in: <b>{}</b>", Html(cluster)),
                 format!(
-                    "<dl><dt>Cluster</dt><dd>{}</dd><dt>Signed in as</dt><dd>{}</dd><dt>By</dt><dd>{}</dd></dl>\
-                     <p class=\"next\">You can close this tab. <code>kubectl</code> is already going on.</p>",
-                    Html(cluster),
+                    "<dl><dt>Signed in as</dt><dd>{}</dd><dt>Identity provider</dt><dd>{}</dd><dt>Opens</dt><dd>{}, and nothing else</dd></dl>\
+                     <p class=\"next\">You can close this tab. <code>kubectl</code> goes on by itself.</p>",
                     Html(identity),
-                    Html(provider)
+                    Html(provider),
+                    Html(cluster)
                 ),
             ),
             Self::Failure { cluster, reason, hint } => (
@@ -109,7 +109,7 @@ impl fmt::Display for Html<'_> {
 }
 
 const KEY: &str = "<svg viewBox=\"0 0 64 64\" width=\"64\" height=\"64\" aria-hidden=\"true\">\
-    <g class=\"line\"><circle cx=\"20\" cy=\"32\" r=\"10\"/><path d=\"M30 32h24M46 32v8M54 32v6\"/></g></svg>";
+    <g class=\"line\"><circle cx=\"22\" cy=\"32\" r=\"8\"/><path d=\"M30 32h20M43 32v7M50 32v5\"/></g></svg>";
 
 const CROSS: &str = "<svg viewBox=\"0 0 64 64\" width=\"64\" height=\"64\" aria-hidden=\"true\">\
     <g class=\"line\"><path d=\"M22 22l20 20M42 22L22 42\"/></g></svg>";
@@ -119,17 +119,17 @@ const STYLE: &str = "\
 @media(prefers-color-scheme:dark){:root{--bg:#15171a;--card:#1e2126;--ink:#ece9e3;--soft:#9b968c;--rule:#30343b;--good:#62c7a0;--bad:#f08a6c}}\
 *{box-sizing:border-box}\
 body{margin:0;min-height:100vh;display:flex;flex-direction:column;align-items:center;justify-content:center;gap:1.5rem;padding:1.5rem;background:var(--bg);color:var(--ink);font:16px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,Ubuntu,'Noto Sans',sans-serif}\
-main{width:100%;max-width:29rem;background:var(--card);border:1px solid var(--rule);border-top:4px solid var(--tone);border-radius:14px;padding:2.25rem 2.25rem 1.75rem;box-shadow:0 12px 32px rgb(0 0 0/.07)}\
+main{width:100%;max-width:31rem;background:var(--card);border:1px solid var(--rule);border-radius:14px;padding:2.25rem 2.25rem 1.75rem;box-shadow:inset 0 4px var(--tone),0 12px 32px rgb(0 0 0/.07);overflow:hidden}\
 .good{--tone:var(--good)}.bad{--tone:var(--bad)}\
 .mark{width:64px;height:64px;border-radius:50%;background:color-mix(in srgb,var(--tone) 14%,transparent);margin-bottom:1.25rem}\
 .line{fill:none;stroke:var(--tone);stroke-width:4;stroke-linecap:round;stroke-linejoin:round}\
-h1{font-size:1.5rem;line-height:1.25;font-weight:500;margin:0 0 1.25rem;overflow-wrap:anywhere}\
+h1{font-size:1.5rem;line-height:1.25;font-weight:500;margin:0 0 1.25rem;overflow-wrap:anywhere;text-wrap:balance}\
 h1 b{font-weight:700;color:var(--tone)}\
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.6rem 1.25rem;margin:0 0 1.5rem;padding:1rem 0;border:solid var(--rule);border-width:1px 0}\
 dt{color:var(--soft)}dd{margin:0;font-weight:600;overflow-wrap:anywhere}\
 .reason{margin:0 0 1rem;font-weight:600;overflow-wrap:anywhere}\
 .hint{margin:0 0 1.25rem;overflow-wrap:anywhere}\
-.next,footer{color:var(--soft);margin:0}\
+.next,footer{color:var(--soft);margin:0;text-wrap:pretty}\
 code{font:600 .95em ui-monospace,'SF Mono',Menlo,Consolas,'Noto Sans Mono',monospace;color:var(--ink)}\
 footer{font-size:.875rem}";
 

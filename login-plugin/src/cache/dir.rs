@@ -2,13 +2,13 @@
 
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, File, Metadata};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use aws_lc_rs::rand;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 use thiserror::Error;
@@ -217,10 +217,11 @@ fn ours(path: &Path, metadata: &Metadata) -> Result<(), StoreError> {
     }
 }
 
+/// A name that nobody can guess, from the standard library's hash keys, which the operating system gives.
+///
+/// Not from aws-lc, whose generator spends 25 ms on collecting entropy when it is first used: ten times the warm path.
 fn random_u64() -> u64 {
-    let mut bytes = [0; 8];
-    rand::fill(&mut bytes).expect("the operating system gives random bytes");
-    u64::from_be_bytes(bytes)
+    RandomState::new().build_hasher().finish()
 }
 
 #[cfg(test)]

@@ -80,7 +80,7 @@ fn invite(way: &Way, url: &reqwest::Url, cluster: &str, output: &Output) {
         Some(false) => format!("Log in to {cluster}: no browser could be started. Visit {url}"),
         None => format!("Log in to {cluster}: visit {url}"),
     };
-    output.say(&line);
+    output.invite(&line);
     if way.paste {
         output.say("If the browser cannot come back here, paste the address it ends at and press Enter.");
     }

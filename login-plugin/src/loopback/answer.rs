@@ -13,9 +13,10 @@ use hyper::body::{Bytes, Incoming};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
-use super::{CALLBACK_PATH, Event, Progress};
-use crate::authorization_response::{Expected, judge};
+use super::{CALLBACK_PATH, Progress};
+use crate::authorization_response::{Expected, ResponseError, judge};
 use crate::result_page::{Page, STYLE_HASH};
+use crate::secret::Secret;
 
 /// A form post holds what a redirect URL holds.
 const FORM_MAX_BYTES: usize = 1024 * 1024;
@@ -36,7 +37,8 @@ pub(super) struct Answerer {
     expected: Expected,
     origins: Vec<String>,
     page_path: String,
-    events: mpsc::Sender<Event>,
+    answers: mpsc::Sender<Result<Secret, ResponseError>>,
+    noise: mpsc::Sender<()>,
     pages: watch::Receiver<Option<Arc<Page>>>,
     progress: watch::Sender<Progress>,
 }
@@ -46,14 +48,14 @@ impl Answerer {
         authority: String,
         expected: Expected,
         origins: Vec<String>,
-        events: mpsc::Sender<Event>,
+        (answers, noise): (mpsc::Sender<Result<Secret, ResponseError>>, mpsc::Sender<()>),
         pages: watch::Receiver<Option<Arc<Page>>>,
         progress: watch::Sender<Progress>,
     ) -> Self {
         let mut name = [0; PAGE_NAME_BYTES];
         rand::fill(&mut name).expect("the operating system gives random bytes");
         let page_path = format!("/done/{}", BASE64_URL_SAFE_NO_PAD.encode(name));
-        Self { authority, expected, origins, page_path, events, pages, progress }
+        Self { authority, expected, origins, page_path, answers, noise, pages, progress }
     }
 
     /// The answer to one request. Only the one that is ours, or says that our login failed, ends the wait.
@@ -89,12 +91,12 @@ impl Answerer {
 
     async fn receive(&self, parameters: &str) -> Response<Full<Bytes>> {
         let judged = judge(parameters, &self.expected);
-        if judged.as_ref().is_err_and(crate::authorization_response::ResponseError::is_noise) {
-            let _full_of_noise_already = self.events.try_send(Event::Noise);
+        if judged.as_ref().is_err_and(ResponseError::is_noise) {
+            let _known_already = self.noise.try_send(());
             return words(StatusCode::BAD_REQUEST, NOT_OURS);
         }
         // The first answer counts. The same one delivered twice finds nobody listening and waits for the same page.
-        let _second_delivery = self.events.try_send(Event::Answered(judged));
+        let _second_delivery = self.answers.try_send(judged);
         self.progress.send_if_modified(|progress| {
             let first = *progress == Progress::Nothing;
             if first {

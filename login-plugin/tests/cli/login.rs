@@ -345,43 +345,94 @@ async fn the_chosen_browser_gets_the_url_as_one_argument_and_not_our_standard_ou
     assert_eq!(written, format!("1\n{url}\n"));
 }
 
-/// Runs in a terminal made by `script` (of every Debian): the paste has to survive the terminal's own limit of 4096 bytes.
+/// The plugin in a terminal made by `script` (of every Debian), in front of a person.
+struct Terminal {
+    child: tokio::process::Child,
+    stdin: tokio::process::ChildStdin,
+    url: Url,
+    errors: std::path::PathBuf,
+}
+
+impl Terminal {
+    /// Waits until the plugin asks for a paste.
+    async fn open(laptop: &Laptop, site: &Site) -> Self {
+        let info = crate::plugin::exec_info(site, "v1").replace("\"interactive\":false", "\"interactive\":true");
+        let plain = credential(laptop, site).set("KUBERNETES_EXEC_INFO", info.trim_end()).command();
+        let plain = plain.as_std();
+        let quoted = |text: &std::ffi::OsStr| format!("'{}'", text.to_str().unwrap());
+        let line = std::iter::once(plain.get_program()).chain(plain.get_args()).map(quoted);
+        let errors = laptop.path("errors");
+        // Afterwards, also after Ctrl-C, it says how the terminal was left.
+        let line = format!(
+            "trap : INT; {} 2>'{}'; stty -a | grep -oE ' -?(icanon|echo) ' | tr -d '\\n'",
+            line.collect::<Vec<_>>().join(" "),
+            errors.display()
+        );
+        let mut command = tokio::process::Command::new("script");
+        command.args(["-qec", &line, "/dev/null"]).env_clear();
+        command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.env("SHELL", "/bin/sh").kill_on_drop(true);
+        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let asked = async {
+            loop {
+                let text = fs::read_to_string(&errors).unwrap_or_default();
+                if text.contains("paste the address") {
+                    break text;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let text = tokio::time::timeout(std::time::Duration::from_secs(30), asked).await.unwrap();
+        let word = text.split_ascii_whitespace().find(|word| word.starts_with("https://")).unwrap();
+        let stdin = child.stdin.take().unwrap();
+        Self { child, stdin, url: word.parse().unwrap(), errors }
+    }
+
+    async fn type_in(&mut self, keys: &str) {
+        self.stdin.write_all(keys.as_bytes()).await.unwrap();
+    }
+
+    /// What was on the screen, and on standard error.
+    async fn close(self) -> (String, String) {
+        let output = self.child.wait_with_output().await.unwrap();
+        drop(self.stdin);
+        (String::from_utf8(output.stdout).unwrap(), fs::read_to_string(self.errors).unwrap())
+    }
+}
+
+/// The paste has to survive the terminal's own limit of 4096 bytes.
 #[tokio::test]
 async fn a_redirect_of_six_kibibytes_can_be_pasted_into_the_terminal() {
     let (site, laptop) = (Site::start(), Laptop::new());
-    let info = crate::plugin::exec_info(&site, "v1").replace("\"interactive\":false", "\"interactive\":true");
-    let run = credential(&laptop, &site).set("KUBERNETES_EXEC_INFO", info.trim_end());
-    let plain = run.command();
-    let plain = plain.as_std();
-    let quoted = |text: &std::ffi::OsStr| format!("'{}'", text.to_str().unwrap());
-    let line = std::iter::once(plain.get_program()).chain(plain.get_args()).map(quoted).collect::<Vec<_>>().join(" ");
-    let errors = laptop.path("errors");
-    let line = format!("{line} 2>{}; stty -a | grep -o ' icanon\\| -icanon'", errors.display());
-    let mut command = tokio::process::Command::new("script");
-    command.args(["-qec", &line, "/dev/null"]).env_clear();
-    command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    command.env("SHELL", "/bin/sh").kill_on_drop(true);
-    command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let text = async {
-        loop {
-            let text = fs::read_to_string(&errors).unwrap_or_default();
-            if text.contains("paste the address") {
-                break text;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    let text = tokio::time::timeout(std::time::Duration::from_secs(30), text).await.unwrap();
-    let word = text.split_ascii_whitespace().find(|word| word.starts_with("https://")).unwrap();
-    let mut callback = redirect(&site, &word.parse().unwrap()).await;
+    let mut terminal = Terminal::open(&laptop, &site).await;
+    let mut callback = redirect(&site, &terminal.url).await;
     callback.query_pairs_mut().append_pair("session_state", &"x".repeat(6 * 1024));
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(format!("not an address of ours at all\n{callback}\n").as_bytes()).await.unwrap();
-    let output = child.wait_with_output().await.unwrap();
-    let stdout = String::from_utf8(output.stdout).unwrap();
-    assert!(stdout.contains("\"kind\":\"ExecCredential\""), "{stdout} {}", fs::read_to_string(&errors).unwrap());
-    assert!(!stdout.contains("session_state"), "nothing is echoed");
-    assert!(stdout.trim_end().ends_with(" icanon"), "the terminal is as before: {stdout}");
-    drop(stdin);
+    terminal.type_in(&format!("not an address of ours at all\n{callback}\n")).await;
+    let (screen, said) = terminal.close().await;
+    assert!(screen.contains("\"kind\":\"ExecCredential\""), "{screen} {said}");
+    assert!(!screen.contains("session_state"), "nothing is echoed");
+    assert!(screen.ends_with(" icanon  echo "), "the terminal is as before: {screen:?}");
+    assert!(said.contains("That is not the address of this login"), "{said}");
+}
+
+#[tokio::test]
+async fn the_browser_wins_over_the_paste_and_the_terminal_is_given_back() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    let mut terminal = Terminal::open(&laptop, &site).await;
+    terminal.type_in("half a li").await;
+    log_in(&site, &terminal.url).await;
+    let (screen, said) = terminal.close().await;
+    assert!(screen.contains("\"kind\":\"ExecCredential\""), "{screen} {said}");
+    assert!(screen.ends_with(" icanon  echo "), "the terminal is as before: {screen:?}");
+}
+
+#[tokio::test]
+async fn control_c_leaves_the_terminal_sane() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    let mut terminal = Terminal::open(&laptop, &site).await;
+    terminal.type_in("\u{3}").await;
+    let (screen, said) = terminal.close().await;
+    assert!(screen.ends_with(" icanon  echo "), "the terminal is as before: {screen:?}");
+    assert!(said.contains("the login was interrupted"), "{said}");
 }

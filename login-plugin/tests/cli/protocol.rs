@@ -149,3 +149,12 @@ async fn standard_input_that_never_ends_stays_unread() {
     assert!(output.status.success(), "{output:?}");
     drop(stdin);
 }
+
+#[tokio::test]
+async fn proxies_of_the_environment_are_honoured() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    // Nobody listens there: whoever obeys it cannot succeed.
+    let proxied = || credential(&laptop, &site).set("HTTPS_PROXY", "http://127.0.0.1:9");
+    assert!(proxied().end().await.failure(6).contains("cannot reach the identity provider"));
+    proxied().set("NO_PROXY", "127.0.0.1").end_with_login(&site).await.credential();
+}

@@ -117,3 +117,12 @@ async fn a_refreshed_token_is_judged_like_the_first() {
     assert!(ended.failure(4).contains("audience-shared"), "{ended:?}");
     assert_eq!(site.exchanges(), before);
 }
+
+#[tokio::test]
+async fn keys_that_were_rotated_are_fetched_once() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    let run = an_hour_after_login(&laptop, &site).await;
+    site.behave(|behaviour| behaviour.rotated = true);
+    run.end().await.credential();
+    assert_eq!(site.seen(|seen| (seen.logins, seen.refreshes, seen.discovery)), (1, 1, 2));
+}

@@ -31,6 +31,7 @@ use tokio_rustls::TlsAcceptor;
 pub(crate) const CLIENT: &str = "staging";
 
 /// How the server behaves. The defaults are those of a well-behaved one.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 #[derive(Debug)]
 pub(crate) struct Behaviour {
     /// The server's clock, as seconds ahead of this computer's. Date headers, tokens and certificates follow it.
@@ -43,6 +44,8 @@ pub(crate) struct Behaviour {
     pub(crate) id_token_lifetime: i64,
     pub(crate) token_header: Value,
     pub(crate) spoil_signature: bool,
+    /// Sign with the second key, and publish only that one.
+    pub(crate) rotated: bool,
     pub(crate) announces_iss: bool,
     pub(crate) refresh: Refresh,
     pub(crate) refresh_gives_id_token: bool,
@@ -96,7 +99,7 @@ struct State {
 struct Inner {
     state: Mutex<State>,
     address: SocketAddr,
-    signing: EcdsaKeyPair,
+    signing: [EcdsaKeyPair; 2],
     authority: Issuer<'static, KeyPair>,
 }
 
@@ -151,7 +154,7 @@ impl Site {
                 refresh_token: 0,
             }),
             address: bound.recv().unwrap(),
-            signing: EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap(),
+            signing: [(); 2].map(|()| EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap()),
             authority,
         });
         give.send(Arc::clone(&inner)).unwrap();
@@ -206,6 +209,7 @@ impl Default for Behaviour {
             id_token_lifetime: 600,
             token_header: json!({"alg": "ES256", "kid": "1", "typ": "JWT"}),
             spoil_signature: false,
+            rotated: false,
             announces_iss: true,
             refresh: Refresh::Rotates,
             refresh_gives_id_token: true,
@@ -252,7 +256,7 @@ impl Inner {
                 state.seen.discovery += 1;
                 json_answer(StatusCode::OK, &self.metadata(&state.behaviour))
             }
-            "/idp/keys" => json_answer(StatusCode::OK, &self.key_set()),
+            "/idp/keys" => json_answer(StatusCode::OK, &self.key_set(&state.behaviour)),
             "/idp/authorize" => authorize(&mut state, query, &self.issuer()),
             "/idp/token" => self.token(&mut state, &parameters(std::str::from_utf8(&body).unwrap()), now),
             "/apis/login.concierge.latchkey.dev/v1alpha1/tokencredentialrequests" => {
@@ -289,10 +293,11 @@ impl Inner {
         })
     }
 
-    fn key_set(&self) -> Value {
-        let point = self.signing.public_key().as_ref();
+    fn key_set(&self, behaviour: &Behaviour) -> Value {
+        let point = self.signing[usize::from(behaviour.rotated)].public_key().as_ref();
+        let kid = if behaviour.rotated { "2" } else { "1" };
         let (x, y) = (BASE64_URL_SAFE_NO_PAD.encode(&point[1..33]), BASE64_URL_SAFE_NO_PAD.encode(&point[33..65]));
-        json!({"keys": [{"kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": "1", "x": x, "y": y}]})
+        json!({"keys": [{"kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": kid, "x": x, "y": y}]})
     }
 
     fn token(&self, state: &mut State, form: &Parameters, now: i64) -> Reply {
@@ -348,9 +353,14 @@ impl Inner {
         set("nonce", behaviour.nonce.map(ToOwned::to_owned).or(nonce));
         set("azp", behaviour.authorized_party.map(ToOwned::to_owned));
         set("at_hash", behaviour.at_hash.map(ToOwned::to_owned));
+        let mut header = behaviour.token_header.clone();
+        if behaviour.rotated {
+            header["kid"] = "2".into();
+        }
         let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
-        let signed = format!("{}.{}", part(&behaviour.token_header), part(&claims));
-        let signature = self.signing.sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
+        let signed = format!("{}.{}", part(&header), part(&claims));
+        let signature =
+            self.signing[usize::from(behaviour.rotated)].sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
         let mut signature = signature.as_ref().to_vec();
         if behaviour.spoil_signature {
             signature[7] ^= 1;
