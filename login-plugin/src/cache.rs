@@ -4,7 +4,7 @@ mod dir;
 mod key;
 mod lock;
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -117,6 +117,8 @@ pub(crate) struct Cache<'a> {
     places: &'a Places,
     output: &'a Output,
     warned: Cell<bool>,
+    state_dir: OnceCell<Dir>,
+    credential_dir: OnceCell<Dir>,
 }
 
 #[derive(Clone, Copy)]
@@ -128,7 +130,7 @@ enum Room {
 impl<'a> Cache<'a> {
     /// Nothing is opened or made before it is needed.
     pub(crate) const fn new(places: &'a Places, output: &'a Output) -> Self {
-        Self { places, output, warned: Cell::new(false) }
+        Self { places, output, warned: Cell::new(false), state_dir: OnceCell::new(), credential_dir: OnceCell::new() }
     }
 
     /// The credential, if there is one to use now. One file is read; nothing is locked.
@@ -140,7 +142,7 @@ impl<'a> Cache<'a> {
     /// Keeps a credential, and throws away what is long past.
     pub(crate) fn keep_credential(&self, name: &EntryName, held: &HeldCredential, now: UnixTime) {
         self.write(Room::Cache, &name.file("json"), held, false);
-        if let Some(Ok(Some(dir))) = self.place(Room::Cache).map(Dir::open) {
+        if let Some(dir) = self.opened(Room::Cache) {
             dir.sweep(now.plus(-SWEEP_AFTER_SECONDS).as_secs());
         }
     }
@@ -152,13 +154,19 @@ impl<'a> Cache<'a> {
 
     /// Notes who was given the credential.
     pub(crate) fn note_asked(&self, name: &EntryName, parent: ProcessIdentity, now: UnixTime) {
-        self.write(Room::Cache, &name.file("asked"), &Asked { at: now, parent }, false);
+        let note = serde_json::to_string(&Versioned { version: VERSION, entry: &Asked { at: now, parent } });
+        let note = note.expect("numbers and options always serialize");
+        if let Some(dir) = self.created(Room::Cache) {
+            self.lived_with(dir.note(&name.file("asked"), &note));
+        }
     }
 
     /// Whether the last to get this credential was the same process: client-go asks again, without a word, when the
     /// server answered 401.
     pub(crate) fn was_asked_by(&self, name: &EntryName, parent: ProcessIdentity) -> bool {
-        self.read::<Asked>(Room::Cache, &name.file("asked")).is_some_and(|asked| asked.parent == parent)
+        let note = self.opened(Room::Cache).and_then(|dir| self.lived_with(dir.read(&name.file("asked")))?);
+        // Half a note, caught while another process writes it, is none.
+        note.and_then(|note| parse::<Asked>(&note)).is_some_and(|asked| asked.parent == parent)
     }
 
     /// The login, whether or not its ID token is still good.
@@ -223,8 +231,7 @@ impl<'a> Cache<'a> {
 
     /// Waits until no other process logs in to the same session. `None` where there is no place for a lock.
     pub(crate) async fn lock(&self, name: &EntryName, patience: Duration) -> Option<Waited> {
-        let place = self.place(Room::State)?;
-        let file = self.lived_with(Dir::create(place).and_then(|dir| dir.lock_file(&name.file("lock"))))?;
+        let file = self.lived_with(self.created(Room::State)?.lock_file(&name.file("lock")))?;
         Some(lock::acquire(file, patience, self.output).await)
     }
 
@@ -236,7 +243,7 @@ impl<'a> Cache<'a> {
     }
 
     fn read<T: DeserializeOwned>(&self, room: Room, name: &str) -> Option<T> {
-        let dir = self.lived_with(Dir::open(self.place(room)?))??;
+        let dir = self.opened(room)?;
         let bytes = Zeroizing::new(self.lived_with(dir.read(name))??);
         let entry = parse(&bytes);
         if entry.is_none() {
@@ -246,17 +253,46 @@ impl<'a> Cache<'a> {
     }
 
     fn write<T: Serialize>(&self, room: Room, name: &str, entry: &T, durable: bool) {
-        let Some(place) = self.place(room) else {
-            return self.warn("neither HOME nor LATCHKEY_CACHE_DIR is set, so nothing is kept for the next time");
-        };
+        let Some(dir) = self.created(room) else { return };
         let bytes = serde_json::to_vec(&Versioned { version: VERSION, entry });
         let bytes = Zeroizing::new(bytes.expect("strings, numbers and options always serialize"));
-        self.lived_with(Dir::create(place).and_then(|dir| dir.replace(name, &bytes, durable)));
+        self.lived_with(dir.replace(name, &bytes, durable));
     }
 
     fn remove(&self, room: Room, name: &str) {
-        let Some(place) = self.place(room) else { return };
-        self.lived_with(Dir::open(place).and_then(|dir| dir.map_or(Ok(()), |dir| dir.remove(name))));
+        if let Some(dir) = self.opened(room) {
+            self.lived_with(dir.remove(name));
+        }
+    }
+
+    /// The directory, if it is there and ours. Looked at once.
+    fn opened(&self, room: Room) -> Option<&Dir> {
+        let cell = self.cell(room);
+        if cell.get().is_none()
+            && let Some(dir) = self.lived_with(Dir::open(self.place(room)?))?
+        {
+            let _was_empty = cell.set(dir);
+        }
+        cell.get()
+    }
+
+    /// The directory, made if need be.
+    fn created(&self, room: Room) -> Option<&Dir> {
+        if self.opened(room).is_none() {
+            let Some(place) = self.place(room) else {
+                self.warn("neither HOME nor LATCHKEY_CACHE_DIR is set, so nothing is kept for the next time");
+                return None;
+            };
+            let _was_empty = self.cell(room).set(self.lived_with(Dir::create(place))?);
+        }
+        self.cell(room).get()
+    }
+
+    const fn cell(&self, room: Room) -> &OnceCell<Dir> {
+        match room {
+            Room::State => &self.state_dir,
+            Room::Cache => &self.credential_dir,
+        }
     }
 
     fn lived_with<T>(&self, result: Result<T, StoreError>) -> Option<T> {

@@ -1,8 +1,12 @@
 //! Who started us: the parent's process id and start time, which together are never reused.
 
-use std::fs;
+use std::fs::File;
+use std::io::Read as _;
 
 use serde::{Deserialize, Serialize};
+
+/// 52 numbers of at most 20 digits, and a name of at most 64 bytes (proc(5)).
+const STAT_MAX_BYTES: usize = 2048;
 
 /// One run of one program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,7 +20,10 @@ impl ProcessIdentity {
     /// Our parent: for an exec plugin, the program that wants to talk to the cluster.
     pub(crate) fn of_parent() -> Self {
         let pid = rustix::process::getppid().map_or(0, rustix::process::Pid::as_raw_pid);
-        let started = fs::read_to_string(format!("/proc/{pid}/stat")).ok().as_deref().and_then(start_time);
+        // One read: the line is shorter, and the kernel gives it whole.
+        let mut line = [0; STAT_MAX_BYTES];
+        let read = File::open(format!("/proc/{pid}/stat")).and_then(|mut file| file.read(&mut line));
+        let started = read.ok().and_then(|length| start_time(&String::from_utf8_lossy(&line[..length])));
         Self { pid, started }
     }
 }

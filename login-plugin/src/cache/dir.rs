@@ -16,6 +16,9 @@ use thiserror::Error;
 /// A session with a large ID token is 40 KiB, a discovery document with its keys at most 2 MiB and a little.
 const FILE_MAX_BYTES: u64 = 3 * 1024 * 1024;
 
+/// Longer than any note: three numbers and their names.
+const NOTE_BYTES: usize = 160;
+
 /// Old entries looked at in one sweep; a directory with more is swept by the next runs.
 const SWEEP_MAX_ENTRIES: usize = 256;
 
@@ -156,6 +159,26 @@ impl Dir {
             let _best_effort = rustix::fs::unlinkat(&self.handle, &temporary, AtFlags::empty());
             StoreError::Io { path: self.path.join(name), source }
         })
+    }
+
+    /// Writes a short note over the old one, in place: several times cheaper than a rename, which makes some file systems
+    /// (ext4) put the data on the disk first. A note is lost or half written without harm.
+    ///
+    /// # Errors
+    /// When the file is not ours, or cannot be written.
+    pub(crate) fn note(&self, name: &str, text: &str) -> Result<(), StoreError> {
+        let path = || self.path.join(name);
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let handle = rustix::fs::openat(&self.handle, name, flags, Mode::RUSR | Mode::WUSR);
+        let mut file = handle.map(File::from).map_err(|errno| Self::io(path(), errno))?;
+        let metadata = file.metadata().map_err(|source| StoreError::Io { path: path(), source })?;
+        if !metadata.is_file() || metadata.nlink() > 1 {
+            return Err(StoreError::NotAFile { path: path() });
+        }
+        ours(&path(), &metadata)?;
+        // All of one length, so that nothing of the old one remains behind.
+        let padded = format!("{text:<NOTE_BYTES$}");
+        file.write_all(padded.as_bytes()).map_err(|source| StoreError::Io { path: path(), source })
     }
 
     /// Removes a file; one that is not there is removed already.
@@ -311,6 +334,23 @@ mod tests {
         let dir = Dir::create(&place.path().join("d")).unwrap();
         assert!(dir.read("none").unwrap().is_none());
         dir.remove("none").unwrap();
+    }
+
+    #[test]
+    fn a_note_is_written_over_and_never_through_a_link() {
+        let place = test_directory();
+        let dir = Dir::create(&place.path().join("d")).unwrap();
+        for text in ["a longer note", "note"] {
+            dir.note("n", text).unwrap();
+            assert_eq!(String::from_utf8(dir.read("n").unwrap().unwrap()).unwrap().trim_end(), text);
+        }
+        let target = place.path().join("target");
+        fs::write(&target, "untouched").unwrap();
+        symlink(&target, place.path().join("d/link")).unwrap();
+        assert_eq!(kind(dir.note("link", "note")), "io");
+        fs::hard_link(&target, place.path().join("d/second")).unwrap();
+        assert_eq!(kind(dir.note("second", "note")), "not a file");
+        assert_eq!(fs::read_to_string(&target).unwrap(), "untouched");
     }
 
     #[test]
