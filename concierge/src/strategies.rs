@@ -151,7 +151,11 @@ impl Strategies {
             }
             None => return Err(IssueError::Unavailable),
         };
-        made.map_err(|failure| self.failed(offered, failure))
+        let credential = made.map_err(|failure| self.failed(offered, failure))?;
+        if let Some(clamp) = credential.clamped {
+            tracing::debug!(serial = credential.serial, reason = %clamp, "Credential does not live as long as asked");
+        }
+        Ok(credential)
     }
 
     /// Whether a request would not be turned away only because nothing has been tried yet: some strategy works, or all

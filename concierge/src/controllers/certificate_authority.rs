@@ -10,6 +10,8 @@
 //! | `previous.crt` | the one before, trusted until it ends; its key is gone |
 //! | `ca.crt` | all certificates of the above: what kube-apiserver must trust |
 //!
+//! Deleting the Secret makes a new authority at once, which nobody trusts yet: that is how a stolen key is replaced.
+//!
 //! An admin who brings an authority makes the Secret with `tls.crt` and `tls.key` (`kubectl create secret tls`, or
 //! cert-manager). Without our label it is read and never written.
 

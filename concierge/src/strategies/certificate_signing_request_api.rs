@@ -19,7 +19,7 @@ use kube::{
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::{
@@ -157,9 +157,7 @@ impl CertificateSigningRequestApi {
         let name = format!("{NAME_PREFIX}{}", hex::encode(random::<10>()?));
         // Armed before the request is sent: a creation whose answer never arrives is deleted too.
         let _leftover = Leftover { debris: self.debris.clone(), held: Some(Debris { name: name.clone(), slot }) };
-        let certificate = timeout(LIMIT, self.certificate(&name, request, lifetime))
-            .await
-            .map_err(|_| Failure::TimedOut(LIMIT))??;
+        let certificate = self.certificate(&name, request, lifetime).await?;
         let mut credential = accept(&certificate, subject, request, lifetime, self.clock.now())
             .map_err(|fault| Failure::Unusable(Fault::SignerMisbehaved(fault)))?;
         credential.private_key_pem = key.map(ClientKey::to_pem).transpose()?;
@@ -183,15 +181,27 @@ impl CertificateSigningRequestApi {
         request: &CertificateRequest,
         lifetime: Lifetime,
     ) -> Result<Vec<u8>, Failure> {
+        let end = Instant::now() + LIMIT;
+        let approved = timeout_at(end, self.approved(name, request, lifetime)).await.map_err(|_| {
+            // Not the signer's fault: it has not been asked yet.
+            let text = format!("a certificate request was not created and approved within {} s", LIMIT.as_secs());
+            Failure::Unusable(Fault::Unreachable(Detail::new(&text)))
+        })??;
+        timeout_at(end, self.wait(approved)).await.map_err(|_| Failure::TimedOut(LIMIT))?
+    }
+
+    async fn approved(
+        &self,
+        name: &str,
+        request: &CertificateRequest,
+        lifetime: Lifetime,
+    ) -> Result<CertificateSigningRequest, Failure> {
+        let params = PostParams::default();
         let object = self.object(name, request, lifetime);
-        let created = self.requests.create(&PostParams::default(), &object).await.map_err(|error| refused(&error))?;
+        let created = self.requests.create(&params, &object).await.map_err(|error| refused(&error))?;
         let approved = approve(created);
-        let approved = self
-            .requests
-            .replace_subresource("approval", name, &PostParams::default(), &approved)
-            .await
-            .map_err(|error| refused(&error))?;
-        self.wait(approved).await
+        let approved = self.requests.replace_subresource("approval", name, &params, &approved).await;
+        approved.map_err(|error| refused(&error))
     }
 
     /// Waits for the signer's answer; bounded by the caller.

@@ -40,6 +40,8 @@ enum Signer {
     NeverAnswers,
     Signs,
     SignsForSomebodyElse,
+    /// The API server itself hangs.
+    StallsBeforeApproval,
 }
 
 /// An API server that knows certificate requests only.
@@ -97,6 +99,7 @@ impl ApiServer {
                 let name = body["metadata"]["name"].as_str().unwrap().to_owned();
                 self.store(&name, body, "1")
             }
+            "approve" if self.signer == Signer::StallsBeforeApproval => std::future::pending().await,
             "approve" => self.store(name, body, "2"),
             "watch" => self.watch(query),
             "get" => self.get(name),
@@ -132,7 +135,8 @@ impl ApiServer {
                 object["status"]["conditions"].as_array_mut().unwrap().push(denied);
             }
             Signer::SignsForSomebodyElse => self.sign(&mut object, Some("root")),
-            Signer::Signs | Signer::ForbidsCreation => self.sign(&mut object, None),
+            Signer::Signs => self.sign(&mut object, None),
+            Signer::ForbidsCreation | Signer::StallsBeforeApproval => panic!("nothing was approved"),
         }
         let line = format!("{}\n", json!({"type": "MODIFIED", "object": object}));
         let events = stream::iter([Ok(Frame::data(Bytes::from(line)))]).chain(stream::pending());
@@ -258,6 +262,18 @@ async fn a_signer_that_never_answers_is_given_up_and_no_longer_offered() {
         house.strategies.subscribe().borrow().certificate_signing_request_api,
         Availability::Unusable(Fault::SignerNeverAnswered(Duration::from_secs(10)))
     );
+    timeout(HOUR, house.is_swept()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_signer_is_not_blamed_for_an_api_server_that_hangs() {
+    let house = House::new(Signer::StallsBeforeApproval);
+    let kind = StrategyKind::CertificateSigningRequestAPI;
+    house.strategies.set(kind, Availability::Usable);
+    let failure = house.sign().await.unwrap_err();
+    assert!(matches!(failure, Failure::Unusable(Fault::Unreachable(_))), "{failure:?}");
+    assert_eq!(house.strategies.failed(Some(kind), failure), IssueError::Unavailable);
+    assert_eq!(house.strategies.subscribe().borrow().offered(), Some(kind));
     timeout(HOUR, house.is_swept()).await.unwrap();
 }
 
