@@ -74,7 +74,7 @@ async fn keep(
                 }
                 None => return,
             },
-            () = leadership.changed() => if leadership.is_leader() == led { continue },
+            () = leadership.switched(led) => {}
             Ok(()) = bundle.changed() => {}
             () = sleep(wait) => {}
         }

@@ -204,7 +204,7 @@ async fn publish(
                 }
                 None => return,
             },
-            () = leadership.changed() => if leadership.is_leader() == led { continue },
+            () = leadership.switched(led) => {}
             Ok(()) = authority.changed() => {}
             () = sleep(wait) => {}
         }

@@ -88,7 +88,7 @@ pub async fn run(settings: Settings, stop: CancellationToken) {
                 }
                 None => return,
             },
-            () = leadership.changed() => if leadership.is_leader() == led { continue },
+            () = leadership.switched(led) => {}
             Ok(()) = availabilities.changed() => {}
             Ok(()) = authority.changed() => {}
             () = sleep(wait) => {}

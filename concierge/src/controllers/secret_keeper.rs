@@ -83,7 +83,7 @@ pub(super) async fn keep(
                 }
                 None => return,
             },
-            () = leadership.changed() => if leadership.is_leader() == led { continue },
+            () = leadership.switched(led) => {}
             () = keeper.nudged() => {}
             () = sleep(wait) => {}
         }

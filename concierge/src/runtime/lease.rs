@@ -115,6 +115,14 @@ impl Leadership {
         }
     }
 
+    /// Waits until this replica leads though it did not (`led` false), or the other way round. Renewals do not wake it: a
+    /// timer beside it in a `select!` would be set anew every few seconds and never ring.
+    pub async fn switched(&mut self, led: bool) {
+        while self.is_leader() == led {
+            self.changed().await;
+        }
+    }
+
     /// Waits until this replica leads.
     pub async fn won(&mut self) {
         while !self.is_leader() {
@@ -330,6 +338,21 @@ mod tests {
     fn a_holder_stops_believing_before_others_may_take_over() {
         assert!(RENEW_DEADLINE < LEASE_DURATION);
         assert!(RETRY_PERIOD * 6 / 5 * 2 < RENEW_DEADLINE, "two renewals may fail");
+    }
+
+    /// Else a retry in five seconds, beside renewals every three, would never come.
+    #[tokio::test(start_paused = true)]
+    async fn renewals_do_not_wake_who_waits_for_a_switch() {
+        let soon = || Some(Instant::now() + RENEW_DEADLINE);
+        let (until, receiver) = watch::channel(soon());
+        let mut leadership = Leadership(receiver);
+        let mut switched = std::pin::pin!(leadership.switched(true));
+        for _ in 0..3 {
+            until.send_replace(soon());
+            assert!(futures::poll!(switched.as_mut()).is_pending());
+        }
+        until.send_replace(None);
+        switched.await;
     }
 
     #[tokio::test(start_paused = true)]
