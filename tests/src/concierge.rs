@@ -22,6 +22,9 @@ const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// Where `deploy/` is.
 const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/kustomize/base");
 
+/// Where the definitions are.
+const DEFINITIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../crds/manifests");
+
 /// The service account that the manifests make.
 const SERVICE_ACCOUNT: &str = "latchkey-concierge";
 /// Its namespace.
@@ -76,6 +79,10 @@ impl Concierge {
         let folder = TempFolder::new(&format!("concierge-{}", options.cluster_name))?;
         let overlay = overlay(&folder, &options.cluster_name, port)?;
         let overlay = overlay.to_string_lossy();
+        // The definitions first, as the README says: kubectl maps a CredentialIssuer only once its kind is established.
+        cluster.kubectl_ok(&["apply", "--server-side", "-k", DEFINITIONS]).await.context("applying crds/manifests/")?;
+        let established = ["wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"];
+        cluster.kubectl_ok(&established).await.context("waiting for the definitions")?;
         // Server-side, so that the concierge's own field manager can take the fields that are its own.
         cluster.kubectl_ok(&["apply", "--server-side", "-k", &overlay]).await.context("applying deploy/")?;
         let kubeconfig = cluster.service_account_kubeconfig(NAMESPACE, SERVICE_ACCOUNT).await?;
