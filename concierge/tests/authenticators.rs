@@ -478,17 +478,23 @@ async fn a_status_edited_by_hand_is_written_back() {
 }
 
 #[tokio::test]
-async fn two_replicas_both_admit_and_one_writes() {
+async fn two_replicas_both_admit_and_the_one_that_leads_writes() {
     let (api, issuer) = (Api::new(), good_issuer().await);
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(NOON));
-    let (_candidate, follows) = lease::candidate(api.client(), "latchkey", "latchkey", "b", clock, Metrics::new());
-    let follower = World::over(api.clone(), follows);
+    let candidate = || lease::candidate(api.client(), "latchkey", "latchkey", "b", Arc::clone(&clock), Metrics::new());
+    let ((first, leads), (_second, follows)) = (candidate(), candidate());
+    let (leader, follower) = (World::over(api.clone(), leads), World::over(api.clone(), follows));
     api.put(JWT, "staff", spec(&issuer));
-    follower.ready("staff").await;
-    let leader = World::over(api.clone(), Leadership::alone());
+    api.put(WEBHOOK, "hook", json!({"spec": {"endpoint": "https://tokens.example.com/review"}}));
     leader.ready("staff").await;
+    follower.ready("staff").await;
+    assert_eq!(api.status_writes(), 0, "nobody leads yet");
+
+    let mut lease = JoinSet::new();
+    lease.spawn(first.hold(CancellationToken::new()));
     api.reason(JWT, "staff", "Ready", "Success").await;
-    assert_eq!(api.status_writes(), 1);
+    api.reason(WEBHOOK, "hook", "Ready", "NotReady").await;
+    assert_eq!(api.status_writes(), 2);
 }
 
 #[tokio::test]

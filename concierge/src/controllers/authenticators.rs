@@ -117,6 +117,8 @@ pub struct Authenticators {
     loads: FuturesUnordered<BoxFuture<'static, Loaded>>,
     writes: FuturesUnordered<BoxFuture<'static, Written>>,
     write_permits: Arc<Semaphore>,
+    /// A status was not written because this replica did not lead at that moment.
+    unwritten: bool,
 }
 
 struct Written {
@@ -160,6 +162,7 @@ pub fn authenticators(client: kube::Client, settings: Settings) -> (Authenticato
         loads: FuturesUnordered::new(),
         writes: FuturesUnordered::new(),
         write_permits: Arc::new(Semaphore::new(WRITES_AT_ONCE)),
+        unwritten: false,
     };
     (task, Synced(receiver))
 }
@@ -183,7 +186,6 @@ impl Authenticators {
     /// When it cannot go on: a keeper panicked, or one of the ends it works between is gone.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), AuthenticatorsError> {
         let mut seen = watches::all(&self.client, &self.kinds, &self.namespace);
-        let mut leads = self.leadership.is_leader();
         loop {
             self.settle();
             let wake = self.next_wake().unwrap_or_else(|| Instant::now() + Duration::from_hours(1));
@@ -201,13 +203,11 @@ impl Authenticators {
                 Some(report) = self.reports.recv() => self.reported(report),
                 Some(ended) = self.members.join_next() => ended.map_err(AuthenticatorsError::Keeper)?,
                 () = self.leadership.changed() => {
-                    // It also changes at every renewal.
-                    let leads_now = self.leadership.is_leader();
-                    if leads_now && !leads {
+                    // It also changes at every renewal; only what nobody wrote meanwhile has to be looked at again.
+                    if self.leadership.is_leader() && std::mem::take(&mut self.unwritten) {
                         self.touch_all(Kind::Jwt);
                         self.touch_all(Kind::Webhook);
                     }
-                    leads = leads_now;
                 }
                 () = tokio::time::sleep_until(wake) => {}
                 request = self.refreshes.recv() => self.forward(request.ok_or(AuthenticatorsError::Requests)?),
@@ -382,7 +382,11 @@ impl Authenticators {
     }
 
     fn write(&mut self, kind: Kind, name: &str, uid: String, status: Option<AuthenticatorStatus>) {
-        let Some(status) = status.filter(|_| self.leadership.is_leader()) else { return };
+        let Some(status) = status else { return };
+        if !self.leadership.is_leader() {
+            self.unwritten = true;
+            return;
+        }
         if self.members.may_write(kind, name, Instant::now()) == Writing::NotNow {
             return;
         }

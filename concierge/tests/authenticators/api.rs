@@ -150,6 +150,9 @@ impl Api {
         if parts.method == Method::PATCH {
             return self.patch_status(path.trim_end_matches("/status"), &body);
         }
+        if parts.method == Method::POST || parts.method == Method::PUT {
+            return self.store(path.trim_end_matches("/latchkey"), &body);
+        }
         let mut store = self.lock();
         if watches {
             let (sender, receiver) = mpsc::unbounded_channel();
@@ -173,6 +176,17 @@ impl Api {
             None if collection.contains("/v1") && path.ends_with('s') => store.list(&[]),
             None => respond(StatusCode::NOT_FOUND, &failure(404)),
         }
+    }
+
+    /// A lease; its holder is alone here, so nothing can conflict.
+    fn store(&self, collection: &str, body: &[u8]) -> Answer {
+        let mut object: Value = serde_json::from_slice(body).unwrap();
+        let mut store = self.lock();
+        store.version += 1;
+        object["metadata"]["resourceVersion"] = json!(store.version.to_string());
+        let answer = respond(StatusCode::OK, &object);
+        store.objects.entry(collection.to_owned()).or_default().insert("latchkey".to_owned(), object);
+        answer
     }
 
     fn patch_status(&self, path: &str, body: &[u8]) -> Answer {
@@ -227,7 +241,8 @@ impl Store {
 }
 
 fn failure(code: u16) -> Value {
-    json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "code": code, "message": "", "reason": ""})
+    let reason = if code == 404 { "NotFound" } else { "Conflict" };
+    json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "code": code, "message": "", "reason": reason})
 }
 
 fn respond(status: StatusCode, body: &Value) -> Answer {
