@@ -1,21 +1,28 @@
 // Starts oidc-provider on the loopback for a test. Its one argument is a JSON file of settings:
-//   certificate, key    paths of the TLS certificate and key, PEM
-//   tokenSeconds        how long ID tokens live
-//   clients             [{ id, algorithm }]: public native clients; algorithm is that of their ID tokens
-//   users               [{ name, password, email, groups }]
+//   certificate, key      paths of the TLS certificate and key, PEM
+//   tokenSeconds          how long ID tokens live
+//   refreshNeedsConsent   whether a refresh token takes scope offline_access together with prompt=consent
+//   clients               [{ id, algorithm }]: public native clients; algorithm is that of their ID tokens
+//   users                 [{ name, password, subject, email, groups }]
 // Once it listens it prints one line, {"issuer": "https://127.0.0.1:PORT"}, and serves until it is killed.
 
+import { Console } from 'node:console';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 
-import { Provider, interactionPolicy } from 'oidc-provider';
+import { HEADERS, failure, signIn } from './pages.mjs';
+
+// Standard output carries the one line; what oidc-provider has to say, already while it is loaded, is for the log.
+globalThis.console = new Console(process.stderr, process.stderr);
+const { Provider } = await import('oidc-provider');
 
 const settings = JSON.parse(readFileSync(process.argv[2], 'utf8'));
-const users = new Map(settings.users.map((user) => [user.name, user]));
 
 // A login form has two short fields.
 const MOST_FORM_BYTES = 4096;
+
+const DAY_SECONDS = 24 * 60 * 60;
 
 const server = createServer({ cert: readFileSync(settings.certificate), key: readFileSync(settings.key) });
 server.listen(0, '127.0.0.1', () => {
@@ -29,10 +36,10 @@ server.listen(0, '127.0.0.1', () => {
     }
     interact(provider, request, response).catch((error) => {
       console.error(error);
-      page(response, 500, `<p role="alert">${escape(error.message)}</p>`);
+      response.writeHead(error.statusCode ?? 500, HEADERS).end(failure(error.message));
     });
   });
-  console.log(JSON.stringify({ issuer }));
+  process.stdout.write(`${JSON.stringify({ issuer })}\n`);
 });
 
 function configuration() {
@@ -47,42 +54,46 @@ function configuration() {
       // RFC 8252 7.3: the provider lets any port pass on loopback addresses of native clients.
       redirect_uris: ['http://127.0.0.1/callback', 'http://[::1]/callback', 'http://localhost/callback'],
     })),
-    claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name', 'preferred_username'], groups: ['groups'] },
-    scopes: ['openid', 'offline_access'],
+    claims: {
+      // What a cluster maps is in every ID token, whatever scopes a client asks for.
+      openid: ['sub', 'username', 'groups', 'email', 'email_verified'],
+      email: ['email', 'email_verified'],
+      groups: ['groups'],
+      profile: ['name', 'preferred_username'],
+    },
     // Claims in the ID token itself, not only at the userinfo endpoint: Kubernetes never asks the latter.
     conformIdTokenClaims: false,
     enabledJWA: { idTokenSigningAlgValues: ['RS256', 'PS256', 'ES256', 'EdDSA'] },
     jwks: { keys: keys() },
     cookies: { keys: [randomBytes(32).toString('base64url')] },
     features: { devInteractions: { enabled: false } },
-    interactions: { policy: policy(), url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
-    // Without this it wants prompt=consent before it believes in offline_access.
-    issueRefreshToken: async (_ctx, client, code) => client.grantTypeAllowed('refresh_token') && code.scopes.has('openid'),
-    ttl: { IdToken: settings.tokenSeconds, AccessToken: settings.tokenSeconds, Grant: 86400, Interaction: 600, RefreshToken: 86400, Session: 86400 },
-    findAccount: (_ctx, name) => {
-      const user = users.get(name);
-      return user && { accountId: name, claims: () => claims(user) };
+    interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
+    // Left to itself it believes in offline_access only beside prompt=consent (OIDC Core 11); many providers do not ask that
+    // of native clients.
+    ...(settings.refreshNeedsConsent ? {} : { issueRefreshToken: (_ctx, client) => client.grantTypeAllowed('refresh_token') }),
+    ttl: {
+      AccessToken: settings.tokenSeconds,
+      Grant: DAY_SECONDS,
+      IdToken: settings.tokenSeconds,
+      Interaction: 600,
+      RefreshToken: DAY_SECONDS,
+      Session: DAY_SECONDS,
     },
-    // The clients are the administrator's own: nobody is asked to agree.
-    loadExistingGrant: async (ctx) => {
-      const grant = new ctx.oidc.provider.Grant({ accountId: ctx.oidc.session.accountId, clientId: ctx.oidc.client.clientId });
-      grant.addOIDCScope('openid email profile groups offline_access');
-      await grant.save();
-      return grant;
+    findAccount: (_ctx, subject) => {
+      const user = settings.users.find((user) => user.subject === subject);
+      return user && { accountId: subject, claims: () => claims(user) };
+    },
+    // Its own page takes fonts from elsewhere.
+    renderError: (ctx, { error, error_description: description }) => {
+      ctx.set(HEADERS);
+      ctx.body = failure(`${error}: ${description}`);
     },
   };
 }
 
-// A native client could be anybody's program, so the provider would have people agree each time (RFC 8252 8.6). A test has
-// nobody to agree, and the login page is what it is about.
-function policy() {
-  const base = interactionPolicy.base();
-  base.get('consent').checks.remove('native_client_prompt');
-  return base;
-}
-
-function claims({ name, email, groups }) {
-  return { sub: name, name, preferred_username: name, email, email_verified: true, groups };
+function claims({ subject, name, email, groups }) {
+  const known = { sub: subject, username: name, name, preferred_username: name, groups };
+  return email ? { ...known, email, email_verified: true } : known;
 }
 
 function keys() {
@@ -101,21 +112,26 @@ function keys() {
 }
 
 async function interact(provider, request, response) {
-  const { prompt, params } = await provider.interactionDetails(request, response);
-  if (prompt.name !== 'login') {
-    throw new Error(`nobody is here to answer the prompt ${prompt.name}`);
+  const { prompt, params, session, grantId } = await provider.interactionDetails(request, response);
+  if (prompt.name === 'consent') {
+    // Native clients need it at every login (RFC 8252 8.6). The clients are the administrator's own: nobody is asked.
+    const grant = (grantId && (await provider.Grant.find(grantId)))
+      || new provider.Grant({ accountId: session.accountId, clientId: params.client_id });
+    grant.addOIDCScope(params.scope);
+    await provider.interactionFinished(request, response, { consent: { grantId: await grant.save() } });
+    return;
   }
   if (request.method !== 'POST') {
-    page(response, 200, form(params.client_id));
+    response.writeHead(200, HEADERS).end(signIn(params.client_id));
     return;
   }
   const fields = new URLSearchParams(await body(request));
-  const user = users.get(fields.get('login'));
+  const user = settings.users.find(({ name }) => name === fields.get('login'));
   if (!user || user.password !== fields.get('password')) {
-    page(response, 401, `<p role="alert">User name or password is wrong.</p>${form(params.client_id)}`);
+    response.writeHead(401, HEADERS).end(signIn(params.client_id, fields.get('login') ?? ''));
     return;
   }
-  await provider.interactionFinished(request, response, { login: { accountId: user.name } }, { mergeWithLastSubmission: false });
+  await provider.interactionFinished(request, response, { login: { accountId: user.subject } });
 }
 
 async function body(request) {
@@ -123,28 +139,8 @@ async function body(request) {
   for await (const chunk of request.setEncoding('utf8')) {
     text += chunk;
     if (text.length > MOST_FORM_BYTES) {
-      throw new Error('the form is too big');
+      throw Object.assign(new Error(`the form has more than ${MOST_FORM_BYTES} bytes`), { statusCode: 413 });
     }
   }
   return text;
-}
-
-function form(client) {
-  return `<h1>Sign in</h1><p>to continue to <strong>${escape(client)}</strong></p>
-<form method="post">
-<label>User name <input name="login" autocomplete="username" required autofocus></label>
-<label>Password <input name="password" type="password" autocomplete="current-password" required></label>
-<button id="sign-in">Sign in</button>
-</form>`;
-}
-
-function page(response, status, content) {
-  response.writeHead(status, { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' });
-  response.end(`<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Sign in</title>
-<style>body{font:1rem/1.5 system-ui,sans-serif;max-width:22rem;margin:4rem auto}label{display:block;margin:.8rem 0}input{display:block;width:100%;padding:.5rem}</style>
-</head><body>${content}</body></html>`);
-}
-
-function escape(text) {
-  return String(text).replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }
