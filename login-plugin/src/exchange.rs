@@ -198,7 +198,10 @@ fn parse(endpoint: &str, config: &ConciergeConfig, answer: &Answer) -> Result<To
     let endpoint = endpoint.to_owned();
     match answer.status {
         StatusCode::CREATED | StatusCode::OK => serde_json::from_slice(&answer.body).map_err(|error| {
-            ExchangeError::Unusable { endpoint, what: format!("it is no TokenCredentialRequest: {error}") }
+            ExchangeError::Unusable {
+                endpoint, // Only the place: words about it might quote a key.
+                what: format!("it is no TokenCredentialRequest (line {}, column {})", error.line(), error.column()),
+            }
         }),
         StatusCode::NOT_FOUND => Err(ExchangeError::NoConcierge { group: config.suffix.login(), endpoint }),
         status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {

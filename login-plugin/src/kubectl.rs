@@ -111,6 +111,10 @@ impl Kubectl {
         if !status.success() {
             return Err(KubectlError::Failed { what, status });
         }
-        serde_json::from_slice(&output).map_err(|error| KubectlError::Unreadable { what, why: error.to_string() })
+        // Only the place: words about it might quote a secret.
+        serde_json::from_slice(&output).map_err(|error| KubectlError::Unreadable {
+            what,
+            why: format!("not the expected JSON (line {}, column {})", error.line(), error.column()),
+        })
     }
 }

@@ -1,58 +1,36 @@
 //! OIDC: authorization code with PKCE, refresh, and the judgement of ID tokens. The only user of `openidconnect`.
 
+mod client;
 mod documents;
+mod id_token;
 
-use std::cell::Cell;
-use std::pin::Pin;
 use std::time::Duration;
 
-use chrono::DateTime;
-use http::StatusCode;
-use openidconnect::core::{
-    CoreAuthenticationFlow, CoreClient, CoreErrorResponseType, CoreIdToken, CoreIdTokenVerifier,
-    CoreJwsSigningAlgorithm, CoreTokenResponse,
-};
+use openidconnect::core::{CoreAuthenticationFlow, CoreClient, CoreErrorResponseType, CoreIdToken, CoreTokenResponse};
 use openidconnect::{
-    AccessToken, AccessTokenHash, AsyncHttpClient, AuthType, AuthorizationCode, ClaimsVerificationError, ClientId,
-    ConfigurationError, CsrfToken, EndpointMaybeSet, EndpointNotSet, EndpointSet, HttpRequest, HttpResponse, Nonce,
-    NonceVerifier, OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RefreshToken,
-    RequestTokenError, Scope, SignatureVerificationError, StandardErrorResponse, TokenResponse as _,
+    AccessToken, AuthType, AuthorizationCode, ClientId, ConfigurationError, CsrfToken, EndpointMaybeSet,
+    EndpointNotSet, EndpointSet, Nonce, OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl,
+    RefreshToken, RequestTokenError, Scope, StandardErrorResponse, TokenResponse as _,
 };
 use reqwest::Url;
 use thiserror::Error;
 
+use self::client::{Http, HttpError};
 use self::documents::Metadata;
+use self::id_token::{ExpectedNonce, Verification};
 use crate::cache::{Cache, EntryName};
 use crate::config::ProviderConfig;
 use crate::expiry::Clocks;
-use crate::failure;
 use crate::output::Printable;
 use crate::secret::Secret;
 use crate::time::{Clock, UnixTime};
-use crate::transport::{Route, Transport, TransportError};
+use crate::transport::{Route, Transport};
 
 /// For one request to the provider and its answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Bytes of randomness in `state` and `nonce`: 256 bits, as the PKCE verifier has.
 const RANDOM_BYTES: u32 = 32;
-
-/// How far in the future a token may say it was made: clocks of servers differ a little.
-const ISSUED_AHEAD_MAX_SECONDS: i64 = 60;
-
-/// Never `none`, never a shared secret.
-const ALGORITHMS: [CoreJwsSigningAlgorithm; 10] = [
-    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
-    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha384,
-    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha512,
-    CoreJwsSigningAlgorithm::RsaSsaPssSha256,
-    CoreJwsSigningAlgorithm::RsaSsaPssSha384,
-    CoreJwsSigningAlgorithm::RsaSsaPssSha512,
-    CoreJwsSigningAlgorithm::EcdsaP256Sha256,
-    CoreJwsSigningAlgorithm::EcdsaP384Sha384,
-    CoreJwsSigningAlgorithm::EcdsaP521Sha512,
-    CoreJwsSigningAlgorithm::EdDsa,
-];
 
 type Client =
     CoreClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointMaybeSet, EndpointMaybeSet>;
@@ -138,25 +116,6 @@ pub(crate) struct Identity {
     pub(crate) local_ahead: i64,
 }
 
-/// What the nonce in a token has to be.
-#[derive(Clone, Copy, Debug)]
-enum ExpectedNonce<'a> {
-    /// After a login: the one we sent.
-    Sent(&'a Nonce),
-    /// After a refresh there is none to compare with: the token came over TLS from the token endpoint itself
-    /// (OIDC Core 1.0 section 12.2 wants it absent or as in the first token, which we do not keep).
-    Any,
-}
-
-impl NonceVerifier for ExpectedNonce<'_> {
-    fn verify(self, nonce: Option<&Nonce>) -> Result<(), String> {
-        match self {
-            Self::Sent(expected) => expected.verify(nonce),
-            Self::Any => Ok(()),
-        }
-    }
-}
-
 impl<'a> Provider<'a> {
     /// Learns about the provider from the cache or over the network.
     ///
@@ -227,7 +186,7 @@ impl<'a> Provider<'a> {
             .set_pkce_verifier(attempt.verifier)
             .request_async(&http)
             .await;
-        let grant = self.token_answer(answer, http.clocks.get()).map_err(|error| match error {
+        let grant = self.token_answer(answer, http.clocks()).map_err(|error| match error {
             // Here it is the code that was not taken; there is no session yet that could have ended.
             OidcError::InvalidGrant => OidcError::Refused {
                 error: "invalid_grant".to_owned(),
@@ -257,7 +216,7 @@ impl<'a> Provider<'a> {
             .add_scopes(self.scopes().chain([Scope::new("openid".to_owned())]))
             .request_async(&http)
             .await;
-        self.token_answer(answer, http.clocks.get())
+        self.token_answer(answer, http.clocks())
     }
 
     /// Judges the ID token of a refresh, if there is one.
@@ -288,82 +247,19 @@ impl<'a> Provider<'a> {
 
     async fn judge_token(&mut self, grant: &Grant, nonce: ExpectedNonce<'_>) -> Result<Option<Identity>, OidcError> {
         let Some(id_token) = &grant.id_token else { return Ok(None) };
-        match self.verify(id_token, grant, nonce) {
+        match id_token::verify(id_token, self.config, &self.metadata, grant, nonce) {
             // The provider may have changed its keys since we fetched them. Once.
             Err(Verification::UnknownKey(_)) if !self.keys_are_new => {
                 self.metadata =
                     documents::renew(&self.config.issuer, &self.transport, self.cache, self.documents, self.clock)
                         .await?;
                 self.keys_are_new = true;
-                self.verify(id_token, grant, nonce)
+                id_token::verify(id_token, self.config, &self.metadata, grant, nonce)
             }
             verified => verified,
         }
         .map(Some)
         .map_err(|(Verification::UnknownKey(words) | Verification::Refused(words))| OidcError::Token(words))
-    }
-
-    /// OIDC Core 1.0 section 3.1.3.7, in its order as far as the crate allows.
-    fn verify(&self, token: &CoreIdToken, grant: &Grant, nonce: ExpectedNonce<'_>) -> Result<Identity, Verification> {
-        let Clocks { local, server } = grant.clocks;
-        let audience = self.config.audience.as_str();
-        let verifier = CoreIdTokenVerifier::new_public_client(
-            ClientId::new(self.config.client_id.clone()),
-            self.metadata.issuer().clone(),
-            self.metadata.jwks().clone(),
-        )
-        .set_allowed_algs(ALGORITHMS)
-        // Step 3 is ours, below: it is stricter, and its words are those of the cluster's audit log.
-        .require_audience_match(false)
-        // The provider's own time, as it came with the token: a laptop an hour wrong can still log in.
-        .set_time_fn(move || DateTime::from_timestamp(server.as_secs(), 0).unwrap_or_default())
-        .set_issue_time_verifier_fn(move |issued| {
-            let ahead = issued.timestamp() - server.as_secs();
-            (ahead <= ISSUED_AHEAD_MAX_SECONDS)
-                .then_some(())
-                .ok_or_else(|| format!("ID token was issued {ahead} seconds in the future"))
-        });
-        let claims = token.claims(&verifier, nonce).map_err(|error| Verification::of(&error))?;
-        let audiences: Vec<&str> = claims.audiences().iter().map(|audience| audience.as_str()).collect();
-        check_audience(audience, &audiences).map_err(Verification::Refused)?;
-        // Steps 4 and 5.
-        if let Some(party) = claims.authorized_party()
-            && party.as_str() != self.config.client_id
-        {
-            return Err(Verification::Refused(format!(
-                "authorized-party-mismatch: the token was made for client {:?}, we are {:?}",
-                Printable(party.as_str()).to_string(),
-                self.config.client_id
-            )));
-        }
-        if let Some(hash) = claims.access_token_hash() {
-            let actual = token
-                .signing_alg()
-                .and_then(|algorithm| {
-                    let key = token.signing_key(&verifier)?;
-                    AccessTokenHash::from_token(&grant.access_token, algorithm, key)
-                        .map_err(|error| SignatureVerificationError::Other(error.to_string()))
-                })
-                .map_err(|error| Verification::Refused(format!("at_hash cannot be checked: {error}")))?;
-            if actual != *hash {
-                return Err(Verification::Refused(
-                    "at_hash of the ID token does not fit the access token that came with it".to_owned(),
-                ));
-            }
-        }
-        let name = claims
-            .email()
-            .map(|email| email.as_str())
-            .or_else(|| claims.preferred_username().map(|name| name.as_str()))
-            .unwrap_or_else(|| claims.subject().as_str());
-        Ok(Identity {
-            id_token: Secret::from(token.to_string()),
-            received_at: local,
-            usable_until: grant.clocks.usable_until(UnixTime::from_secs(claims.expiration().timestamp())),
-            subject: claims.subject().to_string(),
-            name: name.to_owned(),
-            local_ahead: grant.clocks.local_ahead(),
-        })
     }
 
     fn client(&self, redirect_uri: Option<&str>) -> Result<Client, OidcError> {
@@ -392,7 +288,7 @@ impl<'a> Provider<'a> {
     }
 
     fn http(&self) -> Http<'_> {
-        Http { transport: &self.transport, clock: self.clock, clocks: Cell::new(None) }
+        Http::new(&self.transport, self.clock)
     }
 
     fn token_answer(
@@ -431,13 +327,13 @@ impl<'a> Provider<'a> {
                 }
             }
             RequestTokenError::Request(error) => OidcError::Unreachable { tried: tried(), what: error.to_string() },
-            // The body may hold tokens: it is not shown.
+            // The body holds tokens, and words about it may quote them: only the place is shown.
             RequestTokenError::Parse(error, _) => OidcError::Token(format!(
-                "the identity provider's answer is not readable: {}",
-                Printable(&error.to_string())
+                "the identity provider's answer is not readable at {:?}",
+                Printable(&error.path().to_string()).to_string()
             )),
-            RequestTokenError::Other(words) => {
-                OidcError::Token(format!("the identity provider's answer is not readable: {}", Printable(&words)))
+            RequestTokenError::Other(_) => {
+                OidcError::Token("the identity provider's answer is not readable".to_owned())
             }
         }
     }
@@ -445,100 +341,6 @@ impl<'a> Provider<'a> {
 
 type TokenRequestError = RequestTokenError<HttpError, StandardErrorResponse<CoreErrorResponseType>>;
 
-/// Why a request of `openidconnect` has no answer that it could judge.
-#[derive(Debug, Error)]
-enum HttpError {
-    /// The server is not well (5xx) or wants to be left alone (429): no verdict about anything.
-    #[error("it answered {0}")]
-    NotWell(StatusCode),
-    #[error(transparent)]
-    Transport(#[from] TransportError),
-}
-
-/// Our transport in the shape that `openidconnect` takes, and the place where the provider's time ends up.
-#[derive(Debug)]
-struct Http<'a> {
-    transport: &'a Transport,
-    clock: &'a dyn Clock,
-    clocks: Cell<Option<Clocks>>,
-}
-
-impl<'c> AsyncHttpClient<'c> for Http<'_> {
-    type Error = HttpError;
-    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, HttpError>> + 'c>>;
-
-    fn call(&'c self, request: HttpRequest) -> Self::Future {
-        Box::pin(async move {
-            let answer = self.transport.send(request).await?;
-            self.clocks.set(Some(answer.clocks(self.clock)));
-            if answer.status.is_server_error() || answer.status == StatusCode::TOO_MANY_REQUESTS {
-                return Err(HttpError::NotWell(answer.status));
-            }
-            let mut response = HttpResponse::new(answer.body);
-            *response.status_mut() = answer.status;
-            *response.headers_mut() = answer.headers;
-            Ok(response)
-        })
-    }
-}
-
-/// Why a token did not pass, and whether fresh keys might help.
-#[derive(Debug)]
-enum Verification {
-    Refused(String),
-    UnknownKey(String),
-}
-
-impl Verification {
-    fn of(error: &ClaimsVerificationError) -> Self {
-        let words = format!("the identity provider's ID token must not be used: {}", Printable(&failure::chain(error)));
-        match error {
-            ClaimsVerificationError::SignatureVerification(
-                // The second too: a provider that gives a new key an old name.
-                SignatureVerificationError::NoMatchingKey | SignatureVerificationError::CryptoError(_),
-            ) => Self::UnknownKey(words),
-            _ => Self::Refused(words),
-        }
-    }
-}
-
-/// The token must be for this cluster and nobody else. The code is the one that stands in the cluster's audit log.
-fn check_audience(expected: &str, found: &[&str]) -> Result<(), String> {
-    let list = || found.iter().map(|audience| format!("{:?}", Printable(audience).to_string())).collect::<Vec<_>>();
-    match found {
-        [] => Err(format!("audience-missing: the token is for nobody, this cluster takes only {expected:?}")),
-        [one] if *one == expected => Ok(()),
-        several if several.contains(&expected) => Err(format!(
-            "audience-shared: the token is for {}, so it would open other doors too; this cluster takes only {expected:?}",
-            list().join(", ")
-        )),
-        _ => Err(format!(
-            "audience-mismatch: the token is for {}, this cluster takes only {expected:?}",
-            list().join(", ")
-        )),
-    }
-}
-
 fn no_token_endpoint(error: &ConfigurationError) -> OidcError {
     OidcError::Metadata(format!("its discovery document names no token endpoint: {error}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_token_for_this_cluster_alone_passes() {
-        let code = |found: &[&str]| match check_audience("staging", found) {
-            Ok(()) => "passes".to_owned(),
-            Err(words) => words.split(':').next().unwrap().to_owned(),
-        };
-        assert_eq!(code(&["staging"]), "passes");
-        assert_eq!(code(&[]), "audience-missing");
-        assert_eq!(code(&["production"]), "audience-mismatch");
-        assert_eq!(code(&["staging", "production"]), "audience-shared");
-        assert_eq!(code(&["a", "b"]), "audience-mismatch");
-        assert_eq!(code(&["Staging"]), "audience-mismatch");
-        assert_eq!(code(&["staging", "staging"]), "audience-shared", "one audience means one entry");
-    }
 }

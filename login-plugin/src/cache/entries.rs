@@ -1,0 +1,141 @@
+//! What is kept: credentials, logins, failed attempts, known servers, the provider's documents.
+
+use latchkey_crds::login::ExpectedSubject;
+use serde::{Deserialize, Serialize};
+
+use crate::exec_credential::Credential;
+use crate::failure::Failure;
+use crate::process::ProcessIdentity;
+use crate::secret::Secret;
+use crate::time::UnixTime;
+
+/// Five runs of the plugin in one `kubectl` are one attempt (kubernetes/kubernetes#78321).
+const FAILURE_REMEMBERED_SECONDS: i64 = 15;
+
+/// A credential as the cluster gave it.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HeldCredential {
+    /// When it came, by this computer's clock.
+    pub(crate) received_at: UnixTime,
+    /// The last second in which to use it, by this computer's clock.
+    pub(crate) usable_until: UnixTime,
+    /// The thing itself.
+    pub(crate) credential: Credential,
+}
+
+/// A login: who we are to the provider, and how to stay so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Session {
+    /// When the ID token came, by this computer's clock.
+    pub(crate) received_at: UnixTime,
+    /// The last second in which to use the ID token, by this computer's clock.
+    pub(crate) usable_until: UnixTime,
+    /// Already verified.
+    pub(crate) id_token: Secret,
+    /// Absent where the provider gives none.
+    pub(crate) refresh_token: Option<Secret>,
+    /// The provider's immutable name of the person.
+    pub(crate) subject: String,
+    /// The name that people know.
+    pub(crate) identity: String,
+    /// The subject that the cluster wanted in the last certificate request.
+    pub(crate) certificate_subject: Option<ExpectedSubject>,
+}
+
+/// An attempt to log in that failed.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FailedAttempt {
+    /// When, by this computer's clock.
+    pub(crate) at: UnixTime,
+    /// For whom.
+    pub(crate) parent: ProcessIdentity,
+    /// What was said then.
+    pub(crate) failure: Failure,
+    /// How many logins in the background nobody has answered in a row, this one included.
+    pub(crate) ignored_in_background: u32,
+}
+
+/// The server that a login was first taken to.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KnownServer {
+    /// Its URL.
+    pub(crate) endpoint: String,
+    /// Fingerprint of the roots that its certificate was checked with.
+    pub(crate) roots: String,
+}
+
+/// The provider's documents as they came.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Documents {
+    /// When they came, by this computer's clock.
+    pub(crate) fetched_at: UnixTime,
+    /// OIDC Discovery 1.0 section 4.
+    pub(crate) metadata: String,
+    /// RFC 7517 section 5.
+    pub(crate) key_set: String,
+}
+
+impl FailedAttempt {
+    /// Whether a new attempt would only repeat this one: the same program asks again within seconds, or we were waiting
+    /// (since `waiting_since`) while somebody failed.
+    pub(crate) fn still_speaks(&self, parent: ProcessIdentity, waiting_since: Option<UnixTime>, now: UnixTime) -> bool {
+        let age = now.since(self.at);
+        let recent = (0..FAILURE_REMEMBERED_SECONDS).contains(&age);
+        recent && (self.parent == parent || waiting_since.is_some_and(|since| self.at >= since))
+    }
+
+    /// Seconds until a login in the background may be tried again: 1, 5, then 30 minutes after an unanswered one.
+    pub(crate) fn background_pause(&self, now: UnixTime) -> Option<i64> {
+        let pause = match self.ignored_in_background {
+            0 => return None,
+            1 => 60,
+            2 => 5 * 60,
+            _ => 30 * 60,
+        };
+        // A clock set back must not lock anybody out for longer than the pause itself.
+        let left = pause - now.since(self.at);
+        (1..=pause).contains(&left).then_some(left)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Status;
+
+    fn at(seconds: i64) -> UnixTime {
+        UnixTime::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_failed_attempt_speaks_for_its_program_and_for_those_who_waited() {
+        let parent = ProcessIdentity::for_test(1, 1);
+        let other = ProcessIdentity::for_test(2, 1);
+        let attempt = FailedAttempt {
+            at: at(1000),
+            parent,
+            failure: Failure::new(Status::LoginNeeded, "nobody came"),
+            ignored_in_background: 0,
+        };
+        assert!(attempt.still_speaks(parent, None, at(1014)));
+        assert!(!attempt.still_speaks(parent, None, at(1015)));
+        assert!(!attempt.still_speaks(parent, None, at(999)), "the clock was set back");
+        assert!(!attempt.still_speaks(other, None, at(1001)));
+        assert!(attempt.still_speaks(other, Some(at(990)), at(1001)));
+        assert!(!attempt.still_speaks(other, Some(at(1001)), at(1001)));
+    }
+
+    #[test]
+    fn pauses_between_unanswered_logins_grow() {
+        let attempt = |ignored_in_background| FailedAttempt {
+            at: at(1000),
+            parent: ProcessIdentity::for_test(1, 1),
+            failure: Failure::new(Status::LoginNeeded, "nobody came"),
+            ignored_in_background,
+        };
+        let pauses: Vec<_> = (0..5).map(|ignored| attempt(ignored).background_pause(at(1000))).collect();
+        assert_eq!(pauses, [None, Some(60), Some(300), Some(1800), Some(1800)]);
+        assert_eq!(attempt(1).background_pause(at(1060)), None);
+        assert_eq!(attempt(1).background_pause(at(900)), None, "the clock was set back");
+    }
+}
