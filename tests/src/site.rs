@@ -92,6 +92,7 @@ impl Site {
             "spec": {
                 "issuer": issuer.url(),
                 "audience": Self::audience(self.name),
+                "claims": {"username": "preferred_username", "groups": "groups"},
                 "tls": {"certificateAuthorityData": base64(&issuer.ca_pem())},
             },
         });

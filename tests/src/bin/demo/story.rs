@@ -40,8 +40,7 @@ pub(crate) async fn tell(narrator: &mut Narrator, once: bool, out: Option<&Path>
     let told = chapters(narrator, once, &work, programs, &issuer, &staging, &production).await;
     if out.is_some() {
         for site in [&staging, &production] {
-            let lines: Vec<String> = site.concierge.audit_lines()?.iter().map(ToString::to_string).collect();
-            fs::write(work.join(format!("audit-{}.jsonl", site.name)), lines.join("\n") + "\n")?;
+            fs::copy(site.concierge.audit_file(), work.join(format!("audit-{}.jsonl", site.name)))?;
         }
     }
     told
@@ -113,7 +112,7 @@ async fn first_login(narrator: &mut Narrator, once: bool, person: &Person, stagi
         ));
     }
     let answer = person.kubectl(&staging.kubeconfig, &["get", "namespaces"]).await?;
-    narrator.command("kubectl get namespaces", &answer.stdout);
+    narrator.command("kubectl get namespaces", &answer.seen());
     narrator.seen("the login happened and the answer is right", answer.ok && answer.stdout.contains("kube-system"))?;
 
     let forbidden = person.kubectl(&staging.kubeconfig, &["delete", "namespace", "default"]).await?;
@@ -168,7 +167,7 @@ async fn replay(narrator: &mut Narrator, person: &Person, staging: &Site, produc
 async fn second_cluster(narrator: &mut Narrator, person: &Person, production: &Site) -> Result<()> {
     narrator.chapter(5, "The same person logs in to production, by production's own client");
     let answer = person.kubectl(&production.kubeconfig, &["get", "namespaces"]).await?;
-    narrator.command("kubectl get namespaces", &answer.stdout);
+    narrator.command("kubectl get namespaces", &answer.seen());
     narrator.seen("it works", answer.ok && answer.stdout.contains("kube-system"))?;
     let records = production.exchanges()?;
     let granted = records.last().context("production recorded no exchange")?;
