@@ -23,6 +23,8 @@ pub struct Resource {
     pub kind: &'static str,
     /// The kind of its list.
     pub list_kind: &'static str,
+    /// Where the collection is served.
+    pub path: String,
 }
 
 /// All discovery documents.
@@ -43,8 +45,10 @@ impl Resource {
     #[must_use]
     pub fn all(suffix: &GroupSuffix) -> [Self; 2] {
         use latchkey_crds::{identity, login};
+        let path = |group: &str, plural: &str| format!("/apis/{}/{plural}", GroupSuffix::api_version(group));
         [
             Self {
+                path: path(&suffix.login(), login::PLURAL),
                 group: suffix.login(),
                 plural: login::PLURAL,
                 singular: "tokencredentialrequest",
@@ -52,6 +56,7 @@ impl Resource {
                 list_kind: login::LIST_KIND,
             },
             Self {
+                path: path(&suffix.identity(), identity::PLURAL),
                 group: suffix.identity(),
                 plural: identity::PLURAL,
                 singular: "whoamirequest",
@@ -65,12 +70,6 @@ impl Resource {
     #[must_use]
     pub fn api_version(&self) -> String {
         GroupSuffix::api_version(&self.group)
-    }
-
-    /// Where the collection is served.
-    #[must_use]
-    pub fn path(&self) -> String {
-        format!("/apis/{}/{}", self.api_version(), self.plural)
     }
 }
 

@@ -209,7 +209,7 @@ impl Exchange {
         tracing::info!(
             audit_id = received.audit_id,
             code,
-            detail = cut(detail),
+            detail = (!detail.is_empty()).then(|| cut(detail)),
             authenticator,
             fingerprint,
             latency_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX),

@@ -182,7 +182,7 @@ fn paths(models: &Models, suffix: &GroupSuffix, dialect: Dialect) -> Value {
     create["responses"] = dialect.answer("201", "Created", &object);
     let mut find = operation(resource, "list", "list", &format!("list no {}: none is stored", resource.kind));
     find["responses"] = dialect.answer("200", "OK", &list);
-    json!({ resource.path(): {"get": find, "post": create} })
+    json!({ resource.path.clone(): {"get": find, "post": create} })
 }
 
 fn operation(resource: &Resource, verb: &str, action: &str, description: &str) -> Value {

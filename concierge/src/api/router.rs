@@ -57,8 +57,8 @@ const MAX_USER_AGENT: usize = 256;
 pub fn router(api: Arc<Api>) -> Router {
     let [login, identity] = &api.resources;
     let resources = Router::new()
-        .route(&login.path(), get(token_credential_request::list).post(token_credential_request::create))
-        .route(&identity.path(), get(who_am_i_request::list).post(who_am_i_request::create));
+        .route(&login.path, get(token_credential_request::list).post(token_credential_request::create))
+        .route(&identity.path, get(who_am_i_request::list).post(who_am_i_request::create));
     let documents = Router::new()
         .route("/apis", get(groups))
         .route("/openapi/v2", get(openapi_v2))
@@ -116,7 +116,7 @@ async fn limit_time(request: Request, next: Next) -> Response {
 
 /// Takes a slot, or sheds the request.
 async fn admit(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
-    let slots = if request.uri().path() == api.resources[0].path() { &api.slots.exchanges } else { &api.slots.others };
+    let slots = if request.uri().path() == api.resources[0].path { &api.slots.exchanges } else { &api.slots.others };
     let Ok(permit) = Arc::clone(slots).try_acquire_owned() else {
         api.exchange.metrics.request_shed();
         return Problem::TooManyRequests.into_response();
@@ -244,8 +244,8 @@ impl Api {
     /// The template of a path, for a metric label: a closed list.
     fn route_of(&self, path: &str) -> &'static str {
         match path {
-            _ if path == self.resources[0].path() => self.resources[0].plural,
-            _ if path == self.resources[1].path() => self.resources[1].plural,
+            _ if path == self.resources[0].path => self.resources[0].plural,
+            _ if path == self.resources[1].path => self.resources[1].plural,
             "/healthz" | "/livez" | "/readyz" => "probe",
             "/apis" => "discovery",
             _ if self.discovery.by_path.contains_key(path) => "discovery",
