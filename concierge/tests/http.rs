@@ -18,6 +18,7 @@ use latchkey_concierge::{
     index::{AuthenticatorRef, Entry},
     time::UnixTime,
 };
+use latchkey_crds::groups::GroupSuffix;
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
@@ -121,11 +122,14 @@ async fn an_unknown_key_is_asked_for_once_and_then_known() {
 
 #[tokio::test]
 async fn without_a_record_there_is_no_credential() {
-    let server = Server::with_audit(false).await;
+    let server = Server::with(GroupSuffix::default(), false).await;
     let answer = server.offer(&rs256(&json!({}))).await;
     answer.status_message(503, "ServiceUnavailable");
     assert!(answer.headers.contains_key(header::RETRY_AFTER));
     assert!(!answer.body.contains("BEGIN"), "{}", answer.body);
+    // A refusal gives nothing away: it is answered, and its lost record counted.
+    assert_refused(&server.offer("a.b.c").await);
+    assert!(server.metrics.encode(UnixTime::from_secs(NOW)).contains("latchkey_audit_dropped_total 1\n"));
 }
 
 // === refused tokens: one answer, many records ===
@@ -201,6 +205,34 @@ async fn an_authenticator_that_cannot_judge_is_refused_like_a_bad_token() {
     }
     // A made-up name never becomes a label.
     assert!(!server.metrics.encode(UnixTime::from_secs(NOW)).contains(r#"authenticator="x""#));
+}
+
+#[tokio::test]
+async fn another_suffix_is_in_every_name() {
+    let server = Server::with("pinniped.dev".parse().unwrap(), true).await;
+    let path = "/apis/login.concierge.pinniped.dev/v1alpha1/tokencredentialrequests";
+    let send = |spec: Value| {
+        let body = json!({
+            "apiVersion": "login.concierge.pinniped.dev/v1alpha1", "kind": "TokenCredentialRequest", "spec": spec,
+        });
+        server.ask(Method::POST, path).send(body.to_string())
+    };
+    let by = |group: &str| json!({"apiGroup": group, "kind": "JWTAuthenticator", "name": "staging"});
+    let good = rs256(&json!({}));
+    let answer =
+        send(json!({"token": good, "authenticator": by("authentication.concierge.pinniped.dev")})).await.json();
+    assert_eq!(answer["apiVersion"], "login.concierge.pinniped.dev/v1alpha1");
+    assert!(answer["status"]["credential"].is_object(), "{answer}");
+    let answer = send(json!({"token": good, "authenticator": by("authentication.concierge.latchkey.dev")})).await;
+    assert_eq!(answer.json()["status"], json!({"message": "authentication failed"}));
+    // Word for word what the stock Concierge says.
+    assert_eq!(
+        send(json!({})).await.status_message(422, "Invalid"),
+        r#".login.concierge.pinniped.dev "" is invalid: spec.token.value: Required value: token must be supplied"#
+    );
+    server.ask(Method::POST, EXCHANGE).send("{}").await.status_message(404, "NotFound");
+    let groups = server.ask(Method::GET, "/apis").get().await.json();
+    assert_eq!(groups["groups"][1]["name"], "identity.concierge.pinniped.dev");
 }
 
 // === malformed requests ===

@@ -91,7 +91,7 @@ impl Exchange {
             Ok(admitted) => self.grant(admitted, &verdict, &request, &received).await,
             Err(reason) => self.refuse(Ok(message(REFUSED)), &verdict, reason.code(), &reason.to_string(), &received),
         };
-        sealed.open(&self.audit).await.unwrap_or_else(|unavailable| {
+        sealed.open(&self.audit, &self.metrics).await.unwrap_or_else(|unavailable| {
             tracing::error!(error = %unavailable, audit_id = received.audit_id, "Withheld a credential");
             Err(Problem::Unavailable("the exchange cannot be recorded at the moment"))
         })

@@ -1,8 +1,11 @@
 //! An answer that stays shut until its record is written, so that no route can forget the audit.
 
-use crate::audit::{
-    event::Event,
-    sink::{AuditLog, AuditUnavailable},
+use crate::{
+    audit::{
+        event::Event,
+        sink::{AuditLog, AuditUnavailable},
+    },
+    runtime::metrics::Metrics,
 };
 
 /// An answer about a token, together with the event that must be recorded first. There is no way to the answer but
@@ -30,11 +33,11 @@ impl<T> Sealed<T> {
     ///
     /// # Errors
     /// [`AuditUnavailable`] if a grant could not be recorded: its answer is gone.
-    pub async fn open(self, audit: &AuditLog) -> Result<T, AuditUnavailable> {
+    pub async fn open(self, audit: &AuditLog, metrics: &Metrics) -> Result<T, AuditUnavailable> {
         if self.waits {
             audit.record(self.event).await?;
-        } else {
-            audit.record_refusal(self.event);
+        } else if !audit.record_refusal(self.event) {
+            metrics.audit_dropped(1);
         }
         Ok(self.answer)
     }

@@ -85,11 +85,15 @@ impl AuditLog {
         tokio::time::timeout(PATIENCE, recorded).await.unwrap_or(Err(AuditUnavailable))
     }
 
-    /// Records a refusal without waiting. Where there is no room it is counted, and the log will say so.
-    pub fn record_refusal(&self, event: Event) {
-        if self.queue.try_send(Entry { event, written: None }).is_err() {
+    /// Records a refusal without waiting. Where there is no room it is counted, the log will say so, and the answer is
+    /// `false`.
+    #[must_use = "a record that found no room must be counted"]
+    pub fn record_refusal(&self, event: Event) -> bool {
+        let queued = self.queue.try_send(Entry { event, written: None }).is_ok();
+        if !queued {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
+        queued
     }
 }
 
@@ -215,7 +219,7 @@ mod tests {
         let clock = Arc::new(ManualClock::new(UnixTime::from_secs(0)));
         let (log, sink) = Sink::new(Box::new(client), "staging".into(), "a".into(), clock);
         for _ in 0..QUEUE + 10 {
-            log.record_refusal(event());
+            let _ = log.record_refusal(event());
         }
         drop(log);
         let mut bytes = Vec::new();

@@ -83,11 +83,11 @@ pub(crate) struct Asking<'a> {
 impl Server {
     /// A server that can grant: its own authority is trusted by the stand-in.
     pub(crate) async fn start() -> Self {
-        Self::with_audit(true).await
+        Self::with(GroupSuffix::default(), true).await
     }
 
     /// `audited`: whether anybody writes the audit records.
-    pub(crate) async fn with_audit(audited: bool) -> Self {
+    pub(crate) async fn with(suffix: GroupSuffix, audited: bool) -> Self {
         let clock = Arc::new(ManualClock::new(UnixTime::from_secs(NOW)));
         let stop = CancellationToken::new();
         let metrics = Metrics::new();
@@ -131,7 +131,7 @@ impl Server {
             clock,
         };
         let settings = Settings {
-            suffix: GroupSuffix::default(),
+            suffix,
             front_proxy: front_proxy_config,
             exchange,
             readiness: Readiness::new(),
