@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use latchkey_e2e::{
     folder::TempFolder,
     issuer::{Client, Issuer, IssuerOptions, User},
@@ -10,6 +10,7 @@ use latchkey_e2e::{
     programs::Programs,
     site::{AUTHENTICATOR, Site},
 };
+use serde_json::Value;
 
 use super::narrator::Narrator;
 
@@ -22,7 +23,13 @@ pub(crate) async fn tell(narrator: &mut Narrator, once: bool, out: Option<&Path>
     let scratch;
     let work = if let Some(out) = out {
         fs::create_dir_all(out).with_context(|| format!("making {}", out.display()))?;
-        out.canonicalize()?
+        let out = out.canonicalize()?;
+        // An earlier story's login must not be found: this one begins with nobody logged in.
+        let cache = out.join("plugin-cache");
+        if cache.exists() {
+            fs::remove_dir_all(cache)?;
+        }
+        out
     } else {
         scratch = TempFolder::new("demo")?;
         scratch.path().to_owned()
@@ -142,15 +149,25 @@ async fn no_second_login(narrator: &mut Narrator, person: &Person, issuer: &Issu
 
 async fn replay(narrator: &mut Narrator, person: &Person, staging: &Site, production: &Site) -> Result<()> {
     narrator.chapter(4, "The staging token is sent to production");
-    narrator
-        .say("A context that points at the wrong server, or a thief: staging's token reaches production's concierge.");
-    let (server, ca) = (production.cluster.server_url(), production.cluster.folder().join("demo-production-ca.pem"));
-    fs::write(&ca, production.cluster.ca_pem())?;
-    let server_flag = format!("--server={server}");
-    let ca_flag = format!("--certificate-authority={}", ca.display());
-    let answer = person.kubectl(&staging.kubeconfig, &[&server_flag, &ca_flag, "get", "namespaces"]).await?;
-    narrator.command(&format!("kubectl --server={server} get namespaces"), &answer.seen());
-    narrator.seen("production refuses: one sentence and an audit id, nothing to learn from", !answer.ok)?;
+    narrator.say(
+        "The plugin itself sends a login only to the cluster that it was made for. So somebody steals the ID token from\n\
+         the plugin's cache and shows it to production's concierge, as anybody may who reaches the API server.",
+    );
+    let token = stolen_token(person)?;
+    let answer = exchange(production, &token).await?;
+    narrator.command(
+        &format!("curl {}{EXCHANGE} --data @request-with-the-staging-token.json", production.cluster.server_url()),
+        &answer.to_string(),
+    );
+    narrator.seen(
+        "production refuses, in one sentence with nothing to learn from",
+        answer["status"] == serde_json::json!({"message": "authentication failed"}),
+    )?;
+    let at_home = exchange(staging, &token).await?;
+    narrator.seen(
+        "the same token, at the same moment, is good in staging",
+        at_home["status"]["credential"]["clientCertificateData"].is_string(),
+    )?;
 
     let records = production.exchanges()?;
     let record = records.last().context("production recorded no exchange")?;
@@ -162,6 +179,41 @@ async fn replay(narrator: &mut Narrator, person: &Person, staging: &Site, produc
         record["verified"]["aud"][0] == Site::audience(staging.name),
     )?;
     narrator.seen("the record holds no token", !record.to_string().contains("eyJ"))
+}
+
+/// Where tokens are exchanged.
+const EXCHANGE: &str = "/apis/login.concierge.latchkey.dev/v1alpha1/tokencredentialrequests";
+
+/// The ID token of the one login so far, from the plugin's cache.
+fn stolen_token(person: &Person) -> Result<String> {
+    for entry in fs::read_dir(person.cache().join("sessions"))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "json") {
+            let session: Value = serde_json::from_slice(&fs::read(path)?)?;
+            return Ok(session["id_token"].as_str().context("the session has an ID token")?.to_owned());
+        }
+    }
+    bail!("the plugin's cache has no session")
+}
+
+/// Sends `token` to a cluster's concierge, without any credential, as the plugin does.
+async fn exchange(site: &Site, token: &str) -> Result<Value> {
+    let request = serde_json::json!({
+        "apiVersion": "login.concierge.latchkey.dev/v1alpha1",
+        "kind": "TokenCredentialRequest",
+        "spec": {
+            "token": token,
+            "authenticator": {
+                "apiGroup": "authentication.concierge.latchkey.dev", "kind": "JWTAuthenticator", "name": AUTHENTICATOR,
+            },
+        },
+    });
+    let ca = reqwest::Certificate::from_pem(site.cluster.ca_pem().as_bytes())?;
+    let client = reqwest::Client::builder().tls_certs_only([ca]).build()?;
+    let url = format!("{}{EXCHANGE}", site.cluster.server_url());
+    let response = client.post(url).json(&request).send().await?;
+    ensure!(response.status() == 201, "the exchange answers 201 to every judged token, not {}", response.status());
+    Ok(response.json().await?)
 }
 
 async fn second_cluster(narrator: &mut Narrator, person: &Person, production: &Site) -> Result<()> {
