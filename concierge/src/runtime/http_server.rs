@@ -162,13 +162,17 @@ async fn next(
     let accepted = async {
         // The semaphore is never closed.
         let permit = Arc::clone(permits).acquire_owned().await.ok()?;
+        let mut told = false;
         loop {
             match listener.accept().await {
                 Ok((stream, peer)) => return Some((stream, peer, permit)),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     metrics.accept_error();
-                    tracing::error!(%error, "Cannot accept connections, trying again");
+                    if !told {
+                        told = true;
+                        tracing::error!(%error, "Cannot accept connections, trying again and again");
+                    }
                     sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -486,5 +490,50 @@ mod tests {
         finish.send(()).unwrap();
         assert!(asking.await.unwrap().ends_with("late"));
         server.server.await.unwrap();
+    }
+
+    /// HTTP/2 without TLS, by prior knowledge.
+    #[derive(Clone)]
+    struct PlainHttp2;
+
+    impl Handshake for PlainHttp2 {
+        type Stream = TcpStream;
+
+        async fn perform(&self, stream: TcpStream) -> Result<Accepted<TcpStream>, HandshakeFailure> {
+            Ok(Accepted { stream, protocol: Protocol::Http2, extensions: Extensions::new() })
+        }
+    }
+
+    #[tokio::test]
+    async fn an_http2_connection_is_told_to_go_and_its_request_still_answered() {
+        let (arrived, arrival) = tokio::sync::oneshot::channel();
+        let (finish, finished) = tokio::sync::oneshot::channel::<()>();
+        let once = Arc::new(Mutex::new(Some((arrived, finished))));
+        let router = Router::new().route(
+            "/",
+            get(move || async move {
+                let (arrived, finished) = once.lock().unwrap().take().unwrap();
+                arrived.send(()).unwrap();
+                finished.await.unwrap();
+                "late"
+            }),
+        );
+        let limits = Limits { max_age: Duration::from_millis(50), ..Limits::default() };
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(serve(listener, PlainHttp2, router, limits, Metrics::new(), CancellationToken::new()));
+
+        let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
+        let (mut client, connection) =
+            hyper::client::conn::http2::handshake::<_, _, Body>(TokioExecutor::new(), stream).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let request = |path: &str| Request::get(format!("http://{address}{path}")).body(Body::empty()).unwrap();
+        let answer = tokio::spawn(client.send_request(request("/")));
+        arrival.await.unwrap();
+        // GOAWAY: the client may open no further stream on this connection, and the one in hand goes on.
+        while client.send_request(request("/other")).await.is_ok() {}
+        finish.send(()).unwrap();
+        assert_eq!(answer.await.unwrap().unwrap().status(), 200);
+        connection.await.unwrap().unwrap();
     }
 }
