@@ -45,6 +45,7 @@ pub struct Concierge {
     program: &'static Path,
     arguments: Vec<String>,
     name: String,
+    port: u16,
     admin: u16,
     audit_file: PathBuf,
     folder: TempFolder,
@@ -125,7 +126,7 @@ impl Concierge {
         .collect();
         arguments.extend(options.extra_args);
         let program = programs.concierge.as_path();
-        Ok(Self { child: None, program, arguments, name: name.to_owned(), admin, audit_file, folder })
+        Ok(Self { child: None, program, arguments, name: name.to_owned(), port, admin, audit_file, folder })
     }
 
     /// Starts the program and waits until it says that it is ready.
@@ -208,6 +209,12 @@ impl Concierge {
     /// If it does not run.
     pub fn pid(&self) -> Result<u32> {
         Ok(self.child.as_ref().context("the concierge does not run")?.pid())
+    }
+
+    /// The port of its aggregated API.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Where its records go.

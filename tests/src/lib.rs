@@ -5,6 +5,7 @@
 //! | [`control_plane`] | finds or builds etcd, kube-apiserver, kube-controller-manager, kubectl |
 //! | [`cluster`] | a control plane of its own, several side by side |
 //! | [`concierge`], [`programs`] | our own programs, installed and run as a user would |
+//! | [`exchange`] | the exchange on the wire, without the plugin |
 //! | [`site`], [`person`] | a cluster with all of it, and somebody at a laptop |
 //! | [`issuer`] | an identity provider of ours that misbehaves on command |
 //! | [`oidc_provider`] | a second one that is not ours |
@@ -21,6 +22,7 @@ pub mod child;
 pub mod cluster;
 pub mod concierge;
 pub mod control_plane;
+pub mod exchange;
 pub mod folder;
 pub mod issuer;
 pub mod login;

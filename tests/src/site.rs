@@ -85,30 +85,63 @@ impl Site {
     /// # Errors
     /// If an object is refused or the authenticator does not become ready.
     pub async fn trust(&self, issuer: &Issuer) -> Result<()> {
-        let authenticator = serde_json::json!({
+        self.cluster.apply(&self.authenticator(AUTHENTICATOR, issuer).to_string()).await?;
+        self.cluster.apply(DEVELOPERS_VIEW).await?;
+        self.ready(AUTHENTICATOR).await
+    }
+
+    /// An authenticator for this cluster's audience, to be changed and applied.
+    #[must_use]
+    pub fn authenticator(&self, name: &str, issuer: &Issuer) -> Value {
+        serde_json::json!({
             "apiVersion": "authentication.concierge.latchkey.dev/v1alpha1",
             "kind": "JWTAuthenticator",
-            "metadata": {"name": AUTHENTICATOR},
+            "metadata": {"name": name},
             "spec": {
                 "issuer": issuer.url(),
                 "audience": Self::audience(self.name),
                 "claims": {"username": "preferred_username", "groups": "groups"},
                 "tls": {"certificateAuthorityData": base64(&issuer.ca_pem())},
             },
-        });
-        self.cluster.apply(&authenticator.to_string()).await?;
-        self.cluster.apply(DEVELOPERS_VIEW).await?;
-        eventually(
-            &format!("JWTAuthenticator {AUTHENTICATOR} on {} to be Ready", self.name),
-            STATUS_LIMIT,
-            async || {
-                let object = self.get(&["jwtauthenticator", AUTHENTICATOR]).await?;
-                let phase = object["status"]["phase"].as_str().unwrap_or("without a phase").to_owned();
-                ensure!(phase == "Ready", "{}", object["status"]);
-                Ok(())
-            },
-        )
+        })
+    }
+
+    /// Waits until an authenticator is ready, in its newest generation.
+    ///
+    /// # Errors
+    /// If it is not in time: with its status.
+    pub async fn ready(&self, authenticator: &str) -> Result<()> {
+        let what = format!("JWTAuthenticator {authenticator} on {} to be Ready", self.name);
+        eventually(&what, STATUS_LIMIT, async || {
+            let ready = self.condition(authenticator, "Ready").await?;
+            ensure!(ready["status"] == "True", "{ready}");
+            Ok(())
+        })
         .await
+    }
+
+    /// A condition of an authenticator, once it speaks of the newest generation.
+    ///
+    /// # Errors
+    /// If there is none yet.
+    pub async fn condition(&self, authenticator: &str, kind: &str) -> Result<Value> {
+        let object = self.get(&["jwtauthenticator", authenticator]).await?;
+        let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let found = conditions.into_iter().find(|condition| {
+            condition["type"] == kind && condition["observedGeneration"] == object["metadata"]["generation"]
+        });
+        found.with_context(|| format!("no {kind} of this generation in {}", object["status"]))
+    }
+
+    /// What `CredentialIssuer` says of a strategy.
+    ///
+    /// # Errors
+    /// If it says nothing yet.
+    pub async fn strategy(&self, kind: &str) -> Result<Value> {
+        let object = self.get(&["credentialissuer", "latchkey"]).await?;
+        let strategies = object["status"]["strategies"].as_array().cloned().unwrap_or_default();
+        let found = strategies.into_iter().find(|strategy| strategy["type"] == kind);
+        found.with_context(|| format!("no {kind} in {}", object["status"]))
     }
 
     /// Waits until credentials are made by `strategy` and no other.
@@ -151,7 +184,11 @@ impl Site {
         Ok(lines.into_iter().filter(|line| line["surface"] == "exchange").collect())
     }
 
-    async fn get(&self, what: &[&str]) -> Result<Value> {
+    /// An object as JSON.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub async fn get(&self, what: &[&str]) -> Result<Value> {
         let text = self.cluster.kubectl_ok(&[&["get", "-o", "json"], what].concat()).await?;
         serde_json::from_str(&text).context("kubectl get -o json")
     }
