@@ -22,6 +22,13 @@ use crate::{
 /// Until chromedriver tells its port: a tenth of a second, on two busy cores more.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
+/// chromedriver picks a free port of IPv6 and then wants the same one of IPv4, where another program may hold it. One in some
+/// hundred starts meets that; twice in a row is rare, and more is no accident.
+const START_ATTEMPTS: u32 = 5;
+
+/// What chromedriver prints before it gives up for that reason.
+const PORT_TAKEN: &str = "port not available";
+
 /// One command, Chromium's start included (0.8 s on an idle machine).
 const COMMAND_LIMIT: Duration = Duration::from_mins(1);
 
@@ -43,6 +50,16 @@ impl Driver {
     /// Starts chromedriver on a port of its own choice; it admits only this machine.
     pub(super) async fn start(program: &Path, folder: &Path) -> Result<Self> {
         install_crypto();
+        for _ in 1..START_ATTEMPTS {
+            match Self::start_once(program, folder).await {
+                Err(error) if format!("{error:#}").contains(PORT_TAKEN) => {}
+                started => return started,
+            }
+        }
+        Self::start_once(program, folder).await
+    }
+
+    async fn start_once(program: &Path, folder: &Path) -> Result<Self> {
         let mut command = Command::new(program);
         // Whatever Chromium and its launcher keep outside the profile goes away with the folder too.
         command.arg("--port=0").env("HOME", folder).env("TMPDIR", folder);
