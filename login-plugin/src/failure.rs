@@ -182,9 +182,8 @@ impl From<ExchangeError> for Failure {
             ExchangeError::Refused { audit_id, .. } => {
                 let failure = Self::new(Status::ClusterRefused, message);
                 match audit_id {
-                    Some(id) => failure.hint(format!(
-                        "the reason is in the concierge's audit log under {id}; give that id to the cluster's administrator"
-                    )),
+                    Some(_) => failure
+                        .hint("with that id the cluster's administrator finds the reason in the concierge's audit log"),
                     None => failure.hint("the reason is in the concierge's audit log; ask the cluster's administrator"),
                 }
             }
