@@ -2,13 +2,18 @@
 //! API server's aggregation layer.
 
 use std::{
+    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
     process::{Command, ExitStatus},
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
+use latchkey_crds::{
+    groups::{DEFAULT_SUFFIX, GroupSuffix, VERSION},
+    manifests,
+};
 use serde_json::{Value, json};
 
 use crate::{child::Child, cluster::Cluster, folder::TempFolder, ports, programs::Programs, wait::eventually};
@@ -22,9 +27,6 @@ const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// Where `deploy/` is.
 const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/kustomize/base");
 
-/// Where the definitions are.
-const DEFINITIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../crds/manifests");
-
 /// The service account that the manifests make.
 const SERVICE_ACCOUNT: &str = "latchkey-concierge";
 /// Its namespace.
@@ -35,6 +37,8 @@ pub const NAMESPACE: &str = "latchkey";
 pub struct ConciergeOptions {
     /// `--cluster-name`.
     pub cluster_name: String,
+    /// `--api-group-suffix`: the ending of the API groups, also in the manifests.
+    pub suffix: GroupSuffix,
     /// More flags.
     pub extra_args: Vec<String>,
 }
@@ -45,7 +49,7 @@ pub struct Concierge {
     program: &'static Path,
     arguments: Vec<String>,
     name: String,
-    port: u16,
+    suffix: GroupSuffix,
     admin: u16,
     audit_file: PathBuf,
     folder: TempFolder,
@@ -53,7 +57,7 @@ pub struct Concierge {
 
 impl Default for ConciergeOptions {
     fn default() -> Self {
-        Self { cluster_name: "staging".to_owned(), extra_args: Vec::new() }
+        Self { cluster_name: "staging".to_owned(), suffix: GroupSuffix::default(), extra_args: Vec::new() }
     }
 }
 
@@ -80,12 +84,18 @@ impl Concierge {
         let folder = TempFolder::new(&format!("concierge-{}", options.cluster_name))?;
         let overlay = overlay(&folder, &options.cluster_name, port)?;
         let overlay = overlay.to_string_lossy();
+        let manifests = cluster.kubectl_ok(&["kustomize", &overlay]).await.context("reading deploy/")?;
+        let manifests = folder.write("manifests.yaml", with_suffix(&manifests, &options.suffix))?;
+        let definitions = definitions(&folder, &options.suffix)?;
         // The definitions first, as the README says: kubectl maps a CredentialIssuer only once its kind is established.
-        cluster.kubectl_ok(&["apply", "--server-side", "-k", DEFINITIONS]).await.context("applying crds/manifests/")?;
+        let apply = ["apply", "--server-side"].map(OsStr::new);
+        let of_folder = [OsStr::new("-k"), definitions.as_os_str()];
+        cluster.kubectl_ok(&[apply, of_folder].concat()).await.context("applying what crdgen writes")?;
         let established = ["wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"];
         cluster.kubectl_ok(&established).await.context("waiting for the definitions")?;
         // Server-side, so that the concierge's own field manager can take the fields that are its own.
-        cluster.kubectl_ok(&["apply", "--server-side", "-k", &overlay]).await.context("applying deploy/")?;
+        let of_file = [OsStr::new("-f"), manifests.as_os_str()];
+        cluster.kubectl_ok(&[apply, of_file].concat()).await.context("applying deploy/")?;
         let kubeconfig = cluster.service_account_kubeconfig(NAMESPACE, SERVICE_ACCOUNT).await?;
         Self::prepare(programs, folder, options, &kubeconfig, port, "replica-1")
     }
@@ -114,6 +124,7 @@ impl Concierge {
         let audit_file = folder.path().join("audit.jsonl");
         let mut arguments: Vec<String> = [
             ("--cluster-name", options.cluster_name.as_str()),
+            ("--api-group-suffix", options.suffix.as_str()),
             ("--namespace", NAMESPACE),
             ("--kubeconfig", &kubeconfig.to_string_lossy()),
             ("--aggregated-api-address", &format!("127.0.0.1:{port}")),
@@ -126,7 +137,16 @@ impl Concierge {
         .collect();
         arguments.extend(options.extra_args);
         let program = programs.concierge.as_path();
-        Ok(Self { child: None, program, arguments, name: name.to_owned(), port, admin, audit_file, folder })
+        Ok(Self {
+            child: None,
+            program,
+            arguments,
+            name: name.to_owned(),
+            suffix: options.suffix,
+            admin,
+            audit_file,
+            folder,
+        })
     }
 
     /// Starts the program and waits until it says that it is ready.
@@ -170,8 +190,8 @@ impl Concierge {
     /// # Errors
     /// If it does not in time.
     pub async fn available(&self, cluster: &Cluster) -> Result<()> {
-        for group in ["login", "identity"] {
-            let name = format!("v1alpha1.{group}.concierge.latchkey.dev");
+        for group in [self.suffix.login(), self.suffix.identity()] {
+            let name = format!("{VERSION}.{group}");
             eventually(&format!("APIService {name} to be available"), START_LIMIT, async || {
                 let text = cluster.kubectl_ok(&["get", "apiservice", &name, "-o", "json"]).await?;
                 let object: Value = serde_json::from_str(&text)?;
@@ -211,10 +231,10 @@ impl Concierge {
         Ok(self.child.as_ref().context("the concierge does not run")?.pid())
     }
 
-    /// The port of its aggregated API.
+    /// The ending of its API groups.
     #[must_use]
-    pub fn port(&self) -> u16 {
-        self.port
+    pub const fn suffix(&self) -> &GroupSuffix {
+        &self.suffix
     }
 
     /// Where its records go.
@@ -300,6 +320,22 @@ fn overlay(folder: &TempFolder, cluster_name: &str, port: u16) -> Result<PathBuf
     });
     fs::write(overlay.join("kustomization.yaml"), kustomization.to_string())?;
     Ok(overlay)
+}
+
+/// The definitions as `crdgen --suffix` writes them.
+fn definitions(folder: &TempFolder, suffix: &GroupSuffix) -> Result<PathBuf> {
+    let definitions = folder.path().join("definitions");
+    fs::create_dir(&definitions)?;
+    let files = manifests::files(suffix).map_err(|error| anyhow!("{error}"))?;
+    for file in files {
+        fs::write(definitions.join(file.file_name), file.text)?;
+    }
+    Ok(definitions)
+}
+
+/// What `deploy/README.md` has an admin do for another suffix; the group names stand in the manifests for nothing else.
+fn with_suffix(manifests: &str, suffix: &GroupSuffix) -> String {
+    manifests.replace(&format!(".concierge.{DEFAULT_SUFFIX}"), &format!(".concierge.{suffix}"))
 }
 
 fn json_lines(path: &Path) -> Result<Vec<Value>> {

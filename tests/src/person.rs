@@ -3,12 +3,14 @@
 use std::{
     ffi::OsString,
     fs,
+    io::ErrorKind,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Stdio,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
 use tokio::process::Command;
 
 use crate::programs::Programs;
@@ -21,7 +23,7 @@ pub struct Person {
     path: OsString,
     programs: &'static Programs,
     /// In place of the system's browser, where nobody sits there.
-    scripted_browser: Option<PathBuf>,
+    browser: Option<PathBuf>,
 }
 
 /// What a command answered.
@@ -50,7 +52,7 @@ impl Person {
             kubectl: kubectl.to_owned(),
             path: std::env::join_paths(folders).context("a folder on PATH has a colon in its name")?,
             programs,
-            scripted_browser: None,
+            browser: None,
         })
     }
 
@@ -60,6 +62,28 @@ impl Person {
         &self.cache
     }
 
+    /// The ID token of the one session that the plugin keeps: what a thief would find.
+    ///
+    /// # Errors
+    /// If there is no session, or more than one.
+    pub fn kept_token(&self) -> Result<String> {
+        let sessions = json_files(&self.cache.join("sessions"))?;
+        let [session] = sessions.as_slice() else { bail!("expected one session, found {}", sessions.len()) };
+        let session: Value = serde_json::from_slice(&fs::read(session)?)?;
+        Ok(session["id_token"].as_str().context("the session has an ID token")?.to_owned())
+    }
+
+    /// Takes the clusters' credentials away and leaves the sessions: the next call has to make an exchange.
+    ///
+    /// # Errors
+    /// If the cache cannot be read or written.
+    pub fn lose_credentials(&self) -> Result<()> {
+        for credential in json_files(&self.cache.join("credentials"))? {
+            fs::remove_file(credential)?;
+        }
+        Ok(())
+    }
+
     /// Lets a program stand in for the browser and the person: it fills in `issuer`'s form.
     ///
     /// # Errors
@@ -67,17 +91,47 @@ impl Person {
     pub fn script_browser(&mut self, issuer_ca: &str, user: &str, password: &str) -> Result<()> {
         let ca = self.home.join("identity-provider-ca.pem");
         fs::write(&ca, issuer_ca)?;
-        let script = self.home.join("scripted-browser");
-        let line = format!(
-            "#!/bin/sh\nexec {} --ca {} --user {} --password {} \"$1\"\n",
+        self.set_browser(&format!(
+            "exec {} --ca {} --user {} --password {} \"$1\"",
             quote(&self.programs.scripted_browser.to_string_lossy()),
             quote(&ca.to_string_lossy()),
             quote(user),
             quote(password),
-        );
-        fs::write(&script, line)?;
+        ))
+    }
+
+    /// Lets a browser that opens nothing stand there: whoever reads [`Self::invitations`] goes where it was sent.
+    ///
+    /// # Errors
+    /// If its script cannot be written.
+    pub fn expect_invitations(&mut self) -> Result<()> {
+        self.set_browser("")
+    }
+
+    /// The addresses that the stand-in of the browser was sent to, in order: each is a login that a person would have seen.
+    ///
+    /// # Errors
+    /// If the list cannot be read.
+    pub fn invitations(&self) -> Result<Vec<String>> {
+        let list = match fs::read_to_string(self.invitations_file()) {
+            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+            list => list?,
+        };
+        // The last line may be half written.
+        let complete = list.rfind('\n').map_or("", |end| &list[..end]);
+        Ok(complete.lines().map(str::to_owned).collect())
+    }
+
+    fn invitations_file(&self) -> PathBuf {
+        self.home.join("invitations")
+    }
+
+    fn set_browser(&mut self, then: &str) -> Result<()> {
+        let script = self.home.join("browser");
+        let list = quote(&self.invitations_file().to_string_lossy());
+        fs::write(&script, format!("#!/bin/sh\nprintf '%s\\n' \"$1\" >> {list}\n{then}\n"))?;
         fs::set_permissions(&script, fs::Permissions::from_mode(0o700))?;
-        self.scripted_browser = Some(script);
+        self.browser = Some(script);
         Ok(())
     }
 
@@ -112,7 +166,7 @@ impl Person {
     pub async fn run(&self, mut command: Command) -> Result<Answer> {
         command.env("PATH", &self.path).env("LATCHKEY_CACHE_DIR", &self.cache).env("KUBERC", "off").kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(Stdio::piped());
-        if let Some(browser) = &self.scripted_browser {
+        if let Some(browser) = &self.browser {
             command.env("LATCHKEY_BROWSER", browser).env("LATCHKEY_FLOW", "browser").stderr(Stdio::piped());
         } else {
             command.stderr(Stdio::inherit());
@@ -132,6 +186,12 @@ impl Answer {
     pub fn seen(&self) -> String {
         format!("{}{}", self.stdout, self.stderr)
     }
+}
+
+/// The entries of one of the cache's folders: beside them are locks and notes.
+fn json_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let files: Result<Vec<PathBuf>, _> = fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect();
+    Ok(files?.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "json")).collect())
 }
 
 /// For a POSIX shell.

@@ -11,6 +11,7 @@ use crate::{
     wait::eventually,
 };
 use anyhow::{Context as _, Result, ensure};
+use latchkey_crds::groups::GroupSuffix;
 use serde_json::Value;
 use tokio::process::Command;
 
@@ -55,8 +56,21 @@ impl Site {
     /// # Errors
     /// If one of the programs does not come up.
     pub async fn start_on(options: ClusterOptions, name: &'static str, work: &Path) -> Result<Self> {
-        let cluster = Cluster::start(options).await?;
-        let options = ConciergeOptions { cluster_name: name.to_owned(), ..ConciergeOptions::default() };
+        Self::start_with(options, ConciergeOptions::default(), name, work).await
+    }
+
+    /// The same with a concierge of other options; its cluster name is `name`.
+    ///
+    /// # Errors
+    /// If one of the programs does not come up.
+    pub async fn start_with(
+        cluster: ClusterOptions,
+        concierge: ConciergeOptions,
+        name: &'static str,
+        work: &Path,
+    ) -> Result<Self> {
+        let cluster = Cluster::start(cluster).await?;
+        let options = ConciergeOptions { cluster_name: name.to_owned(), ..concierge };
         let concierge = Concierge::install(&cluster, options).await?;
         Ok(Self { name, cluster, concierge, kubeconfig: work.join(format!("kubeconfig-{name}.yaml")) })
     }
@@ -85,63 +99,38 @@ impl Site {
     /// # Errors
     /// If an object is refused or the authenticator does not become ready.
     pub async fn trust(&self, issuer: &Issuer) -> Result<()> {
-        self.cluster.apply(&self.authenticator(AUTHENTICATOR, issuer).to_string()).await?;
-        self.cluster.apply(DEVELOPERS_VIEW).await?;
-        self.ready(AUTHENTICATOR).await
+        self.trust_at(issuer.url(), &issuer.ca_pem(), "preferred_username").await
     }
 
-    /// An authenticator for this cluster's audience, to be changed and applied.
-    #[must_use]
-    pub fn authenticator(&self, name: &str, issuer: &Issuer) -> Value {
-        serde_json::json!({
-            "apiVersion": "authentication.concierge.latchkey.dev/v1alpha1",
+    /// The same for any identity provider: its address, the CA of its certificate, and the claim that names people.
+    ///
+    /// # Errors
+    /// If an object is refused or the authenticator does not become ready.
+    pub async fn trust_at(&self, issuer: &str, ca_pem: &str, username_claim: &str) -> Result<()> {
+        let authenticator = serde_json::json!({
+            "apiVersion": GroupSuffix::api_version(&self.concierge.suffix().authentication()),
             "kind": "JWTAuthenticator",
-            "metadata": {"name": name},
+            "metadata": {"name": AUTHENTICATOR},
             "spec": {
-                "issuer": issuer.url(),
+                "issuer": issuer,
                 "audience": Self::audience(self.name),
-                "claims": {"username": "preferred_username", "groups": "groups"},
-                "tls": {"certificateAuthorityData": base64(&issuer.ca_pem())},
+                "claims": {"username": username_claim, "groups": "groups"},
+                "tls": {"certificateAuthorityData": base64(ca_pem)},
             },
-        })
-    }
-
-    /// Waits until an authenticator is ready, in its newest generation.
-    ///
-    /// # Errors
-    /// If it is not in time: with its status.
-    pub async fn ready(&self, authenticator: &str) -> Result<()> {
-        let what = format!("JWTAuthenticator {authenticator} on {} to be Ready", self.name);
-        eventually(&what, STATUS_LIMIT, async || {
-            let ready = self.condition(authenticator, "Ready").await?;
-            ensure!(ready["status"] == "True", "{ready}");
-            Ok(())
-        })
-        .await
-    }
-
-    /// A condition of an authenticator, once it speaks of the newest generation.
-    ///
-    /// # Errors
-    /// If there is none yet.
-    pub async fn condition(&self, authenticator: &str, kind: &str) -> Result<Value> {
-        let object = self.get(&["jwtauthenticator", authenticator]).await?;
-        let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
-        let found = conditions.into_iter().find(|condition| {
-            condition["type"] == kind && condition["observedGeneration"] == object["metadata"]["generation"]
         });
-        found.with_context(|| format!("no {kind} of this generation in {}", object["status"]))
-    }
-
-    /// What `CredentialIssuer` says of a strategy.
-    ///
-    /// # Errors
-    /// If it says nothing yet.
-    pub async fn strategy(&self, kind: &str) -> Result<Value> {
-        let object = self.get(&["credentialissuer", "latchkey"]).await?;
-        let strategies = object["status"]["strategies"].as_array().cloned().unwrap_or_default();
-        let found = strategies.into_iter().find(|strategy| strategy["type"] == kind);
-        found.with_context(|| format!("no {kind} in {}", object["status"]))
+        self.cluster.apply(&authenticator.to_string()).await?;
+        self.cluster.apply(DEVELOPERS_VIEW).await?;
+        eventually(
+            &format!("JWTAuthenticator {AUTHENTICATOR} on {} to be Ready", self.name),
+            STATUS_LIMIT,
+            async || {
+                let object = self.get(&["jwtauthenticator", AUTHENTICATOR]).await?;
+                let phase = object["status"]["phase"].as_str().unwrap_or("without a phase").to_owned();
+                ensure!(phase == "Ready", "{}", object["status"]);
+                Ok(())
+            },
+        )
+        .await
     }
 
     /// Waits until credentials are made by `strategy` and no other.
@@ -184,11 +173,7 @@ impl Site {
         Ok(lines.into_iter().filter(|line| line["surface"] == "exchange").collect())
     }
 
-    /// An object as JSON.
-    ///
-    /// # Errors
-    /// If there is none.
-    pub async fn get(&self, what: &[&str]) -> Result<Value> {
+    async fn get(&self, what: &[&str]) -> Result<Value> {
         let text = self.cluster.kubectl_ok(&[&["get", "-o", "json"], what].concat()).await?;
         serde_json::from_str(&text).context("kubectl get -o json")
     }

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use latchkey_e2e::{
     folder::TempFolder,
     issuer::{Client, Issuer, IssuerOptions, User},
@@ -10,7 +10,6 @@ use latchkey_e2e::{
     programs::Programs,
     site::{AUTHENTICATOR, Site},
 };
-use serde_json::Value;
 
 use super::narrator::Narrator;
 
@@ -153,67 +152,31 @@ async fn replay(narrator: &mut Narrator, person: &Person, staging: &Site, produc
         "The plugin itself sends a login only to the cluster that it was made for. So somebody steals the ID token from\n\
          the plugin's cache and shows it to production's concierge, as anybody may who reaches the API server.",
     );
-    let token = stolen_token(person)?;
-    let answer = exchange(production, &token).await?;
+    let token = person.kept_token()?;
+    let answer = production.exchange(&production.exchange_body(&token)).await?;
     narrator.command(
-        &format!("curl {}{EXCHANGE} --data @request-with-the-staging-token.json", production.cluster.server_url()),
-        &answer.to_string(),
+        &format!("curl {} --json @request-with-the-staging-token.json", production.exchange_url()),
+        &answer.body.to_string(),
     );
     narrator.seen(
         "production refuses, in one sentence with nothing to learn from",
-        answer["status"] == serde_json::json!({"message": "authentication failed"}),
+        answer.status == 201 && answer.body["status"] == serde_json::json!({"message": "authentication failed"}),
     )?;
-    let at_home = exchange(staging, &token).await?;
+    let at_home = staging.exchange(&staging.exchange_body(&token)).await?;
     narrator.seen(
         "the same token, at the same moment, is good in staging",
-        at_home["status"]["credential"]["clientCertificateData"].is_string(),
+        at_home.body["status"]["credential"]["clientCertificateData"].is_string(),
     )?;
 
-    let records = production.exchanges()?;
-    let record = records.last().context("production recorded no exchange")?;
+    let record = production.record_of(&answer.audit_id)?;
     narrator.say("What production's admin sees under that audit id:");
-    narrator.command("tail -1 audit-production.jsonl | jq .", &serde_json::to_string_pretty(record)?);
+    narrator.command("tail -1 audit-production.jsonl | jq .", &serde_json::to_string_pretty(&record)?);
     narrator.seen("the reason is audience-mismatch", record["code"] == "audience-mismatch")?;
     narrator.seen(
         "the token was really signed by the issuer: the record names its owner and the cluster it was made for",
         record["verified"]["aud"][0] == Site::audience(staging.name),
     )?;
     narrator.seen("the record holds no token", !record.to_string().contains("eyJ"))
-}
-
-/// Where tokens are exchanged.
-const EXCHANGE: &str = "/apis/login.concierge.latchkey.dev/v1alpha1/tokencredentialrequests";
-
-/// The ID token of the one login so far, from the plugin's cache.
-fn stolen_token(person: &Person) -> Result<String> {
-    for entry in fs::read_dir(person.cache().join("sessions"))? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "json") {
-            let session: Value = serde_json::from_slice(&fs::read(path)?)?;
-            return Ok(session["id_token"].as_str().context("the session has an ID token")?.to_owned());
-        }
-    }
-    bail!("the plugin's cache has no session")
-}
-
-/// Sends `token` to a cluster's concierge, without any credential, as the plugin does.
-async fn exchange(site: &Site, token: &str) -> Result<Value> {
-    let request = serde_json::json!({
-        "apiVersion": "login.concierge.latchkey.dev/v1alpha1",
-        "kind": "TokenCredentialRequest",
-        "spec": {
-            "token": token,
-            "authenticator": {
-                "apiGroup": "authentication.concierge.latchkey.dev", "kind": "JWTAuthenticator", "name": AUTHENTICATOR,
-            },
-        },
-    });
-    let ca = reqwest::Certificate::from_pem(site.cluster.ca_pem().as_bytes())?;
-    let client = reqwest::Client::builder().tls_certs_only([ca]).build()?;
-    let url = format!("{}{EXCHANGE}", site.cluster.server_url());
-    let response = client.post(url).json(&request).send().await?;
-    ensure!(response.status() == 201, "the exchange answers 201 to every judged token, not {}", response.status());
-    Ok(response.json().await?)
 }
 
 async fn second_cluster(narrator: &mut Narrator, person: &Person, production: &Site) -> Result<()> {
