@@ -50,6 +50,7 @@ pub struct Concierge {
     arguments: Vec<String>,
     name: String,
     suffix: GroupSuffix,
+    port: u16,
     admin: u16,
     audit_file: PathBuf,
     folder: TempFolder,
@@ -143,6 +144,7 @@ impl Concierge {
             arguments,
             name: name.to_owned(),
             suffix: options.suffix,
+            port,
             admin,
             audit_file,
             folder,
@@ -229,6 +231,12 @@ impl Concierge {
     /// If it does not run.
     pub fn pid(&self) -> Result<u32> {
         Ok(self.child.as_ref().context("the concierge does not run")?.pid())
+    }
+
+    /// The port of its aggregated API.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// The ending of its API groups.

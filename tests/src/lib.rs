@@ -5,7 +5,8 @@
 //! | [`control_plane`] | finds or builds etcd, kube-apiserver, kube-controller-manager, kubectl |
 //! | [`cluster`] | a control plane of its own, several side by side |
 //! | [`concierge`], [`programs`] | our own programs, installed and run as a user would |
-//! | [`site`], [`exchange`], [`person`] | a cluster with all of it, its door by hand, and somebody at a laptop |
+//! | [`exchange`] | the exchange on the wire, without the plugin |
+//! | [`site`], [`person`] | a cluster with all of it, and somebody at a laptop |
 //! | [`issuer`] | an identity provider of ours that misbehaves on command |
 //! | [`oidc_provider`] | a second one that is not ours |
 //! | [`login`], [`browser`] | somebody who logs in, without and with a browser |

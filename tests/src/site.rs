@@ -24,6 +24,9 @@ const DEVELOPERS_VIEW: &str = include_str!("../../deploy/examples/developers-vie
 /// How long a status may take: discovery, keys and a probe of each strategy take a second or two.
 const STATUS_LIMIT: std::time::Duration = std::time::Duration::from_secs(90);
 
+/// The sink writes within milliseconds; the rest is for two busy cores.
+const RECORD_LIMIT: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// A cluster with Latchkey in it.
 pub struct Site {
     /// `staging`, `production`, ...: the cluster's name, and the context's in the kubeconfig.
@@ -99,38 +102,77 @@ impl Site {
     /// # Errors
     /// If an object is refused or the authenticator does not become ready.
     pub async fn trust(&self, issuer: &Issuer) -> Result<()> {
-        self.trust_at(issuer.url(), &issuer.ca_pem(), "preferred_username").await
+        self.trust_with(&self.authenticator(AUTHENTICATOR, issuer)).await
     }
 
-    /// The same for any identity provider: its address, the CA of its certificate, and the claim that names people.
+    /// The same for any authenticator of the usual name: for an identity provider that is not ours.
     ///
     /// # Errors
     /// If an object is refused or the authenticator does not become ready.
-    pub async fn trust_at(&self, issuer: &str, ca_pem: &str, username_claim: &str) -> Result<()> {
-        let authenticator = serde_json::json!({
+    pub async fn trust_with(&self, authenticator: &Value) -> Result<()> {
+        self.cluster.apply(&authenticator.to_string()).await?;
+        self.cluster.apply(DEVELOPERS_VIEW).await?;
+        self.ready(AUTHENTICATOR).await
+    }
+
+    /// An authenticator for this cluster's audience, to be changed and applied.
+    #[must_use]
+    pub fn authenticator(&self, name: &str, issuer: &Issuer) -> Value {
+        self.authenticator_at(name, issuer.url(), &issuer.ca_pem())
+    }
+
+    /// The same for an identity provider that is not ours: its address and the CA of its certificate.
+    #[must_use]
+    pub fn authenticator_at(&self, name: &str, issuer: &str, ca_pem: &str) -> Value {
+        serde_json::json!({
             "apiVersion": GroupSuffix::api_version(&self.concierge.suffix().authentication()),
             "kind": "JWTAuthenticator",
-            "metadata": {"name": AUTHENTICATOR},
+            "metadata": {"name": name},
             "spec": {
                 "issuer": issuer,
                 "audience": Self::audience(self.name),
-                "claims": {"username": username_claim, "groups": "groups"},
+                "claims": {"username": "preferred_username", "groups": "groups"},
                 "tls": {"certificateAuthorityData": base64(ca_pem)},
             },
-        });
-        self.cluster.apply(&authenticator.to_string()).await?;
-        self.cluster.apply(DEVELOPERS_VIEW).await?;
-        eventually(
-            &format!("JWTAuthenticator {AUTHENTICATOR} on {} to be Ready", self.name),
-            STATUS_LIMIT,
-            async || {
-                let object = self.get(&["jwtauthenticator", AUTHENTICATOR]).await?;
-                let phase = object["status"]["phase"].as_str().unwrap_or("without a phase").to_owned();
-                ensure!(phase == "Ready", "{}", object["status"]);
-                Ok(())
-            },
-        )
+        })
+    }
+
+    /// Waits until an authenticator is ready, in its newest generation.
+    ///
+    /// # Errors
+    /// If it is not in time: with its status.
+    pub async fn ready(&self, authenticator: &str) -> Result<()> {
+        let what = format!("JWTAuthenticator {authenticator} on {} to be Ready", self.name);
+        eventually(&what, STATUS_LIMIT, async || {
+            let ready = self.condition(authenticator, "Ready").await?;
+            ensure!(ready["status"] == "True", "{ready}");
+            Ok(())
+        })
         .await
+    }
+
+    /// A condition of an authenticator, once it speaks of the newest generation.
+    ///
+    /// # Errors
+    /// If there is none yet.
+    pub async fn condition(&self, authenticator: &str, kind: &str) -> Result<Value> {
+        let object = self.get(&["jwtauthenticator", authenticator]).await?;
+        let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let found = conditions.into_iter().find(|condition| {
+            condition["type"] == kind && condition["observedGeneration"] == object["metadata"]["generation"]
+        });
+        found.with_context(|| format!("no {kind} of this generation in {}", object["status"]))
+    }
+
+    /// What `CredentialIssuer` says of a strategy.
+    ///
+    /// # Errors
+    /// If it says nothing yet.
+    pub async fn strategy(&self, kind: &str) -> Result<Value> {
+        let object = self.get(&["credentialissuer", "latchkey"]).await?;
+        let strategies = object["status"]["strategies"].as_array().cloned().unwrap_or_default();
+        let found = strategies.into_iter().find(|strategy| strategy["type"] == kind);
+        found.with_context(|| format!("no {kind} in {}", object["status"]))
     }
 
     /// Waits until credentials are made by `strategy` and no other.
@@ -173,7 +215,38 @@ impl Site {
         Ok(lines.into_iter().filter(|line| line["surface"] == "exchange").collect())
     }
 
-    async fn get(&self, what: &[&str]) -> Result<Value> {
+    /// What was recorded of the exchange that was answered under this audit id. A refusal is answered without waiting for
+    /// its record.
+    ///
+    /// # Errors
+    /// If the record is not written in time, or there are two.
+    pub async fn record_of(&self, audit_id: &str) -> Result<Value> {
+        eventually(&format!("the audit record of {audit_id}"), RECORD_LIMIT, async || {
+            let mut records = self.exchanges()?;
+            records.retain(|record| record["auditID"] == audit_id);
+            ensure!(records.len() == 1, "{} records", records.len());
+            Ok(records.remove(0))
+        })
+        .await
+    }
+
+    /// The last exchange that ended with this code.
+    ///
+    /// # Errors
+    /// If none is written in time.
+    pub async fn last_record(&self, code: &str) -> Result<Value> {
+        eventually(&format!("an audit record with code {code}"), RECORD_LIMIT, async || {
+            let record = self.exchanges()?.into_iter().rfind(|record| record["code"] == code);
+            anyhow::Ok(record.context("none yet")?)
+        })
+        .await
+    }
+
+    /// An object as JSON.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub async fn get(&self, what: &[&str]) -> Result<Value> {
         let text = self.cluster.kubectl_ok(&[&["get", "-o", "json"], what].concat()).await?;
         serde_json::from_str(&text).context("kubectl get -o json")
     }

@@ -4,6 +4,7 @@ use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result, ensure};
 use latchkey_e2e::{
+    exchange::Exchanger,
     folder::TempFolder,
     issuer::{Client, Issuer, IssuerOptions, User},
     person::Person,
@@ -153,22 +154,18 @@ async fn replay(narrator: &mut Narrator, person: &Person, staging: &Site, produc
          the plugin's cache and shows it to production's concierge, as anybody may who reaches the API server.",
     );
     let token = person.kept_token()?;
-    let answer = production.exchange(&production.exchange_body(&token)).await?;
-    narrator.command(
-        &format!("curl {} --json @request-with-the-staging-token.json", production.exchange_url()),
-        &answer.body.to_string(),
-    );
+    let door = Exchanger::through(&production.cluster)?;
+    let answer = door.exchange(&token).await?;
+    narrator
+        .command(&format!("curl {} --json @request-with-the-staging-token.json", door.url()), &answer.body.to_string());
     narrator.seen(
         "production refuses, in one sentence with nothing to learn from",
-        answer.status == 201 && answer.body["status"] == serde_json::json!({"message": "authentication failed"}),
+        answer.code == 201 && answer.body["status"] == serde_json::json!({"message": "authentication failed"}),
     )?;
-    let at_home = staging.exchange(&staging.exchange_body(&token)).await?;
-    narrator.seen(
-        "the same token, at the same moment, is good in staging",
-        at_home.body["status"]["credential"]["clientCertificateData"].is_string(),
-    )?;
+    let at_home = Exchanger::through(&staging.cluster)?.exchange(&token).await?;
+    narrator.seen("the same token, at the same moment, is good in staging", at_home.is_granted())?;
 
-    let record = production.record_of(&answer.audit_id)?;
+    let record = production.record_of(answer.audit_id()?).await?;
     narrator.say("What production's admin sees under that audit id:");
     narrator.command("tail -1 audit-production.jsonl | jq .", &serde_json::to_string_pretty(&record)?);
     narrator.seen("the reason is audience-mismatch", record["code"] == "audience-mismatch")?;
