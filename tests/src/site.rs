@@ -37,6 +37,8 @@ pub struct Site {
     pub concierge: Concierge,
     /// Where [`Site::write_kubeconfig`] puts the kubeconfig for people.
     pub kubeconfig: PathBuf,
+    /// For reading objects: kubectl costs a tenth of a second of CPU, too much for looking every 25 ms.
+    client: kube::Client,
 }
 
 impl Site {
@@ -75,7 +77,8 @@ impl Site {
         let cluster = Cluster::start(cluster).await?;
         let options = ConciergeOptions { cluster_name: name.to_owned(), ..concierge };
         let concierge = Concierge::install(&cluster, options).await?;
-        Ok(Self { name, cluster, concierge, kubeconfig: work.join(format!("kubeconfig-{name}.yaml")) })
+        let client = cluster.client().await?;
+        Ok(Self { name, cluster, concierge, kubeconfig: work.join(format!("kubeconfig-{name}.yaml")), client })
     }
 
     /// What an admin does where API server flags can be set: append Latchkey's own CA to `--client-ca-file`.
@@ -156,7 +159,7 @@ impl Site {
     /// # Errors
     /// If there is none yet.
     pub async fn condition(&self, authenticator: &str, kind: &str) -> Result<Value> {
-        let object = self.get(&["jwtauthenticator", authenticator]).await?;
+        let object = self.authenticator_object(authenticator).await?;
         let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
         let found = conditions.into_iter().find(|condition| {
             condition["type"] == kind && condition["observedGeneration"] == object["metadata"]["generation"]
@@ -169,10 +172,8 @@ impl Site {
     /// # Errors
     /// If it says nothing yet.
     pub async fn strategy(&self, kind: &str) -> Result<Value> {
-        let object = self.get(&["credentialissuer", "latchkey"]).await?;
-        let strategies = object["status"]["strategies"].as_array().cloned().unwrap_or_default();
-        let found = strategies.into_iter().find(|strategy| strategy["type"] == kind);
-        found.with_context(|| format!("no {kind} in {}", object["status"]))
+        let found = self.strategies().await?.into_iter().find(|strategy| strategy["type"] == kind);
+        found.with_context(|| format!("the status says nothing of {kind}"))
     }
 
     /// Waits until credentials are made by `strategy` and no other.
@@ -181,8 +182,7 @@ impl Site {
     /// If it does not in time: with the status.
     pub async fn offers(&self, strategy: &str) -> Result<()> {
         eventually(&format!("{} to offer {strategy}", self.name), STATUS_LIMIT, async || {
-            let object = self.get(&["credentialissuer", "latchkey"]).await?;
-            let strategies = object["status"]["strategies"].as_array().cloned().unwrap_or_default();
+            let strategies = self.strategies().await?;
             let offered = strategies.iter().find(|entry| entry["status"] == "Success");
             ensure!(offered.is_some_and(|entry| entry["type"] == strategy), "{}", Value::from(strategies.clone()));
             Ok(())
@@ -242,13 +242,26 @@ impl Site {
         .await
     }
 
-    /// An object as JSON.
+    /// Any object as JSON, by its path in the API.
     ///
     /// # Errors
     /// If there is none.
-    pub async fn get(&self, what: &[&str]) -> Result<Value> {
-        let text = self.cluster.kubectl_ok(&[&["get", "-o", "json"], what].concat()).await?;
-        serde_json::from_str(&text).context("kubectl get -o json")
+    pub async fn get(&self, path: &str) -> Result<Value> {
+        let request = http::Request::get(path).body(Vec::new())?;
+        self.client.request(request).await.with_context(|| format!("reading {path}"))
+    }
+
+    /// A `JWTAuthenticator` as it stands.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub async fn authenticator_object(&self, name: &str) -> Result<Value> {
+        self.get(&format!("/apis/authentication.concierge.latchkey.dev/v1alpha1/jwtauthenticators/{name}")).await
+    }
+
+    async fn strategies(&self) -> Result<Vec<Value>> {
+        let object = self.get("/apis/config.concierge.latchkey.dev/v1alpha1/credentialissuers/latchkey").await?;
+        Ok(object["status"]["strategies"].as_array().cloned().unwrap_or_default())
     }
 }
 

@@ -256,7 +256,7 @@ async fn fails(site: &Site, authenticator: &str, kind: &str, reason: &str, words
         Ok(())
     })
     .await?;
-    let object = site.get(&["jwtauthenticator", authenticator]).await?;
+    let object = site.authenticator_object(authenticator).await?;
     let conditions = object["status"]["conditions"].as_array().context("conditions")?;
     let of = |kind: &str| -> Result<&Value> {
         let found = conditions.iter().find(|condition| condition["type"] == kind);
