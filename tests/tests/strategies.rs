@@ -108,7 +108,7 @@ async fn a_request_in_another_name_is_told_the_name_and_then_succeeds(
         let expected = json!({"commonName": "ann", "organizations": ["developers"]});
         ensure!(answer.code == 201 && !answer.is_granted(), "{name:?}: {}", answer.body);
         ensure!(answer.body["status"]["expectedSubject"] == expected, "{name:?}: {}", answer.body);
-        let record = site.exchanges()?.pop().context("a record")?;
+        let record = site.record_of(answer.audit_id()?).await?;
         ensure!(record["code"] == "certificate-request-subject", "{record}");
     }
     let answer = door.exchange_for(&pkcs10(&key, Some(("ann", "developers")))?, &token).await?;
@@ -138,7 +138,7 @@ async fn garbage_in_place_of_a_certificate_request_is_422(
         ensure!(answer.code == 422 && answer.body["reason"] == "Invalid", "{}: {}", answer.code, answer.body);
         let cause = &answer.body["details"]["causes"][0];
         ensure!(cause["field"] == "spec.certificateSigningRequest", "{}", answer.body);
-        let record = site.exchanges()?.pop().context("a record")?;
+        let record = site.record_of(answer.audit_id()?).await?;
         ensure!(record["code"] == "certificate-request-malformed", "{record}");
     }
     let answer = door.exchange_for(&too_long, &token(issuer)?).await?;
@@ -171,11 +171,12 @@ async fn our_own_authority_takes_the_key_and_not_the_name(
 ) -> Result<()> {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
     let request = pkcs10(&key, Some(("root", "system:masters")))?;
-    let certificate = door.exchange_for(&request, &token(issuer)?).await?.issued()?;
+    let answer = door.exchange_for(&request, &token(issuer)?).await?;
+    let certificate = answer.issued()?;
     ensure!(certificate.common_name == "ann" && certificate.organizations == ["developers"], "{certificate:?}");
     let identity = Identity::Certificate { certificate: certificate.pem, key: key.serialize_pem() };
     ensure!(who(site, &identity).await? == "ann");
-    let record = site.exchanges()?.pop().context("a record")?;
+    let record = site.record_of(answer.audit_id()?).await?;
     ensure!(record["credential"]["strategy"] == OWN_AUTHORITY, "{record}");
     ensure!(record["credential"]["serial"] == certificate.serial, "{record} {}", certificate.serial);
     Ok(())
@@ -197,9 +198,9 @@ async fn a_replaced_authority_kills_no_certificate_before_the_admin_says_so(
     .await?;
     ensure!(who(site, &held).await? == "ann", "a certificate of the old authority lives on");
     // Meanwhile the cluster's signer serves, and nobody notices.
-    let meanwhile = door.exchange(&token(issuer)?).await?;
-    ensure!(who(site, &meanwhile.identity()?).await? == "ann");
-    let record = site.exchanges()?.pop().context("a record")?;
+    let answer = door.exchange(&token(issuer)?).await?;
+    ensure!(who(site, &answer.identity()?).await? == "ann");
+    let record = site.record_of(answer.audit_id()?).await?;
     ensure!(record["credential"]["strategy"] == CLUSTER_SIGNER, "{record}");
 
     // The admin puts the new certificate in place of the old one: only that ends what the old authority has signed.
@@ -220,8 +221,9 @@ async fn without_the_controller_manager_nobody_signs_until_it_runs_again(
     door: &Exchanger,
 ) -> Result<()> {
     site.cluster.stop_controller_manager();
-    door.exchange(&token(issuer)?).await?.refused()?;
-    let record = site.exchanges()?.pop().context("a record")?;
+    let answer = door.exchange(&token(issuer)?).await?;
+    answer.refused()?;
+    let record = site.record_of(answer.audit_id()?).await?;
     ensure!(record["code"] == "signer-unavailable" && record["kind"] == "token.refused", "{record}");
     eventually("the status to say that the signer never answers", STATUS_LIMIT, async || {
         let cluster = site.strategy(CLUSTER_SIGNER).await?;
