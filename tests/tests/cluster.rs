@@ -133,7 +133,8 @@ async fn children_die_with_a_test_runner_that_is_killed() -> Result<()> {
         .stderr(Stdio::null());
     let folder = TempFolder::new("killed-runner")?;
     let file = folder.path().join("pids");
-    let mut runner = runner.env(RUNNER_FILE, &file).spawn()?;
+    // The runner cannot clean up after itself, so what it makes lies in our folder.
+    let mut runner = runner.env(RUNNER_FILE, &file).env("TMPDIR", folder.path()).spawn()?;
     let pids = wait::eventually("the runner to start its child", SOON, async || -> Result<Vec<u32>> {
         let text = std::fs::read_to_string(&file)?;
         ensure!(text.ends_with('\n'), "half written");
