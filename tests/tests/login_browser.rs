@@ -95,8 +95,7 @@ async fn the_page_says_when_the_cluster_refuses(site: &Site, eve: &Person, brows
     ensure!(!answer.ok && answer.stdout.is_empty(), "{}", answer.seen());
     ensure!(browser.title().await? == "Not logged in to staging", "{}", browser.title().await?);
     let words = browser.text(&browser.find("main").await?).await?;
-    let record = site.exchanges()?.pop().context("a record")?;
-    ensure!(record["code"] == "identity-reserved", "{record}");
+    let record = site.last_record("identity-reserved").await?;
     let audit_id = record["auditID"].as_str().context("an audit id")?;
     ensure!(words.contains("The cluster refused the login: authentication failed") && words.contains(audit_id));
     ensure!(refusal(&answer, audit_id), "terminal and page say the same: {}", answer.stderr);
