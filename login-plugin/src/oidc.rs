@@ -94,6 +94,8 @@ pub(crate) struct Attempt {
 pub(crate) struct Grant {
     /// To be kept before anything else can fail: the old one may be dead already.
     pub(crate) refresh_token: Option<Secret>,
+    /// What was granted, if the provider said so. It must when that is not what was asked for (RFC 6749 section 5.1).
+    scopes: Option<Vec<String>>,
     id_token: Option<CoreIdToken>,
     access_token: AccessToken,
     clocks: Clocks,
@@ -169,7 +171,8 @@ impl<'a> Provider<'a> {
         })
     }
 
-    /// Trades the code for tokens and judges the ID token.
+    /// Trades the code for tokens and judges the ID token. With it come the refresh token and the scopes granted, if the
+    /// provider named them.
     ///
     /// # Errors
     /// When the provider refuses, is away, or sends a token that must not be used.
@@ -177,7 +180,7 @@ impl<'a> Provider<'a> {
         &mut self,
         attempt: Attempt,
         code: &Secret,
-    ) -> Result<(Identity, Option<Secret>), OidcError> {
+    ) -> Result<(Identity, Option<Secret>, Option<Vec<String>>), OidcError> {
         let client = self.client(Some(&attempt.redirect_uri))?;
         let http = self.http();
         let answer = client
@@ -194,26 +197,29 @@ impl<'a> Provider<'a> {
             },
             other => other,
         })?;
-        let refresh_token = grant.refresh_token.clone();
+        let (refresh_token, scopes) = (grant.refresh_token.clone(), grant.scopes.clone());
         let identity = self.judge_token(&grant, ExpectedNonce::Sent(&attempt.nonce)).await?.ok_or_else(|| {
             OidcError::Token("the identity provider sent no ID token, although scope openid was asked for".to_owned())
         })?;
-        Ok((identity, refresh_token))
+        Ok((identity, refresh_token, scopes))
     }
 
-    /// Trades the refresh token for new ones. What comes back has to be kept before it is judged.
+    /// Trades the refresh token for new ones. What comes back has to be kept before it is judged. `granted` are the scopes
+    /// that the provider named at the login.
     ///
     /// # Errors
     /// When the provider refuses or is away.
-    pub(crate) async fn refresh(&self, refresh_token: &Secret) -> Result<Grant, OidcError> {
+    pub(crate) async fn refresh(&self, refresh_token: &Secret, granted: Option<&[String]>) -> Result<Grant, OidcError> {
         let client = self.client(None)?;
         let token = RefreshToken::new(refresh_token.expose().to_owned());
         let http = self.http();
+        // Nothing that was not granted (RFC 6749 section 6): a provider that dropped a scope at the login refuses it here.
+        let scopes = self.scopes().filter(|scope| granted.is_none_or(|granted| granted.contains(scope)));
         let answer = client
             .exchange_refresh_token(&token)
             .map_err(|error| no_token_endpoint(&error))?
             // With `openid`: some providers send no ID token otherwise.
-            .add_scopes(self.scopes().chain([Scope::new("openid".to_owned())]))
+            .add_scopes(scopes.chain([Scope::new("openid".to_owned())]))
             .request_async(&http)
             .await;
         self.token_answer(answer, http.clocks())
@@ -300,6 +306,7 @@ impl<'a> Provider<'a> {
         let now = self.clock.now();
         Ok(Grant {
             refresh_token: answer.refresh_token().map(|token| Secret::from(token.secret().as_str())),
+            scopes: answer.scopes().map(|scopes| scopes.iter().map(|scope| scope.to_string()).collect()),
             id_token: answer.id_token().cloned(),
             access_token: answer.access_token().clone(),
             clocks: clocks.unwrap_or(Clocks { local: now, server: now }),

@@ -92,7 +92,7 @@ impl Context<'_> {
         let Some(mut refresh_token) = session.refresh_token.clone() else { return Ok(None) };
         let mut provider = self.provider().await?;
         for _ in 0..REFRESH_ATTEMPTS_MAX {
-            match provider.refresh(&refresh_token).await {
+            match provider.refresh(&refresh_token, session.scopes.as_deref()).await {
                 Ok(grant) => {
                     if let Some(rotated) = &grant.refresh_token {
                         // Before anything that can fail: the old one may be dead already.
@@ -107,7 +107,7 @@ impl Context<'_> {
                     }
                     let session = Session {
                         certificate_subject: session.certificate_subject.take(),
-                        ..Self::session_of(identity, session.refresh_token.clone())
+                        ..Self::session_of(identity, session.refresh_token.take(), session.scopes.take())
                     };
                     self.cache.keep_session(&self.keys.session, &session);
                     return Ok(Some(session));
@@ -151,10 +151,10 @@ impl Context<'_> {
         }
         let mut provider = self.provider().await?;
         match flows::log_in(&way, &mut provider, self.config, self.output).await {
-            Ok(LoggedIn { identity, refresh_token, page }) => {
+            Ok(LoggedIn { identity, refresh_token, scopes, page }) => {
                 self.cache.drop_failed_attempt(&self.keys.session);
                 self.mention_skew(identity.local_ahead);
-                let session = Self::session_of(identity, refresh_token);
+                let session = Self::session_of(identity, refresh_token, scopes);
                 self.cache.keep_session(&self.keys.session, &session);
                 Ok(Usable { session, is_new: true, page: Some(page) })
             }
@@ -178,13 +178,14 @@ impl Context<'_> {
         Ok(Provider::discover(&config.provider, cache, &keys.discovery, *clock).await?)
     }
 
-    fn session_of(identity: Identity, refresh_token: Option<Secret>) -> Session {
+    fn session_of(identity: Identity, refresh_token: Option<Secret>, scopes: Option<Vec<String>>) -> Session {
         let Identity { id_token, received_at, usable_until, subject, name, local_ahead: _ } = identity;
         Session {
             received_at,
             usable_until,
             id_token,
             refresh_token,
+            scopes,
             subject,
             identity: Printable(&name).to_string(),
             certificate_subject: None,

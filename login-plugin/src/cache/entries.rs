@@ -34,6 +34,8 @@ pub(crate) struct Session {
     pub(crate) id_token: Secret,
     /// Absent where the provider gives none.
     pub(crate) refresh_token: Option<Secret>,
+    /// What the provider granted, if it said so at the login. A refresh may ask for no more.
+    pub(crate) scopes: Option<Vec<String>>,
     /// The provider's immutable name of the person.
     pub(crate) subject: String,
     /// The name that people know.

@@ -19,6 +19,8 @@ pub(crate) struct LoggedIn {
     pub(crate) identity: Identity,
     /// To stay logged in.
     pub(crate) refresh_token: Option<Secret>,
+    /// What the provider granted, if it said so.
+    pub(crate) scopes: Option<Vec<String>>,
     /// The browser, which waits to hear how it went on.
     pub(crate) page: PendingPage,
 }
@@ -59,7 +61,9 @@ pub(crate) async fn log_in(
         Err(failure) => Err(failure),
     };
     match redeemed {
-        Ok((identity, refresh_token)) => Ok(LoggedIn { identity, refresh_token, page: PendingPage(serving) }),
+        Ok((identity, refresh_token, scopes)) => {
+            Ok(LoggedIn { identity, refresh_token, scopes, page: PendingPage(serving) })
+        }
         Err(failure) => {
             serving.finish(failure_page(&config.cluster_name, &failure)).await;
             Err(failure)

@@ -38,6 +38,18 @@ async fn expired_tokens_are_refreshed_without_a_word_and_the_rotated_one_is_kept
 }
 
 #[tokio::test]
+async fn a_refresh_asks_for_no_scope_that_the_login_was_not_granted() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    site.behave(|behaviour| behaviour.granted = Some("openid"));
+    for _ in 0..2 {
+        let ended = an_hour_after_login(&laptop, &site).await.end().await;
+        ended.credential();
+    }
+    assert!(site.seen(|seen| seen.authorizations[0]["scope"].contains("offline_access")), "more was asked for");
+    assert_eq!(site.seen(|seen| (seen.logins, seen.refreshes)), (1, 2));
+}
+
+#[tokio::test]
 async fn ten_at_once_are_one_refresh() {
     let (site, laptop) = (Site::start(), Laptop::new());
     let run = an_hour_after_login(&laptop, &site).await;

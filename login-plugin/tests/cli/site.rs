@@ -49,6 +49,8 @@ pub(crate) struct Behaviour {
     pub(crate) announces_iss: bool,
     pub(crate) refresh: Refresh,
     pub(crate) refresh_gives_id_token: bool,
+    /// The scopes that a login is granted, where not all that were asked for.
+    pub(crate) granted: Option<&'static str>,
     pub(crate) at_hash: Option<&'static str>,
     pub(crate) exchange: Exchange,
     /// Seconds.
@@ -213,6 +215,7 @@ impl Default for Behaviour {
             announces_iss: true,
             refresh: Refresh::Rotates,
             refresh_gives_id_token: true,
+            granted: None,
             at_hash: None,
             exchange: Exchange::Certificate,
             certificate_lifetime: 600,
@@ -317,6 +320,11 @@ impl Inner {
             }
             Some("refresh_token") => {
                 state.seen.refreshes += 1;
+                let allowed = |scope| state.behaviour.granted.is_none_or(|all| all.split(' ').any(|one| one == scope));
+                // RFC 6749 section 6: nothing that was not granted.
+                if !form.get("scope").is_none_or(|scopes| scopes.split(' ').all(allowed)) {
+                    return refused("invalid_scope");
+                }
                 match state.behaviour.refresh {
                     Refresh::NotWell => return json_answer(StatusCode::SERVICE_UNAVAILABLE, &json!("maintenance")),
                     Refresh::InvalidGrant => return refused("invalid_grant"),
@@ -334,6 +342,9 @@ impl Inner {
             "access_token": "access", "token_type": "Bearer", "expires_in": 60,
             "refresh_token": format!("refresh-{}", state.refresh_token),
         });
+        if let Some(granted) = state.behaviour.granted {
+            answer["scope"] = granted.into();
+        }
         if nonce.is_some() || state.behaviour.refresh_gives_id_token {
             answer["id_token"] = self.id_token(&state.behaviour, nonce, now).into();
         }
