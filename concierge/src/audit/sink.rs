@@ -53,6 +53,10 @@ pub struct Sink {
     cluster: String,
     replica: String,
     clock: Arc<dyn Clock>,
+    /// The number of the last record.
+    seq: u64,
+    /// Lines of the batch at hand, at most [`QUEUE`] of a few KiB.
+    lines: Vec<u8>,
 }
 
 /// The record could not be written in time, so what it records must not happen.
@@ -137,7 +141,7 @@ impl Sink {
         let (sender, queue) = mpsc::channel(QUEUE);
         let lost = Arc::new(AtomicU64::new(0));
         let log = AuditLog { queue: sender, lost: Arc::clone(&lost) };
-        (log, Self { queue, lost, output, cluster, replica, clock })
+        (log, Self { queue, lost, output, cluster, replica, clock, seq: 0, lines: Vec::new() })
     }
 
     /// Writes until every [`AuditLog`] is gone, then the last line.
@@ -146,36 +150,43 @@ impl Sink {
     ///
     /// When the log cannot be written: a concierge without a record must not go on.
     pub async fn run(mut self) -> io::Result<()> {
-        let mut seq = 0;
         let mut batch = Vec::new();
-        self.write(&mut seq, &Event::started(self.clock.now())).await?;
-        self.output.flush().await?;
-        // One flush for all that wait: a burst costs one system call, a single record no delay.
+        self.append(&Event::started(self.clock.now()))?;
+        self.write().await?;
+        // One write for all that wait: a burst costs one system call, a single record no delay.
         while self.queue.recv_many(&mut batch, QUEUE).await > 0 {
             let mut told = Vec::new();
             for entry in batch.drain(..) {
-                self.write(&mut seq, &entry.event).await?;
+                self.append(&entry.event)?;
                 told.extend(entry.written);
             }
             let lost = self.lost.swap(0, Ordering::Relaxed);
             if lost > 0 {
-                self.write(&mut seq, &Event::gap(self.clock.now(), lost)).await?;
+                self.append(&Event::gap(self.clock.now(), lost))?;
             }
-            self.output.flush().await?;
+            self.write().await?;
             for written in told {
                 // The request may have given up; its line stays, as a credential may have been made.
                 let _ = written.send(());
             }
         }
-        self.write(&mut seq, &Event::stopped(self.clock.now())).await?;
-        self.output.flush().await
+        self.append(&Event::stopped(self.clock.now()))?;
+        self.write().await
     }
 
-    async fn write(&mut self, seq: &mut u64, event: &Event) -> io::Result<()> {
-        *seq += 1;
-        let mut line = serde_json::to_vec(&Record::new(*seq, &self.cluster, &self.replica, event))?;
-        line.push(b'\n');
-        self.output.write_all(&line).await
+    /// Numbers an event and puts its line behind those that wait to be written.
+    fn append(&mut self, event: &Event) -> io::Result<()> {
+        self.seq += 1;
+        serde_json::to_writer(&mut self.lines, &Record::new(self.seq, &self.cluster, &self.replica, event))?;
+        self.lines.push(b'\n');
+        Ok(())
+    }
+
+    /// Hands whole lines over, and returns once they are out.
+    async fn write(&mut self) -> io::Result<()> {
+        self.output.write_all(&self.lines).await?;
+        self.lines.clear();
+        self.output.flush().await
     }
 }
 
