@@ -11,7 +11,7 @@ use crate::{
     wait::eventually,
 };
 use anyhow::{Context as _, Result, ensure};
-use latchkey_crds::groups::GroupSuffix;
+use latchkey_crds::groups::{GroupSuffix, VERSION};
 use serde_json::Value;
 use tokio::process::Command;
 
@@ -256,11 +256,13 @@ impl Site {
     /// # Errors
     /// If there is none.
     pub async fn authenticator_object(&self, name: &str) -> Result<Value> {
-        self.get(&format!("/apis/authentication.concierge.latchkey.dev/v1alpha1/jwtauthenticators/{name}")).await
+        let group = self.concierge.suffix().authentication();
+        self.get(&format!("/apis/{group}/{VERSION}/jwtauthenticators/{name}")).await
     }
 
     async fn strategies(&self) -> Result<Vec<Value>> {
-        let object = self.get("/apis/config.concierge.latchkey.dev/v1alpha1/credentialissuers/latchkey").await?;
+        let group = self.concierge.suffix().config();
+        let object = self.get(&format!("/apis/{group}/{VERSION}/credentialissuers/latchkey")).await?;
         Ok(object["status"]["strategies"].as_array().cloned().unwrap_or_default())
     }
 }
