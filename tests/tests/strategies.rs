@@ -12,7 +12,10 @@ use latchkey_e2e::{
     site::{AUTHENTICATOR, Site},
     wait::eventually,
 };
-use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256,
+};
 use serde_json::{Value, json};
 
 const CLUSTER_SIGNER: &str = "CertificateSigningRequestAPI";
@@ -48,7 +51,8 @@ async fn both_strategies_issue_and_the_status_says_why_and_why_not() -> Result<(
     ensure!(message(&other).contains("not used while ClientCertificateAuthority works"), "{other}");
     our_own_authority_gives_the_lifetime_that_was_asked_for(&site, &issuer, &door).await?;
     our_own_authority_takes_the_key_and_not_the_name(&site, &issuer, &door).await?;
-    a_replaced_authority_kills_no_certificate_before_the_admin_says_so(&site, &issuer, &door).await
+    a_replaced_authority_kills_no_certificate_before_the_admin_says_so(&site, &issuer, &door).await?;
+    an_authority_that_the_admin_brings_is_used_and_never_written(&site, &issuer, &door).await
 }
 
 #[tokio::test]
@@ -213,6 +217,52 @@ async fn a_replaced_authority_kills_no_certificate_before_the_admin_says_so(
         Ok(())
     })
     .await
+}
+
+async fn an_authority_that_the_admin_brings_is_used_and_never_written(
+    site: &Site,
+    issuer: &Issuer,
+    door: &Exchanger,
+) -> Result<()> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, "brought by the admin");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    let brought = CertifiedIssuer::self_signed(params, KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?)?;
+    // In one step: between a deletion and a creation the leader would make an authority of its own.
+    let secret = json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": SECRET, "namespace": "latchkey"},
+        "type": "kubernetes.io/tls",
+        "stringData": {"tls.crt": brought.pem(), "tls.key": brought.key().serialize_pem()},
+    });
+    let file = site.cluster.folder().join("authority.json");
+    std::fs::write(&file, secret.to_string())?;
+    site.cluster.kubectl_ok(&["replace", "-f", &file.to_string_lossy()]).await?;
+    let path = format!("/api/v1/namespaces/latchkey/secrets/{SECRET}");
+    let version = site.get(&path).await?["metadata"]["resourceVersion"].clone();
+
+    eventually("the admin's authority to be published", STATUS_LIMIT, async || {
+        let published = site.get(&format!("/api/v1/namespaces/latchkey/configmaps/{SECRET}")).await?;
+        let bundle = published["data"]["ca.crt"].as_str().unwrap_or_default().to_owned();
+        ensure!(bundle.contains(brought.pem().trim()), "{published}");
+        Ok(())
+    })
+    .await?;
+    site.trust_own_authority().await?;
+    site.offers(OWN_AUTHORITY).await?;
+    let answer = eventually("a certificate of the admin's authority", STATUS_LIMIT, async || {
+        let answer = door.exchange(&token(issuer)?).await?;
+        let signed_by = answer.issued()?.issuer;
+        ensure!(signed_by.contains("brought by the admin"), "{signed_by}");
+        Ok(answer)
+    })
+    .await?;
+    ensure!(who(site, &answer.identity()?).await? == "ann");
+    ensure!(site.get(&path).await?["metadata"]["resourceVersion"] == version, "the admin's Secret was written");
+    Ok(())
 }
 
 async fn without_the_controller_manager_nobody_signs_until_it_runs_again(
