@@ -87,7 +87,7 @@ pub enum Rotation {
 /// Changes a JSON document before it is sent.
 pub type Edit = Arc<dyn Fn(&mut Value) + Send + Sync>;
 
-/// What can be set at run time ([`Issuer::settings`]).
+/// What can be set at run time ([`super::Issuer::settings`]).
 #[derive(Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own, set by name")]
 pub struct Settings {
