@@ -194,21 +194,10 @@ async fn an_issuer_that_misbehaves_is_told_by_its_conditions_and_costs_nobody_el
     let door = Exchanger::through(&site.cluster)?;
 
     // All at once: each has an issuer and an authenticator of its own, and one concierge has them all.
-    let mut issuers = Vec::new();
-    for row in &ROWS {
-        let issuer = issuer().await?;
-        (row.set)(&issuer, &elsewhere);
-        site.cluster.apply(&site.authenticator(row.name, &issuer).to_string()).await?;
-        issuers.push(issuer);
-    }
-    let mut liar = issuer().await?;
-    liar.present(Certificate::UnknownAuthority).await?;
-    site.cluster.apply(&site.authenticator("certificate-of-nobody", &liar).to_string()).await?;
-
-    let told = ROWS.iter().map(async |row| {
-        let told = fails(&site, row.name, row.condition, row.reason, row.words).await;
-        told.with_context(|| format!("row {}", row.name))
-    });
+    let rows = try_join_all(ROWS.iter().map(async |row| {
+        let walked = from_the_fault_to_its_end(&site, &door, row, &elsewhere).await;
+        walked.with_context(|| format!("row {}", row.name))
+    }));
     let others = async {
         // The issuers above are stalling meanwhile.
         for _ in 0..10 {
@@ -217,31 +206,47 @@ async fn an_issuer_that_misbehaves_is_told_by_its_conditions_and_costs_nobody_el
         }
         Ok(())
     };
-    tokio::try_join!(try_join_all(told), others)?;
-    fails(&site, "certificate-of-nobody", "DiscoveryURLValid", "InvalidDiscoveryProbe", "TLS failed").await?;
-
-    for (row, issuer) in ROWS.iter().zip(&issuers) {
-        let token = issuer.id_token("ann", &Site::audience("staging"))?;
-        let answer = door.exchange_at(row.name, &token).await?;
-        answer.refused().with_context(|| row.name)?;
-        let record = site.record_of(answer.audit_id()?).await?;
-        ensure!(record["code"] == "authenticator-not-ready", "{record}");
-    }
+    tokio::try_join!(rows, others, a_certificate_of_nobody(&site, &door))?;
     ensure!(elsewhere.requests_total() == 0, "a redirect was followed");
     ensure!(site.concierge.pid()? == pid && !site.concierge.log_lines()?.is_empty());
+    Ok(())
+}
 
-    // Whatever it was, it is forgiven once it is over.
-    for issuer in &issuers {
-        issuer.faults().clear_all();
-        issuer.settings(|settings| settings.discovery_edits.clear());
-    }
-    liar.present(Certificate::Good).await?;
-    try_join_all(ROWS.iter().map(|row| site.ready(row.name))).await?;
-    site.ready("certificate-of-nobody").await?;
-    for (row, issuer) in ROWS.iter().zip(&issuers) {
-        let token = issuer.id_token("ann", &Site::audience("staging"))?;
-        ensure!(door.exchange_at(row.name, &token).await?.is_granted(), "{}", row.name);
-    }
+/// The fault is told, nobody is admitted meanwhile, and once it is over it is forgiven.
+async fn from_the_fault_to_its_end(site: &Site, door: &Exchanger, row: &Row, elsewhere: &Issuer) -> Result<()> {
+    let issuer = issuer().await?;
+    (row.set)(&issuer, elsewhere);
+    site.cluster.apply(&site.authenticator(row.name, &issuer).to_string()).await?;
+    fails(site, row.name, row.condition, row.reason, row.words).await?;
+    nobody_is_admitted(site, door, row.name, &issuer).await?;
+    issuer.faults().clear_all();
+    issuer.settings(|settings| settings.discovery_edits.clear());
+    is_forgiven(site, door, row.name, &issuer).await
+}
+
+async fn a_certificate_of_nobody(site: &Site, door: &Exchanger) -> Result<()> {
+    let name = "certificate-of-nobody";
+    let mut issuer = issuer().await?;
+    issuer.present(Certificate::UnknownAuthority).await?;
+    site.cluster.apply(&site.authenticator(name, &issuer).to_string()).await?;
+    fails(site, name, "DiscoveryURLValid", "InvalidDiscoveryProbe", "TLS failed").await?;
+    nobody_is_admitted(site, door, name, &issuer).await?;
+    issuer.present(Certificate::Good).await?;
+    is_forgiven(site, door, name, &issuer).await
+}
+
+async fn nobody_is_admitted(site: &Site, door: &Exchanger, authenticator: &str, issuer: &Issuer) -> Result<()> {
+    let answer = door.exchange_at(authenticator, &issuer.id_token("ann", &Site::audience("staging"))?).await?;
+    answer.refused()?;
+    let record = site.record_of(answer.audit_id()?).await?;
+    ensure!(record["code"] == "authenticator-not-ready", "{record}");
+    Ok(())
+}
+
+async fn is_forgiven(site: &Site, door: &Exchanger, authenticator: &str, issuer: &Issuer) -> Result<()> {
+    site.ready(authenticator).await?;
+    let answer = door.exchange_at(authenticator, &issuer.id_token("ann", &Site::audience("staging"))?).await?;
+    ensure!(answer.is_granted(), "{}: {}", answer.code, answer.body);
     Ok(())
 }
 
