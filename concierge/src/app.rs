@@ -92,13 +92,13 @@ async fn serve(config: Config, metrics: Metrics) -> Result<(), anyhow::Error> {
     let outcome = tokio::select! {
         signal = shutdown::signal() => {
             tracing::info!(signal = signal.context("listening for signals")?, "Asked to stop");
-            readiness.stop();
-            stop.ask();
             Ok(())
         }
         ended = tasks.first_end() => Err(anyhow::anyhow!("{ended}")),
         ended = last.first_end() => Err(anyhow::anyhow!("{ended}")),
     };
+    readiness.stop();
+    stop.ask();
     tokio::select! {
         () = wind_down(if outcome.is_ok() { grace } else { Duration::ZERO }, &stop, &work, tasks, last) => outcome,
         _ = shutdown::signal() => Err(anyhow::anyhow!("asked twice to stop")),

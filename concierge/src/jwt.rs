@@ -64,6 +64,12 @@ impl Verifier {
         &self.keys
     }
 
+    /// The algorithms that are accepted.
+    #[must_use]
+    pub const fn algorithms(&self) -> AlgorithmSet {
+        self.algorithms
+    }
+
     /// The issuer whose tokens are accepted.
     #[must_use]
     pub const fn issuer(&self) -> &Issuer {

@@ -55,7 +55,7 @@ impl Verdicts {
         };
         let key = Key::of(token, by);
         if let Some(kept) = self.0.get(&key) {
-            // `nbf` and `iat` only ever come nearer; `exp` is the one bound that time can break.
+            // As time goes on `nbf` and `iat` hold all the more; `exp` is the one bound that it breaks.
             if now <= kept.admitted.token_expires_at {
                 return Verdict {
                     facts: Arc::clone(&kept.facts),
@@ -79,6 +79,8 @@ impl Key {
     fn of(token: &BearerToken, by: &Authenticator) -> Self {
         let mut context = digest::Context::new(&digest::SHA256);
         context.update(&by.verifier.keys().digest());
+        // What the issuer announces narrows the algorithms without a new generation or a new key.
+        context.update(&by.verifier.algorithms().to_bits().to_be_bytes());
         context.update(&by.generation.to_be_bytes());
         context.update(&(by.uid.len() as u64).to_be_bytes());
         context.update(by.uid.as_bytes());

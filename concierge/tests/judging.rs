@@ -5,13 +5,13 @@
 #[path = "judging/issuer.rs"]
 mod issuer;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use aws_lc_rs::{hmac, rsa::KeySize};
 use latchkey_concierge::{
     authn::{self, Verdict},
     index::{AuthenticatorRef, Entry, Reader},
-    jwt::{KeySet, Rejection},
+    jwt::{AlgorithmSet, Audience, Issuer, KeySet, Rejection, Verifier},
     mapping::{GroupName, Refusal},
     policy,
     time::UnixTime,
@@ -355,6 +355,16 @@ fn a_remembered_verdict_dies_with_the_token_the_keys_and_the_spec() {
     changed.rules = latchkey_concierge::mapping::Rules::new("email".to_owned(), "groups".to_owned(), Vec::new());
     writer.set(AuthenticatorRef::jwt("staging"), Entry::Ready(changed.into()));
     assert_eq!(at(&index, NOW), "claim-missing", "the spec changed");
+
+    let mut narrowed = issuer::authenticator(&key_set([&key("rsa").jwk]));
+    narrowed.verifier = Verifier::new(
+        Issuer::new(ISSUER.to_owned()),
+        Audience::new(AUDIENCE.to_owned()),
+        AlgorithmSet::from_names(["ES256"]),
+        Arc::new(KeySet::parse(&key_set([&key("rsa").jwk])).unwrap().0),
+    );
+    writer.set(AuthenticatorRef::jwt("staging"), Entry::Ready(narrowed.into()));
+    assert_eq!(at(&index, NOW), "alg-not-allowed", "the issuer withdrew the algorithm");
 
     writer.set(AuthenticatorRef::jwt("staging"), Entry::NotReady);
     assert_eq!(at(&index, NOW), "authenticator-not-ready");

@@ -70,8 +70,9 @@ enum Answer {
 
 /// kube-apiserver's delegated authorization caches both answers for as long.
 const TIME_TO_LIVE: Duration = Duration::from_secs(10);
-/// Answers remembered: every user who logs in within ten seconds, and all anonymous ones are one.
-const CAPACITY: u64 = 4_096;
+/// Bytes of questions and answers remembered: some thousands, as a question has a few hundred bytes. They are counted
+/// in bytes because a path is the asker's to choose, up to the limit of the request's head.
+const CAPACITY: u64 = 4 * 1024 * 1024;
 /// Reviews under way at once; the cache merges equal ones before they count.
 const AT_ONCE: usize = 64;
 /// Longest wait for the API server.
@@ -85,7 +86,11 @@ impl AccessReviews {
     pub fn new(client: Client) -> Self {
         Self {
             api: Api::all(client),
-            known: Cache::builder().max_capacity(CAPACITY).time_to_live(TIME_TO_LIVE).build(),
+            known: Cache::builder()
+                .max_capacity(CAPACITY)
+                .weigher(|question: &Question, answer: &Answer| weight(question, answer))
+                .time_to_live(TIME_TO_LIVE)
+                .build(),
             asking: Arc::new(Semaphore::new(AT_ONCE)),
         }
     }
@@ -127,6 +132,23 @@ impl AccessReviews {
             }
         }
     }
+}
+
+/// What an entry keeps in memory, in bytes, its own structures roughly included.
+fn weight(question: &Question, answer: &Answer) -> u32 {
+    const STRUCTURES: usize = 512;
+    let Question { caller, action } = question;
+    let lists = caller.extra.values().flatten().chain(&caller.groups).map(String::len).sum::<usize>();
+    let keys = caller.extra.keys().map(String::len).sum::<usize>();
+    let action = match action {
+        Action::Resource { group, version, resource, name, namespace, .. } => {
+            [group, version, resource, name, namespace].into_iter().map(String::len).sum()
+        }
+        Action::Path { verb, path } => verb.len() + path.len(),
+    };
+    let answer = if let Answer::Denied(reason) = answer { reason.len() } else { 0 };
+    let bytes = STRUCTURES + caller.username.len() + caller.uid.len() + lists + keys + action + answer;
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 // === impl Action ===
@@ -241,6 +263,17 @@ fn forbidden(caller: &Caller, action: &Action, reason: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_entry_weighs_what_its_asker_made_it() {
+        let question = |path: String| Question {
+            caller: Caller::anonymous(),
+            action: Action::Path { verb: "get".to_owned(), path },
+        };
+        let long = weight(&question("/".repeat(60_000)), &Answer::Denied("no".repeat(500)));
+        assert!(long > 61_000 && u64::from(long) < CAPACITY, "{long}");
+        assert!(weight(&question("/".to_owned()), &Answer::Allowed) < 1_000);
+    }
 
     fn action(method: &str, uri: &str) -> Action {
         Action::of(&Request::builder().method(method).uri(uri).body(()).unwrap())

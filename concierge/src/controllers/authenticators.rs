@@ -279,7 +279,7 @@ impl Authenticators {
         let failed = match outcome {
             Ok(Some(object)) => {
                 let now = self.clock.now();
-                self.objects.of_mut(kind).apply(object, now);
+                self.objects.of_mut(kind).answered(object, now);
                 false
             }
             // Gone; the watch will say so.

@@ -107,6 +107,12 @@ impl AlgorithmSet {
         self.0 & algorithm.bit() != 0
     }
 
+    /// The set as a number, for whoever must tell two sets apart.
+    #[must_use]
+    pub const fn to_bits(self) -> u16 {
+        self.0
+    }
+
     /// Whether nothing could be accepted.
     #[must_use]
     pub const fn is_empty(self) -> bool {

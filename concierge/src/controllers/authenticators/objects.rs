@@ -68,8 +68,18 @@ impl Objects {
         }
     }
 
-    /// Takes an object in, from a watch or from the answer to a write of ours; `None` if it is older than what is known.
-    pub(super) fn apply(&mut self, object: DynamicObject, now: UnixTime) -> Option<String> {
+    /// Takes in the answer to a write of ours, if the object that was written is still the one that is known. The watch
+    /// may have told of its end, or of a successor, before the answer came, and will not tell again: taking the answer
+    /// then would raise a deleted authenticator from the dead.
+    pub(super) fn answered(&mut self, object: DynamicObject, now: UnixTime) {
+        let known = object.metadata.name.as_deref().and_then(|name| self.by_name.get(name));
+        if known.is_some_and(|known| Some(known.uid.as_str()) == object.metadata.uid.as_deref()) {
+            self.apply(object, now);
+        }
+    }
+
+    /// Takes an object in as a watch tells of it; `None` if it is older than what is known.
+    fn apply(&mut self, object: DynamicObject, now: UnixTime) -> Option<String> {
         let DynamicObject { metadata, mut data, .. } = object;
         let name = metadata.name?;
         let (uid, generation) = (metadata.uid.unwrap_or_default(), metadata.generation.unwrap_or_default());
@@ -159,6 +169,20 @@ mod tests {
         assert_eq!(objects.get("a").map(|object| object.generation), Some(2));
         assert_eq!(objects.apply(object("a", "u", 2, "100"), NOW), Some("a".to_owned()));
         assert_eq!(objects.apply(object("a", "other", 1, "50"), NOW), Some("a".to_owned()));
+    }
+
+    #[test]
+    fn an_answer_to_a_write_raises_nobody_from_the_dead() {
+        let mut objects = Objects::default();
+        objects.observe(Event::Apply(object("a", "u", 1, "100")), NOW);
+        objects.observe(Event::Delete(object("a", "u", 1, "102")), NOW);
+        objects.answered(object("a", "u", 1, "101"), NOW);
+        assert!(objects.get("a").is_none(), "deleted, then the answer");
+        objects.observe(Event::Apply(object("a", "v", 1, "103")), NOW);
+        objects.answered(object("a", "u", 7, "101"), NOW);
+        assert_eq!(objects.get("a").map(|object| object.uid.as_str()), Some("v"), "created anew, then the answer");
+        objects.answered(object("a", "v", 2, "104"), NOW);
+        assert_eq!(objects.get("a").map(|object| object.generation), Some(2), "its own answer counts");
     }
 
     #[test]

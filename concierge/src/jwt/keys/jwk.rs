@@ -146,7 +146,9 @@ fn rsa(jwk: &Object, own: Option<Algorithm>) -> Result<(Vec<u8>, Verifiers), Dro
     if verifiers.is_empty() {
         return Err(DropReason::UnsuitableAlgorithm);
     }
-    let mut material = n.clone();
+    // With the length of n, so that no other pair runs together to the same bytes.
+    let mut material = (n.len() as u64).to_be_bytes().to_vec();
+    material.extend(&n);
     material.extend(&e);
     Ok((material, verifiers))
 }
