@@ -184,7 +184,7 @@ fn post(config: &ConciergeConfig, address: &Url, token: &Secret, request: String
         },
     );
     let bytes = serde_json::to_vec(&body).expect("strings and maps always serialize");
-    // The one copy in a type that does not wipe itself.
+    // The body must go out as plain bytes; the copy that it was made from need not stay.
     drop(Zeroizing::new(std::mem::take(&mut body.spec.token)));
     // Anonymous: the token in the body is all we have.
     Request::post(address.as_str())

@@ -82,7 +82,7 @@ pub(crate) struct Serving {
     page: watch::Sender<Option<Arc<Page>>>,
     progress: watch::Receiver<Progress>,
     connections: Arc<Semaphore>,
-    _listeners: JoinSet<()>,
+    listeners: JoinSet<()>,
 }
 
 /// How far the browser has come.
@@ -137,7 +137,7 @@ impl Loopback {
         for listener in self.listeners {
             tasks.spawn(accept(listener, Arc::clone(&answerer), Arc::clone(&connections)));
         }
-        Serving { answers, noise, page, progress, connections, _listeners: tasks }
+        Serving { answers, noise, page, progress, connections, listeners: tasks }
     }
 }
 
@@ -160,7 +160,9 @@ impl Serving {
         if waits {
             let delivered = self.progress.wait_for(|progress| *progress == Progress::Delivered);
             let _or_not = timeout(DELIVERY_TIMEOUT, delivered).await;
-            let all = u32::try_from(CONNECTIONS_MAX).expect("a small number");
+            // Each listener holds a place for the next connection, so these are all that a connection can hold.
+            let all = CONNECTIONS_MAX.saturating_sub(self.listeners.len());
+            let all = u32::try_from(all).expect("a small number");
             let _or_not = timeout(LINGER, self.connections.acquire_many(all)).await;
         }
     }
