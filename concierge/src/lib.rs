@@ -11,6 +11,7 @@
 //! |---|---|---|
 //! | `time`, `secret` | a point in time; a token nobody can print | pure |
 //! | `jwt` | judge one token against one verifier: one file a step | pure |
+//! | `cel` | Kubernetes' CEL: expressions over claims and users, checked, and bounded in cost | pure |
 //! | `mapping` | verified claims to a user, and which names no issuer may give | pure |
 //! | `policy` | may this user hold a certificate? | pure |
 //! | `index` | the authenticators in force: one writer, many readers, whole snapshots | state |
@@ -48,6 +49,7 @@
 pub mod secret;
 pub mod time;
 
+pub mod cel;
 pub mod jwt;
 pub mod mapping;
 pub mod policy;

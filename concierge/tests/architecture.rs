@@ -13,7 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("main", &["args", "app", "config"]),
     ("args", &["config"]),
     ("config", &["audit::sink", "runtime"]),
-    ("convert", &["jwt", "mapping", "policy", "index", "time"]),
+    ("convert", &["cel", "jwt", "mapping", "policy", "index", "time"]),
     (
         "controllers",
         &["convert", "idp", "index", "strategies", "credential", "tls", "runtime", "jwt", "mapping", "policy", "time"],
@@ -44,7 +44,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("strategies", &["credential", "policy", "mapping", "runtime", "time"]),
     ("credential", &["policy", "mapping", "time"]),
     ("policy", &["mapping"]),
-    ("mapping", &["jwt"]),
+    ("mapping", &["cel", "jwt"]),
+    ("cel", &[]),
     ("jwt", &["secret", "time"]),
     ("audit::event", &["authn", "policy", "mapping", "jwt", "time"]),
     ("audit::sink", &["audit::event", "runtime", "time"]),
@@ -57,8 +58,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Rooms without doors: the same input always gives the same output.
-const PURE: [&str; 9] =
-    ["time", "secret", "jwt", "mapping", "policy", "authn", "credential", "audit::event", "convert"];
+const PURE: [&str; 10] =
+    ["time", "secret", "cel", "jwt", "mapping", "policy", "authn", "credential", "audit::event", "convert"];
 
 /// What would be a door.
 const DOORS: [&str; 12] = [

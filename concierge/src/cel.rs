@@ -1,0 +1,27 @@
+//! Kubernetes' CEL: expressions over claims and users, compiled once, checked for their type, and bounded in cost.
+//!
+//! The `cel` crate parses (syntax and standard macros); types, functions, evaluation and budget are here, because the
+//! crate has no type check, no cost limit and little of Kubernetes' library.
+//!
+//! | file | duty |
+//! |---|---|
+//! | `value`, `map`, `types` | what expressions compute with, and its types |
+//! | `function`, `library` | how functions are declared, and all of them, one file a library |
+//! | `budget`, `error` | what one evaluation may cost, and why it has no value |
+
+pub mod budget;
+mod error;
+mod function;
+pub mod library;
+mod map;
+mod types;
+mod value;
+
+pub use self::{
+    budget::Budget,
+    error::EvaluationError,
+    function::{Call, Overload},
+    map::Map,
+    types::Type,
+    value::Value,
+};

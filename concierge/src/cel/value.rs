@@ -1,0 +1,96 @@
+//! What expressions compute with. Cloning is cheap: whatever can be large is shared.
+
+use std::sync::Arc;
+
+use super::{Type, map::Map};
+
+/// A value of CEL.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A number with sign.
+    Int(i64),
+    /// A number without sign.
+    Uint(u64),
+    /// A floating-point number. Every number of a claim is one, as in kube-apiserver.
+    Double(f64),
+    /// Text.
+    String(Arc<str>),
+    /// Octets.
+    Bytes(Arc<[u8]>),
+    /// A list.
+    List(Arc<[Value]>),
+    /// A map.
+    Map(Arc<Map>),
+    /// A length of time in nanoseconds, as in Go.
+    Duration(i64),
+    /// A point in time, from the year 1 to 9999.
+    Timestamp(jiff::Timestamp),
+    /// A value or none.
+    Optional(Option<Arc<Value>>),
+    /// A type.
+    Type(Arc<Type>),
+}
+
+/// A value that a function may take apart. `None` means another type: the caller answers with "no such overload".
+impl Value {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The elements.
+    #[must_use]
+    pub fn as_list(&self) -> Option<&[Self]> {
+        match self {
+            Self::List(list) => Some(list),
+            _ => None,
+        }
+    }
+
+    /// The number, if it is an `int`.
+    #[must_use]
+    pub const fn as_int(&self) -> Option<i64> {
+        match self {
+            Self::Int(number) => Some(*number),
+            _ => None,
+        }
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::String(text.into())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::String(text.into())
+    }
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Int(number)
+    }
+}
+
+impl From<Vec<Self>> for Value {
+    fn from(list: Vec<Self>) -> Self {
+        Self::List(list.into())
+    }
+}
