@@ -5,15 +5,19 @@
 //!
 //! | file | duty |
 //! |---|---|
-//! | `value`, `map`, `types` | what expressions compute with, and its types |
+//! | `value`, `map`, `opaque`, `types` | what expressions compute with, and its types |
+//! | `equality`, `ordering` | which values are equal, and which is the less |
 //! | `function`, `library` | how functions are declared, and all of them, one file a library |
 //! | `budget`, `error` | what one evaluation may cost, and why it has no value |
 
 pub mod budget;
+mod equality;
 mod error;
 mod function;
 pub mod library;
 mod map;
+mod opaque;
+mod ordering;
 mod types;
 mod value;
 
@@ -22,6 +26,7 @@ pub use self::{
     error::EvaluationError,
     function::{Call, Overload},
     map::Map,
+    opaque::Opaque,
     types::Type,
     value::Value,
 };

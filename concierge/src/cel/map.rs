@@ -10,6 +10,7 @@ pub struct Map(pub(super) Vec<(Value, Value)>);
 
 impl Map {
     /// The entries in their order.
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Value, &Value)> {
         self.0.iter().map(|(key, value)| (key, value))
     }
@@ -24,5 +25,12 @@ impl Map {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+/// Nothing checks that no key stands twice: JSON objects and other maps are where entries come from.
+impl FromIterator<(Value, Value)> for Map {
+    fn from_iter<I: IntoIterator<Item = (Value, Value)>>(entries: I) -> Self {
+        Self(entries.into_iter().collect())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Type, map::Map};
+use super::{Map, Opaque, Type};
 
 /// A value of CEL.
 #[derive(Clone, Debug)]
@@ -33,6 +33,8 @@ pub enum Value {
     Optional(Option<Arc<Value>>),
     /// A type.
     Type(Arc<Type>),
+    /// A value of a library's own type.
+    Opaque(Arc<dyn Opaque>),
 }
 
 /// A value that a function may take apart. `None` means another type: the caller answers with "no such overload".
@@ -61,6 +63,42 @@ impl Value {
         match self {
             Self::Int(number) => Some(*number),
             _ => None,
+        }
+    }
+
+    /// The value of a library's type `T`.
+    #[must_use]
+    pub fn as_opaque<T: Opaque>(&self) -> Option<&T> {
+        match self {
+            Self::Opaque(value) => value.downcast(),
+            _ => None,
+        }
+    }
+
+    /// A value of a library's own type.
+    #[must_use]
+    pub fn opaque(value: impl Opaque) -> Self {
+        Self::Opaque(Arc::new(value))
+    }
+
+    /// The type while an expression runs, as `type(value)` says it: what a list or map holds is not told apart.
+    #[must_use]
+    pub fn type_of(&self) -> Type {
+        match self {
+            Self::Null => Type::Null,
+            Self::Bool(_) => Type::Bool,
+            Self::Int(_) => Type::Int,
+            Self::Uint(_) => Type::Uint,
+            Self::Double(_) => Type::Double,
+            Self::String(_) => Type::String,
+            Self::Bytes(_) => Type::Bytes,
+            Self::List(_) => Type::list(Type::Dyn),
+            Self::Map(_) => Type::map(Type::Dyn, Type::Dyn),
+            Self::Duration(_) => Type::Duration,
+            Self::Timestamp(_) => Type::Timestamp,
+            Self::Optional(_) => Type::optional(Type::Dyn),
+            Self::Type(_) => Type::Type(Box::new(Type::Dyn)),
+            Self::Opaque(value) => Type::Opaque(value.type_name()),
         }
     }
 }
