@@ -261,6 +261,49 @@ async fn unknown_kid_ten_thousand_times_is_a_handful_of_fetches() {
 }
 
 #[tokio::test]
+async fn authenticators_of_one_issuer_share_its_keys_and_its_patience() {
+    let (world, issuer) = (World::start(), good_issuer().await);
+    for name in ["staff", "guests", "robots"] {
+        world.api.put(JWT, name, spec(&issuer));
+        world.ready(name).await;
+    }
+    assert_eq!(issuer.requests().len(), 2, "one discovery, one key set: {:?}", issuer.requests());
+    for name in ["staff", "guests", "robots"] {
+        assert_eq!(world.metric(&format!("latchkey_keys_age_seconds{{authenticator=\"{name}\"}}")).unwrap(), "0");
+    }
+
+    // New keys for one are new keys for all, before the first is answered.
+    behave(&issuer, &[key("two")]);
+    assert!(world.ask("guests", "two").await);
+    for name in ["staff", "guests", "robots"] {
+        let Some(Entry::Ready(now)) = world.entry(name) else { panic!("{name} is not ready") };
+        assert_eq!(key_ids(&now), ["two"], "{name}");
+    }
+
+    // Forged tokens at three authenticators are no more to the issuer than at one: two of the burst of three are left.
+    let before = issuer.requests().len();
+    for n in 0..30 {
+        for name in ["staff", "guests", "robots"] {
+            assert!(!world.ask(name, &format!("forged-{n}-{name}")).await);
+        }
+    }
+    assert_eq!(issuer.requests().len() - before, 2);
+
+    // The keeper stays while somebody needs it, and other trust roots are another source.
+    world.api.delete(JWT, "staff");
+    world.until("gone", |world| world.entry("staff").is_none().then_some(())).await;
+    assert!(matches!(world.entry("robots"), Some(Entry::Ready(_))));
+    let (stranger, before) = (Server::start().await, issuer.requests().len());
+    let mut mistrusting = spec(&stranger);
+    mistrusting["spec"]["issuer"] = json!(issuer.base);
+    world.api.put(JWT, "mistrusting", mistrusting);
+    let message = world.api.reason(JWT, "mistrusting", "DiscoveryURLValid", "InvalidDiscoveryProbe").await;
+    assert!(message.contains("TLS failed"), "{message}");
+    world.not_ready("mistrusting").await;
+    assert_eq!(issuer.requests().len(), before);
+}
+
+#[tokio::test]
 async fn a_request_for_an_authenticator_without_a_keeper_is_answered_at_once() {
     let world = World::start();
     assert!(!world.ask("nobody", "one").await);

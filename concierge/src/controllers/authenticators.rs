@@ -1,5 +1,5 @@
 //! The task that keeps the authenticators in force: it watches both kinds and the CA bundles they name, runs a keeper of
-//! keys for each issuer, owns the index's one writer, and, if it leads, writes their status.
+//! keys for each source of keys, owns the index's one writer, and, if it leads, writes their status.
 //!
 //! Its loop is observe, plan, act. Everything that takes time (reads, writes, fetches) runs beside the loop, so nothing
 //! that one authenticator waits for delays another or the data path.
@@ -35,7 +35,7 @@ use self::{
 };
 use super::{
     jwt_authenticator::{
-        self, Observed, Trust,
+        self, Observed, Trust, Word,
         keeper::{ATTEMPTS_AT_ONCE, Jitter, KeeperReport, Surroundings},
     },
     status::{self, Target, WriteError},
@@ -43,6 +43,7 @@ use super::{
 };
 use crate::{
     convert::{BundleObject, BundleSource, JwtSpec},
+    idp::issuer::IssuerReport,
     index::{self, AuthenticatorKind, AuthenticatorName, AuthenticatorRef, Entry, RefreshRequest, RefreshRequests},
     runtime::{lease::Leadership, metrics::Metrics},
     time::Clock,
@@ -254,13 +255,13 @@ impl Authenticators {
     }
 
     fn reported(&mut self, report: KeeperReport) {
-        let KeeperReport { keeper, name, report, answers } = report;
-        let fetched_at = report.keys_fetched_at;
-        if self.members.reported(keeper, name.as_str(), report) {
-            if let Some(at) = fetched_at {
-                self.metrics.keys_fetched(name.as_str(), at);
+        let KeeperReport { keeper, report, results, answers } = report;
+        // All of them before anybody is answered, for a fetch is one for all authenticators of its source.
+        for name in self.members.reported(keeper, report) {
+            for result in &results {
+                self.metrics.keys_fetch(&name, result);
             }
-            self.settle_one(Kind::Jwt, name.as_str());
+            self.settle_one(Kind::Jwt, &name);
         }
         // Only now: who judges again must find the new keys in the index.
         for (request, changed) in answers {
@@ -362,6 +363,13 @@ impl Authenticators {
             let entry = plan.admit.map_or(Entry::NotReady, |admit| Entry::Ready(Arc::new(admit)));
             self.index.set(AuthenticatorRef { kind: AuthenticatorKind::JWTAuthenticator, name: authenticator }, entry);
         }
+        // Here and not at each report: an authenticator that joins others of its source has keys of some age at once.
+        match self.members.asked(name) {
+            Some((_, Word::Report(IssuerReport { keys_fetched_at: Some(at), .. }))) => {
+                self.metrics.keys_fetched(name, *at);
+            }
+            _ => self.metrics.no_keys(name),
+        }
         self.members.again_in(Kind::Jwt, name, plan.again_in);
         self.write(Kind::Jwt, name, uid, plan.status);
     }
@@ -405,7 +413,7 @@ impl Authenticators {
         self.members.forget(kind, name);
         match kind {
             Kind::Jwt => {
-                self.metrics.forget_authenticator(name);
+                self.metrics.no_keys(name);
                 self.index.remove(&AuthenticatorRef::jwt(name));
             }
             Kind::Webhook => self.index.remove(&AuthenticatorRef::webhook(name)),

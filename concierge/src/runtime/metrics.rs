@@ -189,8 +189,8 @@ impl Metrics {
         self.0.keys_fetch_suppressed.inc();
     }
 
-    /// `authenticator` is gone: its key age is no longer shown.
-    pub fn forget_authenticator(&self, authenticator: &str) {
+    /// `authenticator` has no keys, so they have no age.
+    pub fn no_keys(&self, authenticator: &str) {
         self.fetched_at().remove(authenticator);
         self.0.keys_age.remove(&OfAuthenticator { authenticator: authenticator.to_owned() });
     }
@@ -301,7 +301,7 @@ mod tests {
         let series = r#"latchkey_keys_age_seconds{authenticator="staff"} "#;
         assert!(metrics.encode(UnixTime::from_secs(1_030)).contains(&format!("{series}30\n")));
         assert!(metrics.encode(UnixTime::from_secs(1_090)).contains(&format!("{series}90\n")));
-        metrics.forget_authenticator("staff");
+        metrics.no_keys("staff");
         assert!(!metrics.encode(UnixTime::from_secs(1_090)).contains(series));
     }
 }

@@ -1,4 +1,6 @@
-//! What runs and what stands for each authenticator: its keeper, its entry in the index, its write under way.
+//! What runs and what stands for each authenticator: the keeper of its keys, its entry in the index, its write under way.
+//!
+//! Authenticators whose keys come from the same place share one keeper, so an issuer is asked once for all of them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -38,7 +40,11 @@ pub(super) struct Members {
     around: Surroundings,
     keepers: JoinSet<()>,
     next_keeper: u64,
-    asked: BTreeMap<String, Asked>,
+    /// The sources that are being asked, each by one keeper. There are as many as authenticators at most, so they are
+    /// looked through one by one.
+    sources: BTreeMap<KeeperId, Asked>,
+    /// Which of them each authenticator's keys come from.
+    asked: BTreeMap<String, KeeperId>,
     published: BTreeMap<String, Published>,
     webhooks: BTreeSet<String>,
     writes: BTreeMap<(Kind, String), Write>,
@@ -72,12 +78,12 @@ struct Asked {
     word: Word,
     /// How many words were heard.
     words: u64,
+    /// `None`: no client could be made.
     keeper: Option<Running>,
 }
 
 #[derive(Debug)]
 struct Running {
-    id: KeeperId,
     requests: mpsc::Sender<RefreshRequest>,
     /// Ends the keeper when it goes.
     _stop: DropGuard,
@@ -107,6 +113,7 @@ impl Members {
             around,
             keepers: JoinSet::new(),
             next_keeper: 0,
+            sources: BTreeMap::new(),
             asked: BTreeMap::new(),
             published: BTreeMap::new(),
             webhooks: BTreeSet::new(),
@@ -117,56 +124,59 @@ impl Members {
 
     /// The source that is being asked for an authenticator, and its latest word.
     pub(super) fn asked(&self, name: &str) -> Option<(&Source, &Word)> {
-        self.asked.get(name).map(|asked| (&asked.source, &asked.word))
+        self.asked_for(name).map(|(_, asked)| (&asked.source, &asked.word))
     }
 
-    /// From now on `source` is asked for `name`, and no other; `true` if that changed anything.
+    /// From now on `source` is asked for `name`, and no other; `true` if that changed anything. If it is being asked
+    /// already for another authenticator, its latest word is there at once.
     pub(super) fn ask(&mut self, name: &AuthenticatorName, source: Option<&Source>) -> bool {
-        if self.asked.get(name.as_str()).map(|asked| &asked.source) == source {
+        if self.asked(name.as_str()).map(|(asked, _)| asked) == source {
             return false;
         }
-        // The old keeper first: its guard ends it.
-        self.asked.remove(name.as_str());
+        self.leave(name.as_str());
         if let Some(source) = source {
-            let asked = self.start(name, source);
-            self.asked.insert(name.as_str().to_owned(), asked);
+            let known = self.sources.iter().find(|(_, asked)| asked.source == *source).map(|(id, _)| *id);
+            let id = known.unwrap_or_else(|| self.start(source));
+            self.asked.insert(name.as_str().to_owned(), id);
         }
         true
     }
 
-    fn start(&mut self, name: &AuthenticatorName, source: &Source) -> Asked {
-        let bundle = source.bundle.as_ref().map(crate::convert::Bundle::certificates);
-        let client = match IssuerClient::new(bundle, Limits::default()) {
-            Ok(client) => client,
-            Err(problem) => {
-                let word = Word::NoClient(problem.to_string());
-                return Asked { source: source.clone(), word, words: 0, keeper: None };
-            }
-        };
-        let id = KeeperId(self.next_keeper);
-        self.next_keeper += 1;
-        let (sender, requests) = mpsc::channel(REQUESTS);
-        let stop = CancellationToken::new();
-        let keeper = Keeper {
-            id,
-            name: name.clone(),
-            issuer: source.issuer.clone(),
-            client,
-            requests,
-            around: self.around.clone(),
-        };
-        self.keepers.spawn(keeper.run(stop.clone()));
-        let keeper = Running { id, requests: sender, _stop: stop.drop_guard() };
-        Asked { source: source.clone(), word: Word::Report(IssuerReport::default()), words: 0, keeper: Some(keeper) }
+    /// Nothing is asked for `name` any more; a keeper that nobody needs any more ends by its guard.
+    fn leave(&mut self, name: &str) {
+        let Some(id) = self.asked.remove(name) else { return };
+        if !self.asked.values().any(|other| *other == id) {
+            self.sources.remove(&id);
+        }
     }
 
-    /// Takes a keeper's report in; `false` if it is one of a keeper that was ended meanwhile.
-    pub(super) fn reported(&mut self, keeper: KeeperId, name: &str, report: IssuerReport) -> bool {
-        let asked = self.asked.get_mut(name).filter(|asked| asked.keeper.as_ref().is_some_and(|k| k.id == keeper));
-        let Some(asked) = asked else { return false };
+    fn start(&mut self, source: &Source) -> KeeperId {
+        let id = KeeperId(self.next_keeper);
+        self.next_keeper += 1;
+        let bundle = source.bundle.as_ref().map(crate::convert::Bundle::certificates);
+        let (word, keeper) = match IssuerClient::new(bundle, Limits::default()) {
+            Ok(client) => (Word::Report(IssuerReport::default()), Some(self.run(id, source, client))),
+            Err(problem) => (Word::NoClient(problem.to_string()), None),
+        };
+        self.sources.insert(id, Asked { source: source.clone(), word, words: 0, keeper });
+        id
+    }
+
+    fn run(&mut self, id: KeeperId, source: &Source, client: IssuerClient) -> Running {
+        let (sender, requests) = mpsc::channel(REQUESTS);
+        let stop = CancellationToken::new();
+        let keeper = Keeper { id, issuer: source.issuer.clone(), client, requests, around: self.around.clone() };
+        self.keepers.spawn(keeper.run(stop.clone()));
+        Running { requests: sender, _stop: stop.drop_guard() }
+    }
+
+    /// Takes a keeper's report in, and returns the authenticators that it concerns: none, if the keeper was ended
+    /// meanwhile.
+    pub(super) fn reported(&mut self, keeper: KeeperId, report: IssuerReport) -> Vec<String> {
+        let Some(asked) = self.sources.get_mut(&keeper) else { return Vec::new() };
         asked.word = Word::Report(report);
         asked.words += 1;
-        true
+        self.asked.iter().filter(|(_, id)| **id == keeper).map(|(name, _)| name.clone()).collect()
     }
 
     /// Hands a request for keys to the keeper it concerns.
@@ -174,10 +184,15 @@ impl Members {
     /// # Errors
     /// The request, if nobody can serve it: there is no keeper, or too many requests wait for it.
     pub(super) fn forward(&self, request: RefreshRequest) -> Result<(), RefreshRequest> {
-        match self.asked.get(request.authenticator.as_str()).and_then(|asked| asked.keeper.as_ref()) {
+        match self.asked_for(request.authenticator.as_str()).and_then(|(_, asked)| asked.keeper.as_ref()) {
             None => Err(request),
             Some(keeper) => keeper.requests.try_send(request).map_err(mpsc::error::TrySendError::into_inner),
         }
+    }
+
+    fn asked_for(&self, name: &str) -> Option<(KeeperId, &Asked)> {
+        let id = *self.asked.get(name)?;
+        Some((id, self.sources.get(&id)?))
     }
 
     /// Waits for a keeper's end; `None` while there are no keepers.
@@ -187,12 +202,12 @@ impl Members {
 
     /// Whether every keeper has ended its first attempt.
     pub(super) fn all_answered(&self) -> bool {
-        self.asked.values().all(|asked| asked.keeper.is_none() || asked.words > 0)
+        self.sources.values().all(|asked| asked.keeper.is_none() || asked.words > 0)
     }
 
     /// Whether the index must be changed so that it shows this; it counts as shown from now on.
     pub(super) fn shall_publish(&mut self, name: &str, uid: &str, generation: i64, admits: bool) -> Publish {
-        let word = self.asked.get(name).and_then(|asked| Some((asked.keeper.as_ref()?.id, asked.words)));
+        let word = self.asked_for(name).map(|(keeper, asked)| (keeper, asked.words));
         let next = Published { uid: uid.to_owned(), generation, admits_by: word.filter(|_| admits) };
         let change = match self.published.get(name) {
             Some(known) if *known == next => Publish::No,
@@ -273,7 +288,7 @@ impl Members {
         self.again_at.remove(&key);
         match kind {
             Kind::Jwt => {
-                self.asked.remove(name);
+                self.leave(name);
                 self.published.remove(name);
             }
             Kind::Webhook => {

@@ -1,7 +1,8 @@
 //! One task for each source of keys: asks the issuer when it is time or when a token names an unknown key, and reports.
 //!
-//! A keeper has at most one attempt under way, and everybody who waits for keys shares it. Keepers know nothing of each
-//! other, so an issuer that takes its time costs nobody else anything.
+//! A keeper has at most one attempt under way, and everybody who waits for keys shares it: all tokens, and all
+//! authenticators of the same source. Keepers know nothing of each other, so an issuer that takes its time costs nobody
+//! else anything.
 
 use std::{fmt, sync::Arc};
 
@@ -14,7 +15,7 @@ use crate::{
         issuer::{self, Attempt, IssuerReport, IssuerState},
         key_schedule::UnknownKey,
     },
-    index::{AuthenticatorName, RefreshRequest},
+    index::RefreshRequest,
     jwt::{Issuer, KeyId},
     runtime::metrics::Metrics,
     time::{Clock, UnixTime},
@@ -32,19 +33,19 @@ const WAITING: usize = 256;
 #[derive(Clone)]
 pub struct Jitter(Arc<dyn Fn() -> f64 + Send + Sync>);
 
-/// Tells one keeper's reports from those of an earlier keeper of the same authenticator.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// Tells one keeper's reports from those of an earlier keeper of the same source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::controllers) struct KeeperId(pub(in crate::controllers) u64);
 
-/// What a keeper has to say after an attempt.
+/// What a keeper has to say after an attempt, or to somebody who asks for a key that is there already.
 #[derive(Debug)]
 pub(in crate::controllers) struct KeeperReport {
     /// Who says it.
     pub(in crate::controllers) keeper: KeeperId,
-    /// For which authenticator.
-    pub(in crate::controllers) name: AuthenticatorName,
     /// What is known now.
     pub(in crate::controllers) report: IssuerReport,
+    /// The words for the metrics, one for each fetch that was tried since the last report.
+    pub(in crate::controllers) results: Vec<&'static str>,
     /// Requests to answer once the report is in force, and whether judging again is worth it.
     pub(in crate::controllers) answers: Vec<(RefreshRequest, bool)>,
 }
@@ -69,8 +70,6 @@ pub(in crate::controllers) struct Surroundings {
 pub(in crate::controllers) struct Keeper {
     /// Who it is.
     pub(in crate::controllers) id: KeeperId,
-    /// Whose keys it keeps.
-    pub(in crate::controllers) name: AuthenticatorName,
     /// The issuer it asks.
     pub(in crate::controllers) issuer: Issuer,
     /// By which client.
@@ -125,7 +124,7 @@ impl Keeper {
                 () = tokio::time::sleep(wait) => return Some(Vec::new()),
                 request = self.requests.recv() => {
                     let request = request?;
-                    if let Some(request) = self.worth_an_attempt(state, request) {
+                    if let Some(request) = self.worth_an_attempt(state, request).await? {
                         return Some(vec![request]);
                     }
                 }
@@ -133,19 +132,25 @@ impl Keeper {
         }
     }
 
-    /// Answers a request for a key that is there already or that it is too soon to ask for; hands the others back.
-    fn worth_an_attempt(&self, state: &mut IssuerState, request: RefreshRequest) -> Option<RefreshRequest> {
+    /// Answers a request for a key that is there already or that it is too soon to ask for; hands the others back. The
+    /// outer `None`: nobody listens any more.
+    async fn worth_an_attempt(
+        &self,
+        state: &mut IssuerState,
+        request: RefreshRequest,
+    ) -> Option<Option<RefreshRequest>> {
         if request.key_id.as_ref().is_some_and(|id| state.knows(id)) {
-            // The token was judged by a snapshot from before the last fetch.
-            request.answer(true);
-            return None;
+            // The token was judged by a snapshot from before the last fetch. That fetch's report may still be on its
+            // way to the index, so the answer goes behind it: "there are new keys" must mean that the index has them.
+            self.send(state, Vec::new(), vec![(request, true)]).await?;
+            return Some(None);
         }
         match state.unknown_key(request.key_id.as_ref(), self.around.clock.now()) {
-            UnknownKey::Fetch => Some(request),
+            UnknownKey::Fetch => Some(Some(request)),
             UnknownKey::KnownInVain | UnknownKey::Throttled => {
                 self.around.metrics.keys_fetch_suppressed();
                 request.answer(false);
-                None
+                Some(None)
             }
         }
     }
@@ -184,28 +189,34 @@ impl Keeper {
         let now = self.around.clock.now();
         let trouble_before = state.report().trouble;
         let applied = state.apply(attempt, now, self.around.jitter.draw());
-        for result in applied.results {
-            self.around.metrics.keys_fetch(self.name.as_str(), result);
-        }
         let answers = waiting.into_iter().map(|request| judge(state, request, applied.changed, now)).collect();
-        let report = state.report();
-        self.log(&report, applied.changed, trouble_before.is_some());
-        self.around.reports.send(KeeperReport { keeper: self.id, name: self.name.clone(), report, answers }).await.ok()
+        self.log(&state.report(), applied.changed, trouble_before.is_some());
+        self.send(state, applied.results, answers).await
+    }
+
+    async fn send(
+        &self,
+        state: &IssuerState,
+        results: Vec<&'static str>,
+        answers: Vec<(RefreshRequest, bool)>,
+    ) -> Option<()> {
+        let report = KeeperReport { keeper: self.id, report: state.report(), results, answers };
+        self.around.reports.send(report).await.ok()
     }
 
     fn log(&self, report: &IssuerReport, changed: bool, was_in_trouble: bool) {
-        let (authenticator, issuer) = (self.name.as_str(), self.issuer.as_str());
+        let issuer = self.issuer.as_str();
         match (&report.trouble, was_in_trouble) {
             (Some(trouble), false) => {
                 let (result, error) = (trouble.result, &trouble.sentence);
-                tracing::warn!(authenticator, issuer, result, error, "Cannot get the issuer's keys");
+                tracing::warn!(issuer, result, error, "Cannot get the issuer's keys");
             }
-            (None, true) => tracing::info!(authenticator, issuer, "The issuer answers again"),
+            (None, true) => tracing::info!(issuer, "The issuer answers again"),
             (Some(_), true) | (None, false) => {}
         }
         if changed {
             let keys = report.keys.as_ref().map_or(0, |held| held.keys.len());
-            tracing::info!(authenticator, issuer, keys, "The issuer's keys changed");
+            tracing::info!(issuer, keys, "The issuer's keys changed");
         }
     }
 }
