@@ -5,6 +5,7 @@
 //! that one authenticator waits for delays another or the data path.
 
 mod bundles;
+mod jwt;
 mod members;
 mod objects;
 mod watches;
@@ -29,22 +30,17 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     bundles::{Bundles, Loaded},
-    members::{Members, Publish, Writing},
+    members::{Members, Writing},
     objects::Objects,
     watches::{Kind, Kinds, Seen},
 };
 use super::{
-    jwt_authenticator::{
-        self, Observed, Trust, Word,
-        keeper::{ATTEMPTS_AT_ONCE, Jitter, KeeperReport, Surroundings},
-    },
+    jwt_authenticator::keeper::{ATTEMPTS_AT_ONCE, Jitter, KeeperReport, Surroundings},
     status::{self, Target, WriteError},
     webhook_authenticator,
 };
 use crate::{
-    convert::{BundleObject, BundleSource, JwtSpec},
-    idp::issuer::IssuerReport,
-    index::{self, AuthenticatorKind, AuthenticatorName, AuthenticatorRef, Entry, RefreshRequest, RefreshRequests},
+    index::{self, AuthenticatorRef, Entry, RefreshRequest, RefreshRequests},
     runtime::{lease::Leadership, metrics::Metrics},
     time::Clock,
 };
@@ -329,51 +325,6 @@ impl Authenticators {
         }
     }
 
-    fn settle_jwt(&mut self, name: &str) {
-        let Some(object) = self.objects.jwt.get(name) else { return };
-        let now = self.clock.now();
-        let authenticator = AuthenticatorName::new(name);
-        let trust = self.trust(object.jwt.as_ref().ok());
-        // Twice at most: the first plan may call for a keeper, and a keeper without a client is worth a word at once.
-        let plan = loop {
-            let observed = Observed {
-                name: &authenticator,
-                uid: &object.uid,
-                generation: object.generation,
-                spec: &object.jwt,
-                trust: &trust,
-                asked: self.members.asked(name),
-                status: &object.status,
-                seen_at: object.seen_at,
-            };
-            let plan = jwt_authenticator::plan(&observed, now);
-            if !self.members.ask(&authenticator, plan.source.as_ref()) {
-                break plan;
-            }
-        };
-        let (uid, generation) = (object.uid.clone(), object.generation);
-        let publish = self.members.shall_publish(name, &uid, generation, plan.admit.is_some());
-        if publish == Publish::Aloud {
-            match &plan.obstacle {
-                None => tracing::info!(authenticator = name, generation, "Authenticator ready"),
-                Some(obstacle) => tracing::info!(authenticator = name, generation, obstacle, "Authenticator not ready"),
-            }
-        }
-        if publish != Publish::No {
-            let entry = plan.admit.map_or(Entry::NotReady, |admit| Entry::Ready(Arc::new(admit)));
-            self.index.set(AuthenticatorRef { kind: AuthenticatorKind::JWTAuthenticator, name: authenticator }, entry);
-        }
-        // Here and not at each report: an authenticator that joins others of its source has keys of some age at once.
-        match self.members.asked(name) {
-            Some((_, Word::Report(IssuerReport { keys_fetched_at: Some(at), .. }))) => {
-                self.metrics.keys_fetched(name, *at);
-            }
-            _ => self.metrics.no_keys(name),
-        }
-        self.members.again_in(Kind::Jwt, name, plan.again_in);
-        self.write(Kind::Jwt, name, uid, plan.status);
-    }
-
     fn settle_webhook(&mut self, name: &str) {
         let Some(object) = self.objects.webhook.get(name) else { return };
         let status = webhook_authenticator::plan(&object.spec, object.generation, &object.status, self.clock.now());
@@ -419,28 +370,6 @@ impl Authenticators {
             Kind::Webhook => self.index.remove(&AuthenticatorRef::webhook(name)),
         }
         tracing::info!(kind = kind.name(), object = name, "Authenticator gone");
-    }
-
-    fn trust(&self, spec: Option<&JwtSpec>) -> Trust {
-        match spec.map(|spec| &spec.trust) {
-            // Nobody is asked while the spec cannot be read; what is said of its trust roots is that nothing is known.
-            None => Trust::Loading,
-            Some(Ok(BundleSource::System)) => Trust::System,
-            Some(Ok(BundleSource::Inline(bundle))) => Trust::Bundle(bundle.clone()),
-            Some(Ok(BundleSource::Object(object))) => self.bundles.trust(object),
-            Some(Err(problem)) => Trust::Problem(problem.clone()),
-        }
-    }
-
-    fn wanted_bundles(&self) -> BTreeSet<BundleObject> {
-        let objects = self.objects.jwt.names().filter_map(|name| self.objects.jwt.get(name));
-        let sources = objects.filter_map(|object| object.jwt.as_ref().ok()?.trust.as_ref().ok());
-        sources
-            .filter_map(|source| match source {
-                BundleSource::Object(object) => Some(object.clone()),
-                BundleSource::Inline(_) | BundleSource::System => None,
-            })
-            .collect()
     }
 
     fn tell_synced(&self, now: Instant) {
