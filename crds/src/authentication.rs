@@ -16,7 +16,10 @@ pub use jwt_authenticator::{
 };
 pub use status::{AuthenticatorStatus, Phase};
 pub use tls::{CertificateAuthorityDataSource, CertificateAuthorityDataSourceKind, Tls};
-pub use webhook_authenticator::{WebhookAuthenticator, WebhookAuthenticatorSpec};
+pub use webhook_authenticator::{
+    DEFAULT_WEBHOOK_TIMEOUT_SECONDS, MAX_WEBHOOK_TIMEOUT_SECONDS, TokenReviewVersion, WebhookAuthenticator,
+    WebhookAuthenticatorSpec,
+};
 
 /// Where `JWTAuthenticator`s live in an installation with this suffix; for
 /// `Api::<Object<JWTAuthenticatorSpec, AuthenticatorStatus>>::all_with`.
