@@ -3,6 +3,7 @@
 
 mod refresh;
 mod snapshot;
+mod webhook;
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use tokio::sync::watch;
 pub use self::{
     refresh::{RefreshRequest, RefreshRequester, RefreshRequests, refresh_channel},
     snapshot::{Authenticator, AuthenticatorKind, AuthenticatorName, AuthenticatorRef, Entry, Snapshot},
+    webhook::{AskError, AskWebhook, Webhook},
 };
 
 /// The only hand that changes the index. It is not `Clone`.

@@ -12,6 +12,7 @@
 //! | `time`, `secret` | a point in time; a token nobody can print | pure |
 //! | `jwt` | judge one token against one verifier: one file a step | pure |
 //! | `cel` | Kubernetes' CEL: expressions over claims and users, checked, and bounded in cost | pure |
+//! | `token_review` | the `TokenReview` API as bytes, in both its versions | pure |
 //! | `mapping` | verified claims to a user, and which names no issuer may give | pure |
 //! | `policy` | may this user hold a certificate? | pure |
 //! | `index` | the authenticators in force: one writer, many readers, whole snapshots | state |
@@ -21,7 +22,7 @@
 //! | `strategies` | who signs: the cluster's CSR API or our own CA | doors |
 //! | `audit` | what is recorded (`event`, pure) and where it goes (`sink`, a door) | both |
 //! | `convert` | custom resources to verifiers and rules; errors become conditions | pure in fact, knows `crds` |
-//! | `idp` | discovery and key sets over the network | doors |
+//! | `idp` | discovery, key sets and webhooks over the network | doors |
 //! | `controllers` | observe, plan, act: custom resources, certificates, status | doors |
 //! | `tls` | the serving certificate, and client certificates handed to the request layer | doors |
 //! | `api` | the aggregated API server: thin handlers, one room for answers | doors |
@@ -53,6 +54,7 @@ pub mod cel;
 pub mod jwt;
 pub mod mapping;
 pub mod policy;
+pub mod token_review;
 
 pub mod index;
 

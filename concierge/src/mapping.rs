@@ -4,11 +4,13 @@ mod names;
 mod reserved;
 mod rules;
 mod user;
+mod vouched;
 
 pub use self::{
     names::{GroupName, Username},
     rules::Rules,
     user::User,
+    vouched::vouched,
 };
 use crate::jwt::{Json, VerifiedClaims};
 

@@ -9,7 +9,7 @@ use aws_lc_rs::digest;
 use moka::sync::Cache;
 
 use crate::{
-    authn::{self, Admitted, Verdict},
+    authn::{self, Admitted, JudgedBy, Verdict},
     index::{Authenticator, AuthenticatorRef, Entry, Snapshot},
     jwt::TokenFacts,
     secret::BearerToken,
@@ -56,10 +56,10 @@ impl Verdicts {
         let key = Key::of(token, by);
         if let Some(kept) = self.0.get(&key) {
             // As time goes on `nbf` and `iat` hold all the more; `exp` is the one bound that it breaks.
-            if now <= kept.admitted.token_expires_at {
+            if kept.admitted.token_expires_at.is_some_and(|end| now <= end) {
                 return Verdict {
                     facts: Arc::clone(&kept.facts),
-                    authenticator: Some(Arc::clone(by)),
+                    authenticator: Some(JudgedBy::Jwt(Arc::clone(by))),
                     outcome: Ok(kept.admitted.clone()),
                 };
             }

@@ -13,13 +13,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("main", &["args", "app", "config"]),
     ("args", &["config"]),
     ("config", &["audit::sink", "runtime"]),
-    ("convert", &["cel", "jwt", "mapping", "policy", "index", "time"]),
+    ("convert", &["cel", "jwt", "mapping", "policy", "index", "time", "token_review"]),
     (
         "controllers",
         &["convert", "idp", "index", "strategies", "credential", "tls", "runtime", "jwt", "mapping", "policy", "time"],
     ),
-    ("idp", &["jwt", "secret", "time", "runtime", "index"]),
-    ("index", &["jwt", "mapping", "policy", "time"]),
+    ("idp", &["jwt", "secret", "time", "runtime", "index", "token_review"]),
+    ("index", &["jwt", "mapping", "policy", "secret", "time", "token_review"]),
     (
         "api",
         &[
@@ -39,14 +39,15 @@ const ARROWS: &[(&str, &[&str])] = &[
             "time",
         ],
     ),
-    ("authn", &["index", "jwt", "mapping", "secret", "time"]),
+    ("authn", &["index", "jwt", "mapping", "secret", "time", "token_review"]),
     ("verdicts", &["authn", "index", "jwt", "secret", "time"]),
     ("strategies", &["credential", "policy", "mapping", "runtime", "time"]),
     ("credential", &["policy", "mapping", "time"]),
     ("policy", &["mapping"]),
-    ("mapping", &["cel", "jwt"]),
+    ("mapping", &["cel", "jwt", "token_review"]),
     ("cel", &[]),
     ("jwt", &["secret", "time"]),
+    ("token_review", &["jwt", "secret"]),
     ("audit::event", &["authn", "policy", "mapping", "jwt", "time"]),
     ("audit::sink", &["audit::event", "runtime", "time"]),
     ("audit", &[]),
@@ -58,8 +59,19 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Rooms without doors: the same input always gives the same output.
-const PURE: [&str; 10] =
-    ["time", "secret", "cel", "jwt", "mapping", "policy", "authn", "credential", "audit::event", "convert"];
+const PURE: [&str; 11] = [
+    "time",
+    "secret",
+    "cel",
+    "jwt",
+    "mapping",
+    "policy",
+    "authn",
+    "credential",
+    "audit::event",
+    "convert",
+    "token_review",
+];
 
 /// What would be a door.
 const DOORS: [&str; 12] = [

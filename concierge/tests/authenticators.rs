@@ -102,7 +102,7 @@ impl World {
     async fn ready(&self, name: &str) -> Arc<Authenticator> {
         self.until("ready", |world| match world.entry(name) {
             Some(Entry::Ready(authenticator)) => Some(authenticator),
-            Some(Entry::NotReady) | None => None,
+            Some(Entry::Webhook(_) | Entry::NotReady) | None => None,
         })
         .await
     }

@@ -1,6 +1,6 @@
 //! The exchange itself, one screen: judge the token, ask for leave, have a credential made, record, answer.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{borrow::Cow, net::SocketAddr, sync::Arc, time::Duration};
 
 use latchkey_crds::login::{ClusterCredential, ExpectedSubject, TokenCredentialRequestStatus};
 
@@ -13,9 +13,9 @@ use crate::{
         event::{CredentialFacts, Event, Exchange as Recorded, Outcome},
         sink::AuditLog,
     },
-    authn::{Admitted, Reason, Verdict},
+    authn::{self, Admitted, JudgedBy, Reason, Verdict},
     credential::{CertificateRequest, Credential},
-    index::{AuthenticatorRef, Reader, RefreshRequester},
+    index::{AskError, AuthenticatorKind, AuthenticatorRef, Entry, Reader, RefreshRequester, Webhook},
     jwt::{Rejection, TokenFacts},
     policy,
     runtime::metrics::Metrics,
@@ -75,6 +75,8 @@ pub type Answer = Result<TokenCredentialRequestStatus, Problem>;
 
 /// The one sentence for every refusal: no reason, no issuer, no key id.
 const REFUSED: &str = "authentication failed";
+/// How often a token is put to a webhook whose spec changes while it is asked; then it counts as not ready.
+const ASKED_AGAIN: usize = 2;
 /// A code of the request's own making, beside those of the judge and of the signers.
 const BAD_CERTIFICATE_REQUEST: &str = "certificate-request-malformed";
 
@@ -89,7 +91,14 @@ impl Exchange {
         let verdict = self.judge(&request).await;
         let sealed = match &verdict.outcome {
             Ok(admitted) => self.grant(admitted, &verdict, &request, &received).await,
-            Err(reason) => self.refuse(Ok(message(REFUSED)), &verdict, reason.code(), &reason.to_string(), &received),
+            Err(reason) => {
+                let answer = match reason {
+                    // Not a word about the token: the client should come again.
+                    Reason::Webhook(AskError::Overloaded) => Err(Problem::TooManyRequests),
+                    _ => Ok(message(REFUSED)),
+                };
+                self.refuse(answer, &verdict, reason.code(), &reason.to_string(), &received)
+            }
         };
         sealed.open(&self.audit, &self.metrics).await.unwrap_or_else(|unavailable| {
             tracing::error!(error = %unavailable, audit_id = received.audit_id, "Withheld a credential");
@@ -108,6 +117,11 @@ impl Exchange {
                 outcome: Err(Reason::AuthenticatorUnknown),
             };
         };
+        if authenticator.kind == AuthenticatorKind::WebhookAuthenticator
+            && let Some(verdict) = self.ask(request, authenticator).await
+        {
+            return verdict;
+        }
         let verdict = self.look(request, authenticator);
         if let Err(Reason::Token(Rejection::KeyUnknown { key_id })) = &verdict.outcome
             && self.refresh.request(&authenticator.name, key_id.as_ref()).await
@@ -115,6 +129,27 @@ impl Exchange {
             return self.look(request, authenticator);
         }
         verdict
+    }
+
+    /// Asks the webhook whose token it is; `None` if there is none to ask. Nothing is remembered: only the webhook knows
+    /// when its tokens end, and it may take one back at any time.
+    async fn ask(&self, request: &Request, authenticator: &AuthenticatorRef) -> Option<Verdict> {
+        for _ in 0..ASKED_AGAIN {
+            let webhook = self.webhook(authenticator)?;
+            let word = webhook.door.ask(&request.token).await;
+            // Should the spec have changed meanwhile, what its old generation allowed counts no more.
+            if self.webhook(authenticator).is_some_and(|now| Arc::ptr_eq(&now, &webhook)) {
+                return Some(authn::by_webhook(&request.token, &webhook, word));
+            }
+        }
+        None
+    }
+
+    fn webhook(&self, authenticator: &AuthenticatorRef) -> Option<Arc<Webhook>> {
+        match self.index.snapshot().entry(authenticator) {
+            Some(Entry::Webhook(webhook)) => Some(Arc::clone(webhook)),
+            Some(Entry::Ready(_) | Entry::NotReady) | None => None,
+        }
     }
 
     fn look(&self, request: &Request, authenticator: &AuthenticatorRef) -> Verdict {
@@ -203,14 +238,19 @@ impl Exchange {
     fn tell(&self, code: &'static str, detail: &str, verdict: &Verdict, received: &Received) -> Duration {
         let latency = self.clock.now().since(received.at);
         // Only names of authenticators that exist: a made-up name would be a series of its own.
-        let authenticator = verdict.authenticator.as_ref().map_or("", |authenticator| authenticator.name.as_str());
-        self.metrics.exchange(code, authenticator, latency);
+        let authenticator = match &verdict.authenticator {
+            None => Cow::Borrowed(""),
+            Some(JudgedBy::Jwt(authenticator)) => Cow::Borrowed(authenticator.name.as_str()),
+            // The two kinds may share a name, and no name holds a slash.
+            Some(JudgedBy::Webhook(webhook)) => Cow::Owned(format!("webhook/{}", webhook.name)),
+        };
+        self.metrics.exchange(code, &authenticator, latency);
         let fingerprint = verdict.facts.fingerprint.map(|fingerprint| fingerprint.to_string());
         tracing::info!(
             audit_id = received.audit_id,
             code,
             detail = (!detail.is_empty()).then(|| cut(detail)),
-            authenticator,
+            %authenticator,
             fingerprint,
             latency_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX),
             "Exchange"

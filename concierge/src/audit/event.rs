@@ -133,6 +133,7 @@ enum Severity {
 
 #[derive(Clone, Debug, Serialize)]
 struct Authenticator {
+    kind: &'static str,
     name: String,
     uid: String,
     generation: i64,
@@ -209,9 +210,10 @@ impl Event {
             audit_id: Some(clean(exchange.audit_id, 64)),
             surface: Some("exchange"),
             authenticator: exchange.verdict.authenticator.as_ref().map(|authenticator| Authenticator {
-                name: authenticator.name.to_string(),
-                uid: authenticator.uid.clone(),
-                generation: authenticator.generation,
+                kind: authenticator.kind().name(),
+                name: authenticator.name().to_string(),
+                uid: authenticator.uid().to_owned(),
+                generation: authenticator.generation(),
             }),
             peer: exchange.peer.map(|peer| Peer { ip: peer.ip().to_string(), port: peer.port() }),
             user_agent: exchange.user_agent.map(|agent| clean(agent, USER_AGENT)),

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
+use super::Webhook;
 use crate::{jwt::Verifier, mapping::Rules, time::UnixTime};
 
 /// The two kinds of authenticator.
@@ -48,8 +49,10 @@ pub struct Authenticator {
 /// What the index knows of an authenticator object.
 #[derive(Clone, Debug)]
 pub enum Entry {
-    /// It judges tokens.
+    /// It judges tokens itself.
     Ready(Arc<Authenticator>),
+    /// Its webhook can be asked about tokens.
+    Webhook(Arc<Webhook>),
     /// It exists and admits nobody: its spec cannot work, or its keys are not there.
     NotReady,
 }
@@ -84,6 +87,19 @@ impl Snapshot {
         let mut next = self.clone();
         next.entries.remove(authenticator);
         next
+    }
+}
+
+// === impl AuthenticatorKind ===
+
+impl AuthenticatorKind {
+    /// The kind as objects have it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::JWTAuthenticator => "JWTAuthenticator",
+            Self::WebhookAuthenticator => "WebhookAuthenticator",
+        }
     }
 }
 

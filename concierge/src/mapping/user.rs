@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{GroupName, Username, reserved};
 
-/// A person or machine whom an issuer vouches for, mapped and checked. Only [`super::map`] makes one.
+/// A person or machine whom an issuer vouches for, mapped and checked. Only [`super::map`] makes one from claims, and
+/// [`super::vouched`] from the word of a webhook.
 ///
 /// Cheap to clone: a remembered verdict gives the same user out again and again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +14,7 @@ pub struct User(Arc<Identity>);
 #[derive(Debug, PartialEq, Eq)]
 struct Identity {
     username: Username,
+    uid: Option<String>,
     groups: Vec<GroupName>,
     extra: BTreeMap<String, Vec<String>>,
 }
@@ -27,13 +29,28 @@ impl User {
             .map(|id| (CREDENTIAL_ID.to_owned(), vec![format!("JTI={id}")]))
             .into_iter()
             .collect();
-        Self(Arc::new(Identity { username, groups, extra }))
+        Self(Arc::new(Identity { username, uid: None, groups, extra }))
+    }
+
+    pub(super) fn vouched(
+        username: Username,
+        uid: Option<String>,
+        groups: Vec<GroupName>,
+        extra: BTreeMap<String, Vec<String>>,
+    ) -> Self {
+        Self(Arc::new(Identity { username, uid, groups, extra }))
     }
 
     /// The name.
     #[must_use]
     pub fn username(&self) -> &Username {
         &self.0.username
+    }
+
+    /// What tells this user from all others for ever, if somebody said it.
+    #[must_use]
+    pub fn uid(&self) -> Option<&str> {
+        self.0.uid.as_deref()
     }
 
     /// The groups, in the token's order.
