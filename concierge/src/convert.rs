@@ -4,6 +4,7 @@
 //! This is the only room that knows both the API types and the pure rooms. It is pure itself: no clock, no network.
 
 mod issuer;
+mod key_source;
 mod rules;
 mod strict;
 mod tls;
@@ -16,6 +17,7 @@ use serde_json::Value;
 
 pub use self::{
     issuer::IssuerProblem,
+    key_source::{KeySource, KeySourceProblem},
     rules::InvalidSpec,
     tls::{Bundle, BundleObject, BundleSource, TlsProblem},
 };
@@ -32,6 +34,8 @@ pub struct JwtSpec {
     pub issuer: Result<Issuer, IssuerProblem>,
     /// `spec.tls`: where the trust roots come from.
     pub trust: Result<BundleSource, TlsProblem>,
+    /// `spec.discoveryURL` and `spec.jwks`: where the keys come from.
+    pub keys: Result<KeySource, KeySourceProblem>,
     /// The rest.
     pub judge: Result<Judge, InvalidSpec>,
 }
@@ -56,6 +60,7 @@ pub fn jwt_authenticator(spec: &Value) -> Result<JwtSpec, InvalidSpec> {
     Ok(JwtSpec {
         issuer: issuer::parse(&spec.issuer),
         trust: tls::source(spec.tls.as_ref()),
+        keys: key_source::parse(&spec),
         judge: rules::judge(&spec, &unknown),
     })
 }

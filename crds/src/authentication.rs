@@ -10,11 +10,14 @@ use kube::core::ApiResource;
 use crate::groups::{GroupSuffix, VERSION};
 
 pub use jwt_authenticator::{
-    ClaimValidationRule, Claims, CredentialSettings, DEFAULT_GROUPS_CLAIM, DEFAULT_USERNAME_CLAIM, ExtraMapping,
-    JWTAuthenticator, JWTAuthenticatorSpec, MAX_CREDENTIAL_LIFETIME_SECONDS, MIN_CREDENTIAL_LIFETIME_SECONDS,
-    UserValidationRule,
+    AdditionalAudiences, ClaimValidationRule, Claims, CredentialSettings, DEFAULT_GROUPS_CLAIM, DEFAULT_USERNAME_CLAIM,
+    DistributedClaims, ExtraMapping, JWTAuthenticator, JWTAuthenticatorSpec, Jwks, MAX_CREDENTIAL_LIFETIME_SECONDS,
+    MAX_INLINE_KEY_SET_CHARS, MAX_TOKEN_CEILING_SECONDS, MIN_CREDENTIAL_LIFETIME_SECONDS, ReservedIdentities,
+    ReservedIdentityPolicy, SigningAlgorithm, TokenType, UserValidationRule,
 };
-pub use status::{AuthenticatorStatus, Phase};
+pub use status::{
+    AuthenticatorStatus, KeysStatus, MAX_DROPPED_KEY_CHARS, MAX_DROPPED_KEYS_TOLD, Phase, WebhookAuthenticatorStatus,
+};
 pub use tls::{CertificateAuthorityDataSource, CertificateAuthorityDataSourceKind, Tls};
 pub use webhook_authenticator::{
     DEFAULT_WEBHOOK_TIMEOUT_SECONDS, MAX_WEBHOOK_TIMEOUT_SECONDS, TokenReviewVersion, WebhookAuthenticator,

@@ -5,6 +5,9 @@
 //! rule touches: kube-apiserver refuses a CRD whose rules could cost more than its budget. Only functions of Kubernetes
 //! 1.31, the oldest release that we run on, are used.
 
+pub mod jwt_authenticator;
+pub(crate) mod text;
+
 use serde_json::{Map, Value};
 
 /// One entry of `x-kubernetes-validations`.
@@ -52,19 +55,7 @@ const NO_USER: Rule = rule(
     "must not contain a user name or password: remove what stands before the @",
 );
 const NO_FRAGMENT: Rule = rule("!self.contains('#')", "must not have a fragment: remove the # and what follows it");
-
-/// `JWTAuthenticator.spec.issuer`. `OpenID` Connect Discovery 3: https, no query, no fragment.
-pub const ISSUER: &[Rule] = &[
-    rule(HTTPS_URL, "must be an https URL with a host, such as https://idp.example.com/realms/main"),
-    NO_WHITE_SPACE,
-    NO_USER,
-    NO_FRAGMENT,
-    rule("!self.contains('?')", "must not have a query: remove the ? and what follows it"),
-    rule(
-        r"!self.matches('/\\.well-known/openid-configuration/?$')",
-        "must be the issuer itself: remove /.well-known/openid-configuration, which is appended when the keys are fetched",
-    ),
-];
+const NO_QUERY: Rule = rule("!self.contains('?')", "must not have a query: remove the ? and what follows it");
 
 /// `WebhookAuthenticator.spec.endpoint`. A query is allowed: it is part of what is called.
 pub const ENDPOINT: &[Rule] = &[
@@ -73,105 +64,6 @@ pub const ENDPOINT: &[Rule] = &[
     NO_USER,
     NO_FRAGMENT,
 ];
-
-// === JWTAuthenticator ===
-
-/// `JWTAuthenticator.spec.audience`.
-pub const AUDIENCE: &[Rule] = &[rule(
-    "self.trim() == self && self != ''",
-    "must not be blank, nor begin or end with white space: write the client ID exactly as the issuer shows it",
-)];
-
-/// `JWTAuthenticator.spec`. Kubernetes demands that whoever maps an e-mail address looks at `email_verified`. The
-/// syntax tree is judged later; here only an expression whose use of `claims.email` comes before any quotation mark is
-/// refused, which cannot be text.
-pub const JWT_AUTHENTICATOR: &[Rule] = &[rule_at(
-    ".claims.usernameExpression",
-    r#"!has(self.claims) || !has(self.claims.usernameExpression)
-|| !self.claims.usernameExpression.matches('^([^\'"/]*[^\'"/A-Za-z0-9_.])?claims[.][?]?email([^A-Za-z0-9_]|$)')
-|| self.claims.usernameExpression.contains('email_verified')
-|| (has(self.claims.extra) && self.claims.extra.exists(e, e.valueExpression.contains('email_verified')))
-|| (has(self.claimValidationRules) && self.claimValidationRules.exists(r, has(r.expression) && r.expression.contains('email_verified')))"#,
-    "uses claims.email, so an expression must look at claims.email_verified: add the claimValidationRule claims.?email_verified.orValue(true) == true",
-)];
-
-/// `JWTAuthenticator.spec.claims`.
-pub const CLAIMS: &[Rule] = &[
-    rule_at(
-        ".usernameExpression",
-        "!(has(self.username) && self.username != '' && has(self.usernameExpression) && self.usernameExpression != '')",
-        "username and usernameExpression exclude each other: remove one of them",
-    ),
-    rule_at(
-        ".groupsExpression",
-        "!(has(self.groups) && self.groups != '' && has(self.groupsExpression) && self.groupsExpression != '')",
-        "groups and groupsExpression exclude each other: remove one of them",
-    ),
-    rule_at(
-        ".username",
-        "!has(self.username) || self.username.trim() == self.username",
-        "must be the name of a claim, without white space around it",
-    ),
-    rule_at(
-        ".groups",
-        "!has(self.groups) || self.groups.trim() == self.groups",
-        "must be the name of a claim, without white space around it",
-    ),
-];
-
-/// `JWTAuthenticator.spec.claims.extra[].key`: Kubernetes' rule for structured authentication, and Pinniped's that
-/// forbids `=`.
-pub const EXTRA_KEY: &[Rule] = &[
-    rule(
-        r"self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/[a-z0-9/._~%!$&\'()*+,;:-]+$')",
-        "must be a lower-case path with a domain before it and no equals sign, such as example.com/department",
-    ),
-    rule(
-        "!self.matches('^([^/]*[.])?(kubernetes|k8s)[.]io/')",
-        "must not be under kubernetes.io or k8s.io, which Kubernetes keeps for itself: use a domain of your own",
-    ),
-];
-
-/// One item of `JWTAuthenticator.spec.claimValidationRules`.
-pub const CLAIM_RULE: &[Rule] = &[
-    rule(
-        "(has(self.claim) && self.claim != '') != (has(self.expression) && self.expression != '')",
-        "must have either claim with requiredValue, or expression with message",
-    ),
-    rule_at(
-        ".requiredValue",
-        "!has(self.claim) || self.claim == '' || has(self.requiredValue)",
-        "must say which value the claim has to have (write requiredValue: \"\" to demand an empty one); to demand only that the claim is there, use expression: has(claims.NAME)",
-    ),
-    rule_at(
-        ".message",
-        "!(has(self.claim) && self.claim != '' && has(self.message) && self.message != '')",
-        "goes with expression, not with claim: remove it",
-    ),
-    rule_at(
-        ".requiredValue",
-        "!(has(self.expression) && self.expression != '' && has(self.requiredValue) && self.requiredValue != '')",
-        "goes with claim, not with expression: remove it",
-    ),
-];
-
-/// `JWTAuthenticator.spec.claimValidationRules` as a whole.
-pub const CLAIM_RULE_LIST: &[Rule] = &[
-    rule(
-        "self.all(a, !has(a.claim) || a.claim == '' || self.exists_one(b, has(b.claim) && b.claim == a.claim))",
-        "a claim can have only one required value: remove the second rule for the same claim",
-    ),
-    rule(
-        "self.all(a, !has(a.expression) || a.expression == '' || self.exists_one(b, has(b.expression) && b.expression == a.expression))",
-        "the same expression stands here twice: remove one",
-    ),
-];
-
-/// `JWTAuthenticator.spec.userValidationRules` as a whole.
-pub const USER_RULE_LIST: &[Rule] = &[rule(
-    "self.all(a, self.exists_one(b, b.expression == a.expression))",
-    "the same expression stands here twice: remove one",
-)];
 
 // === TLS ===
 

@@ -12,7 +12,7 @@ use latchkey_crds::authentication::AuthenticatorStatus;
 
 use super::status::{self, Truth};
 use crate::{
-    convert::{Bundle, InvalidSpec, Judge, JwtSpec, TlsProblem},
+    convert::{Bundle, InvalidSpec, Judge, JwtSpec, KeySource, TlsProblem},
     idp::issuer::IssuerReport,
     index::{Authenticator, AuthenticatorName},
     jwt::{AlgorithmSet, Issuer, Verifier},
@@ -119,7 +119,12 @@ pub(super) fn plan(observed: &Observed<'_>, now: UnixTime) -> Plan {
 }
 
 fn source(observed: &Observed<'_>) -> Option<Source> {
-    let issuer = observed.spec.as_ref().ok()?.issuer.clone().ok()?;
+    let spec = observed.spec.as_ref().ok()?;
+    let issuer = spec.issuer.clone().ok()?;
+    // Whoever takes keys from elsewhere must not be given the issuer's own.
+    if spec.keys != Ok(KeySource::Discovery) {
+        return None;
+    }
     match observed.trust {
         Trust::System => Some(Source { issuer, bundle: None }),
         Trust::Bundle(bundle) => Some(Source { issuer, bundle: Some(bundle.clone()) }),

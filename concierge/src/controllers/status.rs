@@ -140,7 +140,7 @@ pub(super) fn authenticator_status(
     });
     findings.sort_by_key(|finding| finding.condition);
     let conditions = findings.into_iter().map(|finding| condition(finding, generation, observed, now)).collect();
-    AuthenticatorStatus { phase, conditions }
+    AuthenticatorStatus { phase, conditions, keys: None }
 }
 
 fn condition(finding: Finding, generation: i64, observed: &AuthenticatorStatus, now: UnixTime) -> Condition {

@@ -26,8 +26,14 @@ pub(super) fn judge(spec: &JWTAuthenticatorSpec, unknown: &[String]) -> Result<J
     for field in unknown {
         problems.add(field, "this version does not know this field yet, and does not ignore it: remove it");
     }
-    if spec.audience.is_empty() {
+    let audience = spec.audience.clone().unwrap_or_default();
+    if audience.is_empty() {
         problems.add("audience", "is empty: name the audience that tokens for this cluster carry");
+    }
+    for (field, given) in not_yet(spec) {
+        if given {
+            problems.add(field, "this version does not judge by this field yet, and does not ignore it: remove it");
+        }
     }
     let no_claims = Claims::default();
     let claims = spec.claims.as_ref().unwrap_or(&no_claims);
@@ -49,10 +55,28 @@ pub(super) fn judge(spec: &JWTAuthenticatorSpec, unknown: &[String]) -> Result<J
     let username = username.unwrap_or(DEFAULT_USERNAME_CLAIM).to_owned();
     let groups = groups.unwrap_or(DEFAULT_GROUPS_CLAIM).to_owned();
     Ok(Judge {
-        audience: Audience::new(spec.audience.clone()),
+        audience: Audience::new(audience),
         rules: Rules::new(username, groups, required_claims),
         credential_lifetime: lifetime.map(|seconds| Duration::from_secs(seconds.into())),
     })
+}
+
+fn not_yet(spec: &JWTAuthenticatorSpec) -> [(&'static str, bool); 12] {
+    let claims = spec.claims.as_ref();
+    [
+        ("audiences", !spec.audiences.is_empty()),
+        ("additionalAudiences", spec.additional_audiences.is_some()),
+        ("authorizedParties", !spec.authorized_parties.is_empty()),
+        ("tokenTypes", !spec.token_types.is_empty()),
+        ("signingAlgorithms", !spec.signing_algorithms.is_empty()),
+        ("maxTokenLifetimeSeconds", spec.max_token_lifetime_seconds.is_some()),
+        ("maxTokenAgeSeconds", spec.max_token_age_seconds.is_some()),
+        ("reservedIdentities", spec.reserved_identities.is_some()),
+        ("claims.usernamePrefix", claims.is_some_and(|claims| claims.username_prefix.is_some())),
+        ("claims.groupsPrefix", claims.is_some_and(|claims| claims.groups_prefix.is_some())),
+        ("claims.uid", claims.is_some_and(|claims| claims.uid.is_some() || claims.uid_expression.is_some())),
+        ("claims.distributed", claims.is_some_and(|claims| claims.distributed.is_some())),
+    ]
 }
 
 struct Problems(Vec<String>);
@@ -252,7 +276,10 @@ mod tests {
     fn each_mistake_names_its_field_and_its_mend() {
         const CEL: &str = "this version does not evaluate CEL expressions yet, and does not ignore them";
         let cases = [
-            (json!({"audience": ""}), vec!["audience: is empty: name the audience that tokens for this cluster carry".to_owned()]),
+            (
+                json!({"audience": ""}),
+                vec!["audience: is empty: name the audience that tokens for this cluster carry".to_owned()],
+            ),
             (
                 json!({"claims": {"usernameExpression": "claims.sub"}}),
                 vec![format!("claims.usernameExpression: {CEL}: name a claim in claims.username instead")],
@@ -260,7 +287,8 @@ mod tests {
             (
                 json!({"claims": {"groups": "g", "groupsExpression": "claims.g"}}),
                 vec![
-                    "claims.groups: claim and expression can't both be set: remove groups or groupsExpression".to_owned(),
+                    "claims.groups: claim and expression can't both be set: remove groups or groupsExpression"
+                        .to_owned(),
                     format!("claims.groupsExpression: {CEL}: name a claim in claims.groups instead"),
                 ],
             ),
@@ -311,10 +339,11 @@ mod tests {
                 vec!["credential.lifetimeSeconds: is 86401, expected 60 to 86400".to_owned()],
             ),
             (
-                json!({"maxTokenLifetimeSeconds": 60, "claims": {"uid": "sub"}}),
+                json!({"maxTokens": 60, "claims": {"uidPrefix": "sub"}}),
                 vec![
-                    "claims.uid: this version does not know this field yet, and does not ignore it: remove it".to_owned(),
-                    "maxTokenLifetimeSeconds: this version does not know this field yet, and does not ignore it: remove it"
+                    "claims.uidPrefix: this version does not know this field yet, and does not ignore it: remove it"
+                        .to_owned(),
+                    "maxTokens: this version does not know this field yet, and does not ignore it: remove it"
                         .to_owned(),
                 ],
             ),
@@ -337,7 +366,7 @@ mod tests {
 
     #[test]
     fn a_spec_of_another_type_is_not_read_at_all() {
-        for spec in [json!({"issuer": "https://a"}), json!({"issuer": 7, "audience": "b"}), json!([]), json!(null)] {
+        for spec in [json!({"audience": "a"}), json!({"issuer": 7, "audience": "b"}), json!([]), json!(null)] {
             let invalid = convert::jwt_authenticator(&spec).unwrap_err();
             assert!(invalid.to_string().starts_with("spec: cannot be read by this version: "), "{invalid}");
         }

@@ -58,8 +58,8 @@ mod tests {
     #[test]
     fn fields_of_a_newer_version_are_found_at_any_depth() {
         let spec = json!({
-            "issuer": "https://a", "audience": "b", "reservedIdentities": {"policy": "Allow"},
-            "claims": {"username": "sub", "uid": "sub", "extra": [{"key": "a/b", "valueExpression": "x", "prefix": ""}]},
+            "issuer": "https://a", "audience": "b", "reservedIdentities": {"policy": "Allow", "names": "x"},
+            "claims": {"username": "sub", "uidPrefix": "", "extra": [{"key": "a/b", "valueExpression": "x", "prefix": ""}]},
             "claimValidationRules": [{"claim": "a"}, {"claim": "b", "oneOf": ["c"]}],
             "tls": {"insecure": true},
         });
@@ -68,8 +68,8 @@ mod tests {
         let expected = [
             "claimValidationRules[1].oneOf",
             "claims.extra[0].prefix",
-            "claims.uid",
-            "reservedIdentities",
+            "claims.uidPrefix",
+            "reservedIdentities.names",
             "tls.insecure",
         ];
         assert_eq!(found, expected);

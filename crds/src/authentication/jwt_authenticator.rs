@@ -1,23 +1,23 @@
-//! `JWTAuthenticator`: one issuer, one audience, and how their tokens become users.
+//! `JWTAuthenticator`: one issuer, this cluster's audience, and how their tokens become users.
+
+mod claims;
+mod rules;
+mod tokens;
 
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::{
+    claims::{Claims, DEFAULT_GROUPS_CLAIM, DEFAULT_USERNAME_CLAIM, DistributedClaims, ExtraMapping},
+    rules::{ClaimValidationRule, ReservedIdentities, ReservedIdentityPolicy, UserValidationRule},
+    tokens::{
+        AdditionalAudiences, CredentialSettings, Jwks, MAX_CREDENTIAL_LIFETIME_SECONDS, MAX_INLINE_KEY_SET_CHARS,
+        MAX_TOKEN_CEILING_SECONDS, MIN_CREDENTIAL_LIFETIME_SECONDS, SigningAlgorithm, TokenType,
+    },
+};
 use super::{AuthenticatorStatus, Tls};
-use crate::validation::{self, rules};
-
-/// The username claim where none is named and there is no expression.
-pub const DEFAULT_USERNAME_CLAIM: &str = "username";
-
-/// The groups claim where none is named and there is no expression.
-pub const DEFAULT_GROUPS_CLAIM: &str = "groups";
-
-/// Shortest credential: below a minute the exchange would run as often as kubectl.
-pub const MIN_CREDENTIAL_LIFETIME_SECONDS: u32 = 60;
-
-/// Longest credential: a certificate cannot be taken back, so a day is the most that a lost one may live.
-pub const MAX_CREDENTIAL_LIFETIME_SECONDS: u32 = 24 * 60 * 60;
+use crate::validation::{jwt_authenticator as validation, rules, text};
 
 /// What you want: whose tokens to believe, for which audience, and whom they stand for.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -36,18 +36,20 @@ pub const MAX_CREDENTIAL_LIFETIME_SECONDS: u32 = 24 * 60 * 60;
     category = "latchkey-authenticators",
     selectable = ".spec.issuer",
     printcolumn = r#"{"name":"Issuer","type":"string","jsonPath":".spec.issuer"}"#,
-    printcolumn = r#"{"name":"Audience","type":"string","jsonPath":".spec.audience"}"#,
+    printcolumn = r#"{"name":"Audience","type":"string","jsonPath":".spec['audience','audiences']"}"#,
     printcolumn = r#"{"name":"Status","type":"string","jsonPath":".status.phase"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
+    printcolumn = r#"{"name":"Keys","type":"integer","priority":1,"jsonPath":".status.keys.usable","description":"How many keys of the issuer are in use."}"#,
+    printcolumn = r#"{"name":"Fetched","type":"date","priority":1,"jsonPath":".status.keys.lastFetchTime","description":"When the keys were last fetched."}"#,
     printcolumn = r#"{"name":"Reason","type":"string","priority":1,"jsonPath":".status.conditions[?(@.status!=\"True\")].reason"}"#,
     printcolumn = r#"{"name":"Message","type":"string","priority":1,"jsonPath":".status.conditions[?(@.status!=\"True\")].message"}"#
 )]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = rules(validation::JWT_AUTHENTICATOR)))]
+#[schemars(extend("x-kubernetes-validations" = rules(validation::SPEC)))]
 pub struct JWTAuthenticatorSpec {
-    /// The issuer's URL: https, without query or fragment. Example: <https://idp.example.com/realms/main>. The keys are
-    /// found at `<issuer>/.well-known/openid-configuration`, and a token's iss must be this text, byte for byte: a
-    /// trailing slash more or less refuses every token.
+    /// The issuer's URL: https, without query or fragment. Example: <https://idp.example.com/realms/main>. A token's iss
+    /// must be this text, byte for byte: a trailing slash more or less refuses every token. The keys are found at
+    /// `<issuer>/.well-known/openid-configuration`, unless discoveryURL or jwks says otherwise.
     #[schemars(
         length(min = 1, max = 2048),
         regex(pattern = "^https://"),
@@ -55,14 +57,77 @@ pub struct JWTAuthenticatorSpec {
     )]
     pub issuer: String,
 
+    /// The discovery document's whole URL, where it is another than `<issuer>/.well-known/openid-configuration`: for an
+    /// issuer that is reached by another name from inside the cluster. The document must still name the issuer as it
+    /// stands in issuer. Example: <https://keycloak.idp.svc/realms/main/.well-known/openid-configuration>. Default: none.
+    /// Excludes jwks.
+    #[serde(default, rename = "discoveryURL", skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 2048),
+        regex(pattern = "^https://"),
+        extend("x-kubernetes-validations" = rules(validation::FETCHED_URL))
+    )]
+    pub discovery_url: Option<String>,
+
+    /// Where the issuer's keys come from without discovery. Default: from the discovery document. Excludes discoveryURL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks: Option<Jwks>,
+
     /// The audience that a token must be made for; must be in its aud. Usually the client ID of this cluster's own
     /// client at the issuer. Example: kubernetes-staging. Two clusters with the same audience accept each other's
-    /// tokens: never share one.
+    /// tokens: never share one. Excludes audiences; one of the two is needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 1024),
         extend("x-kubernetes-validations" = rules(validation::AUDIENCE))
     )]
-    pub audience: String,
+    pub audience: Option<String>,
+
+    /// Several audiences, of which a token must be made for at least one: to move from one client at the issuer to the
+    /// next without locking anybody out. Remove the old one when nobody uses it. All of them must belong to this
+    /// cluster alone. Excludes audience.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "audiences")]
+    pub audiences: Vec<String>,
+
+    /// What becomes of a token that is made for this cluster and for somebody else: Refuse (the default), because it
+    /// opens two doors and whoever holds the other one can use it here; or Allow. Where it is allowed, an azp in such a
+    /// token must still be one of this cluster's audiences or of authorizedParties, and an audience of another cluster
+    /// of the fleet is refused all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub additional_audiences: Option<AdditionalAudiences>,
+
+    /// The clients that tokens may be issued to: a token must then carry one of them as its azp. Default: azp is not
+    /// looked at, except where a token has further audiences. Example: [kubernetes-staging-cli].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "authorized_parties")]
+    pub authorized_parties: Vec<String>,
+
+    /// The kinds of tokens that are accepted, by their header typ. Default: [JWT], which means ID tokens and admits a
+    /// header without typ. at+jwt means access tokens of RFC 9068, which must then carry `iat`, `jti`, `sub` and
+    /// `client_id` too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 2), extend("x-kubernetes-list-type" = "set"))]
+    pub token_types: Vec<TokenType>,
+
+    /// The algorithms that a token may be signed with. Default: all of them. What the issuer's discovery document
+    /// announces narrows the list further. Example: [ES256, `EdDSA`]. Symmetric algorithms and none are never accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 10), extend("x-kubernetes-list-type" = "set"))]
+    pub signing_algorithms: Vec<SigningAlgorithm>,
+
+    /// How long a token may be good for at most, in seconds from its iat to its exp; a longer one is refused, and so is
+    /// one without iat. From 1 to 31536000 (a year). Default: no ceiling. Example: 3600. Needed where an issuer hands
+    /// out tokens that live for days, since a stolen one works as long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<i32>", range(min = 1, max = MAX_TOKEN_CEILING_SECONDS))]
+    pub max_token_lifetime_seconds: Option<u32>,
+
+    /// How long ago a token may have been issued at most, in seconds since its iat, whatever its exp says; one without
+    /// iat is refused. From 1 to 31536000 (a year). Default: no ceiling. Example: 900.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<i32>", range(min = 1, max = MAX_TOKEN_CEILING_SECONDS))]
+    pub max_token_age_seconds: Option<u32>,
 
     /// How the claims of a token become a Kubernetes user. Default: name from the claim username, groups from the claim
     /// groups.
@@ -82,7 +147,7 @@ pub struct JWTAuthenticatorSpec {
     pub claim_validation_rules: Vec<ClaimValidationRule>,
 
     /// Rules that the resulting user must satisfy, all of them; otherwise the token is refused. Default: none.
-    /// Names that begin with system: are refused without any rule.
+    /// Names that begin with system: are refused without any rule, see reservedIdentities.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 32),
@@ -93,8 +158,12 @@ pub struct JWTAuthenticatorSpec {
     )]
     pub user_validation_rules: Vec<UserValidationRule>,
 
-    /// How the issuer's TLS certificate is checked. Default: the certificate authorities that the concierge's image
-    /// trusts.
+    /// Whether a token may give names that Kubernetes keeps for itself. Default: no.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reserved_identities: Option<ReservedIdentities>,
+
+    /// How the TLS certificate of the issuer is checked, and of whoever else keys or claims are fetched from. Default:
+    /// the certificate authorities that the concierge's image trusts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
 
@@ -103,111 +172,10 @@ pub struct JWTAuthenticatorSpec {
     pub credential: Option<CredentialSettings>,
 }
 
-/// How the claims of a token become a Kubernetes user.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = rules(validation::CLAIMS)))]
-pub struct Claims {
-    /// The claim that holds the user's name. Default: username, unless usernameExpression is set. Example: email; then
-    /// a token whose `email_verified` is false is refused. Choose a claim that the issuer never gives to somebody else.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 256))]
-    pub username: Option<String>,
-
-    /// A CEL expression over claims that gives the user's name, a non-empty string. Excludes username.
-    /// Example: 'oidc:' + claims.sub.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 4096))]
-    pub username_expression: Option<String>,
-
-    /// The claim that holds the user's groups, a string or a list of strings. Default: groups, unless groupsExpression
-    /// is set. A token without it gives a user without groups.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 256))]
-    pub groups: Option<String>,
-
-    /// A CEL expression over claims that gives the user's groups: a string, a list of strings, or null. Excludes
-    /// groups. Example: claims.roles.split(',').
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 4096))]
-    pub groups_expression: Option<String>,
-
-    /// Further attributes of the user, which authorizers and admission policies can read. Default: none.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(
-        length(max = 32),
-        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["key"])
-    )]
-    pub extra: Vec<ExtraMapping>,
+fn audiences(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    text::set(1, 16, 1024, validation::AUDIENCE)
 }
 
-/// One further attribute of the user.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ExtraMapping {
-    /// The attribute's name: a lower-case path with a domain before it, unique in the list. Example:
-    /// example.com/department.
-    #[schemars(
-        length(min = 1, max = 512),
-        extend("x-kubernetes-validations" = rules(validation::EXTRA_KEY))
-    )]
-    pub key: String,
-
-    /// A CEL expression over claims that gives the value: a string, a list of strings, or null. Example:
-    /// claims.department.
-    #[schemars(length(min = 1, max = 4096))]
-    pub value_expression: String,
-}
-
-/// A rule on the claims of a token: either claim with requiredValue, or expression with message.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = rules(validation::CLAIM_RULE)))]
-pub struct ClaimValidationRule {
-    /// The name of a claim that must be a string equal to requiredValue. Example: hd. Excludes expression.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 256))]
-    pub claim: Option<String>,
-
-    /// The value that the claim must have. Example: example.com. Goes with claim.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1024))]
-    pub required_value: Option<String>,
-
-    /// A CEL expression over claims that must give true. Example: claims.hd == 'example.com'. Excludes claim.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 4096))]
-    pub expression: Option<String>,
-
-    /// What the audit record says when the expression does not give true. Goes with expression.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1024))]
-    pub message: Option<String>,
-}
-
-/// A rule on the user that a token gives.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct UserValidationRule {
-    /// A CEL expression over user that must give true. Example: user.groups.exists(g, g == 'employees').
-    #[schemars(length(min = 1, max = 4096))]
-    pub expression: String,
-
-    /// What the audit record says when the expression does not give true.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1024))]
-    pub message: Option<String>,
-}
-
-/// What is handed out for a good token.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct CredentialSettings {
-    /// How long a credential lives, in seconds, from 60 to 86400 (a day). Default: 300 where the concierge signs with
-    /// its own certificate authority. The cluster's signer gives 600 at least. A certificate cannot be taken back:
-    /// whoever leaves keeps access for this long.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    // `with`: Kubernetes knows the formats int32 and int64 only, and warns at every other.
-    #[schemars(with = "Option<i32>", range(min = MIN_CREDENTIAL_LIFETIME_SECONDS, max = MAX_CREDENTIAL_LIFETIME_SECONDS))]
-    pub lifetime_seconds: Option<u32>,
+fn authorized_parties(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    text::set(1, 32, 1024, validation::PARTY)
 }

@@ -1,6 +1,6 @@
 //! What the concierge says of an authenticator; shared by both kinds.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +17,67 @@ pub struct AuthenticatorStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "conditions")]
     pub conditions: Vec<Condition>,
+
+    /// The issuer's keys: where they are from, how fresh they are, and what of them is used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<KeysStatus>,
 }
+
+// As `AuthenticatorStatus` without keys, which a webhook has none of. It is there for the schema: what is written and
+// read is the other one.
+/// What the concierge found. Only the concierge writes here; edits are overwritten.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WebhookAuthenticatorStatus {
+    /// Ready when logins work; Error when a condition is not True; Pending until the concierge has looked at it.
+    #[serde(default)]
+    pub phase: Phase,
+
+    /// One condition for each thing that was checked, by type. Ready sums them up; the others say what is wrong and
+    /// where.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "conditions")]
+    pub conditions: Vec<Condition>,
+}
+
+/// The state of an issuer's keys. A time that does not apply is absent.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KeysStatus {
+    /// Where the keys in use are from: the URL they were fetched at, or spec.jwks.inline.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 2048))]
+    pub source: String,
+
+    /// How many keys are in use. 0: nobody can be admitted.
+    #[serde(default)]
+    #[schemars(with = "i32", range(min = 0))]
+    pub usable: u32,
+
+    /// Keys that the issuer publishes and that are not used, each with the reason: a private key, a symmetric one, one
+    /// too short, one for encryption. The first 16 of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "dropped")]
+    pub dropped: Vec<String>,
+
+    /// When the keys in use were last fetched, or found unchanged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_fetch_time: Option<Time>,
+
+    /// When they are fetched again, if nothing happens before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_fetch_time: Option<Time>,
+
+    /// Since when every attempt to fetch them has failed. Absent while fetching works.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing_since: Option<Time>,
+}
+
+/// Most keys that [`KeysStatus::dropped`] names: enough to see what is wrong, and a hostile set fills no status.
+pub const MAX_DROPPED_KEYS_TOLD: usize = 16;
+
+/// Most characters of a name and reason in [`KeysStatus::dropped`].
+pub const MAX_DROPPED_KEY_CHARS: usize = 512;
 
 /// The state of an authenticator in one word.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -29,6 +89,13 @@ pub enum Phase {
     Ready,
     /// Some condition is not `True`; nobody is admitted.
     Error,
+}
+
+fn dropped(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array", "maxItems": MAX_DROPPED_KEYS_TOLD, "x-kubernetes-list-type": "atomic",
+        "items": {"type": "string", "maxLength": MAX_DROPPED_KEY_CHARS},
+    })
 }
 
 /// The list of `metav1.Condition`, a map by type, with the limits that `types.go` of apimachinery gives its fields.

@@ -4,7 +4,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AuthenticatorStatus, CredentialSettings, Tls};
+use super::{CredentialSettings, Tls, WebhookAuthenticatorStatus};
 use crate::validation::{self, rules};
 
 /// How long a webhook may take where `timeoutSeconds` is absent. A person waits, and the cluster's signer may need ten of
@@ -24,7 +24,7 @@ pub const MAX_WEBHOOK_TIMEOUT_SECONDS: u32 = 10;
     singular = "webhookauthenticator",
     doc = "WebhookAuthenticator lets people in with a token that a server of yours judges, by the TokenReview API. \
            Whoever may write a WebhookAuthenticator can become anybody in this cluster; treat it like cluster-admin.",
-    status = "AuthenticatorStatus",
+    status = "WebhookAuthenticatorStatus",
     derive = "PartialEq",
     category = "latchkey",
     category = "latchkey-authenticators",

@@ -12,6 +12,7 @@ use latchkey_crds::conditions::{
 use super::{Observed, Trust, Word, algorithms};
 use crate::{
     controllers::status::Finding,
+    convert::KeySource,
     idp::issuer::{IssuerReport, Step, Trouble},
     jwt::AlgorithmSet,
 };
@@ -142,6 +143,9 @@ fn authenticator(observed: &Observed<'_>, report: Option<&IssuerReport>) -> Find
     if let Some(problem) = problem {
         return Finding::failure(TYPE, INVALID_AUTHENTICATOR, format!("{INVALID}{problem}"));
     }
+    if let Some(problem) = unusable_keys(observed) {
+        return Finding::failure(TYPE, INVALID_AUTHENTICATOR, format!("{INVALID}{problem}"));
+    }
     match report {
         Some(report) if report.keys.is_some() && algorithms(report).is_empty() => Finding::failure(
             TYPE,
@@ -154,6 +158,18 @@ fn authenticator(observed: &Observed<'_>, report: Option<&IssuerReport>) -> Find
         Some(report) if report.keys.is_some() => Finding::success(TYPE, "authenticator initialized"),
         Some(IssuerReport { trouble: None, .. }) => Finding::unknown(TYPE, ASKING),
         Some(_) | None => Finding::untried(TYPE),
+    }
+}
+
+/// What is wrong with the place that the spec takes keys from, if anything is.
+fn unusable_keys(observed: &Observed<'_>) -> Option<String> {
+    match &observed.spec.as_ref().ok()?.keys {
+        Ok(KeySource::Discovery) => None,
+        Ok(KeySource::DiscoveryUrl(_) | KeySource::JwksUrl(_) | KeySource::Inline { .. }) => Some(
+            "this version takes keys from the issuer's own discovery document only: remove discoveryURL or jwks"
+                .to_owned(),
+        ),
+        Err(problem) => Some(problem.to_string()),
     }
 }
 

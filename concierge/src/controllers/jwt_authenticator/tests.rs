@@ -210,6 +210,9 @@ fn a_new_generation_that_is_invalid_admits_nobody_though_the_keys_are_there() {
         json!({"issuer": ISSUER, "audience": "staging", "additionalAudiences": "Allow"}),
         json!({"issuer": ISSUER, "audience": ""}),
         json!({"issuer": ISSUER}),
+        json!({"issuer": ISSUER, "audience": "staging", "jwks": {}}),
+        json!({"issuer": ISSUER, "audience": "staging", "discoveryURL": ISSUER}),
+        json!({"issuer": ISSUER, "audience": "staging", "jwks": {"url": "https://idp.example.com/keys"}}),
         json!(null),
     ] {
         let plan = Case { spec: broken.clone(), generation: 2, ..Case::default() }.plan();
