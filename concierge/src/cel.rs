@@ -6,11 +6,14 @@
 //! | file | duty |
 //! |---|---|
 //! | `value`, `map`, `opaque`, `types` | what expressions compute with, and its types |
+//! | `timestamp`, `duration`, `calendar`, `zone` | times, lengths of time, and how they are written |
 //! | `equality`, `ordering` | which values are equal, and which is the less |
 //! | `function`, `library` | how functions are declared, and all of them, one file a library |
 //! | `budget`, `error` | what one evaluation may cost, and why it has no value |
 
 pub mod budget;
+mod calendar;
+mod duration;
 mod equality;
 mod error;
 mod function;
@@ -18,8 +21,10 @@ pub mod library;
 mod map;
 mod opaque;
 mod ordering;
+mod timestamp;
 mod types;
 mod value;
+mod zone;
 
 pub use self::{
     budget::Budget,
@@ -27,6 +32,7 @@ pub use self::{
     function::{Call, Overload},
     map::Map,
     opaque::Opaque,
+    timestamp::Timestamp,
     types::Type,
     value::Value,
 };

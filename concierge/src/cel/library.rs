@@ -1,9 +1,31 @@
 //! Every function that an expression may call: what kube-apiserver 1.36 offers for authentication, no more.
 
+mod times;
+
 use super::Overload;
 
 /// All overloads of all libraries.
 #[must_use]
 pub fn overloads() -> Vec<Overload> {
-    Vec::new()
+    [times::overloads()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::overloads;
+    use crate::cel::{Budget, EvaluationError, Type, Value};
+
+    /// Calls the one overload of `function` that is declared for values of these types.
+    #[track_caller]
+    pub(super) fn call(function: &str, values: &[Value]) -> Result<Value, EvaluationError> {
+        let types: Vec<Type> = values.iter().map(Value::type_of).collect();
+        let mut fitting = overloads();
+        fitting.retain(|overload| overload.function == function && overload.parameters == types);
+        let [overload] = fitting.as_slice() else { panic!("{} of {function}({types:?})", fitting.len()) };
+        let result = (overload.call)(values, &mut Budget::default());
+        if let Ok(value) = &result {
+            assert_eq!(value.type_of(), overload.result, "{function} has another result than it declares");
+        }
+        result
+    }
 }

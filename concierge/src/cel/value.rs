@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Map, Opaque, Type};
+use super::{Map, Opaque, Timestamp, Type};
 
 /// A value of CEL.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ pub enum Value {
     /// A length of time in nanoseconds, as in Go.
     Duration(i64),
     /// A point in time, from the year 1 to 9999.
-    Timestamp(jiff::Timestamp),
+    Timestamp(Timestamp),
     /// A value or none.
     Optional(Option<Arc<Value>>),
     /// A type.
