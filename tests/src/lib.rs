@@ -8,7 +8,7 @@
 //! | [`exchange`] | the exchange on the wire, without the plugin |
 //! | [`site`], [`person`] | a cluster with all of it, and somebody at a laptop |
 //! | [`issuer`] | an identity provider of ours that misbehaves on command |
-//! | [`oidc_provider`] | a second one that is not ours |
+//! | [`oidc_provider`], [`keycloak`] | two that are not ours |
 //! | [`login`], [`browser`] | somebody who logs in, without and with a browser |
 //! | [`child`] | child processes that die with the test |
 //! | [`folder`], [`ports`] | a place for files and a place to listen |
@@ -25,6 +25,7 @@ pub mod control_plane;
 pub mod exchange;
 pub mod folder;
 pub mod issuer;
+pub mod keycloak;
 pub mod login;
 pub mod oidc_provider;
 pub mod person;
