@@ -5,6 +5,8 @@
 //   clients               [{ id, algorithm }]: public native clients; algorithm is that of their ID tokens
 //   users                 [{ name, password, subject, email, groups }]
 // Once it listens it prints one line, {"issuer": "https://127.0.0.1:PORT"}, and serves until it is killed.
+// At SIGHUP it makes a new key of each family and signs with it from then on, publishes the ones before beside it, withdraws
+// those before them, and prints {"rotated": COUNT}.
 
 import { Console } from 'node:console';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
@@ -24,11 +26,30 @@ const MOST_FORM_BYTES = 4096;
 
 const DAY_SECONDS = 24 * 60 * 60;
 
+// How many keys there are of one age: see keys().
+const FAMILIES = 4;
+
+const cookieKey = randomBytes(32).toString('base64url');
+
 const server = createServer({ cert: readFileSync(settings.certificate), key: readFileSync(settings.key) });
 server.listen(0, '127.0.0.1', () => {
   const issuer = `https://127.0.0.1:${server.address().port}`;
-  const provider = new Provider(issuer, configuration());
-  const oidc = provider.callback();
+  let published = keys();
+  let provider;
+  let oidc;
+  // oidc-provider takes its keys once: other keys are another provider. Sessions and grants are kept outside of it.
+  const renew = () => {
+    provider = new Provider(issuer, configuration(published));
+    oidc = provider.callback();
+  };
+  renew();
+  let rotated = 0;
+  process.on('SIGHUP', () => {
+    published = [...keys(), ...published].slice(0, 2 * FAMILIES);
+    renew();
+    rotated += 1;
+    process.stdout.write(`${JSON.stringify({ rotated })}\n`);
+  });
   server.on('request', (request, response) => {
     if (!request.url.startsWith('/interaction/')) {
       oidc(request, response);
@@ -42,7 +63,7 @@ server.listen(0, '127.0.0.1', () => {
   process.stdout.write(`${JSON.stringify({ issuer })}\n`);
 });
 
-function configuration() {
+function configuration(published) {
   return {
     clients: settings.clients.map(({ id, algorithm }) => ({
       client_id: id,
@@ -64,8 +85,8 @@ function configuration() {
     // Claims in the ID token itself, not only at the userinfo endpoint: Kubernetes never asks the latter.
     conformIdTokenClaims: false,
     enabledJWA: { idTokenSigningAlgValues: ['RS256', 'PS256', 'ES256', 'EdDSA'] },
-    jwks: { keys: keys() },
-    cookies: { keys: [randomBytes(32).toString('base64url')] },
+    jwks: { keys: published },
+    cookies: { keys: [cookieKey] },
     features: { devInteractions: { enabled: false } },
     interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
     // Left to itself it believes in offline_access only beside prompt=consent (OIDC Core 11); many providers do not ask that

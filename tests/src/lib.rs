@@ -10,6 +10,7 @@
 //! | [`issuer`] | an identity provider of ours that misbehaves on command |
 //! | [`oidc_provider`], [`keycloak`] | two that are not ours |
 //! | [`login`], [`browser`] | somebody who logs in, without and with a browser |
+//! | [`relying_party`] | an OIDC client for tests that need no plugin |
 //! | [`child`] | child processes that die with the test |
 //! | [`folder`], [`ports`] | a place for files and a place to listen |
 //! | [`wait`] | the only place where anything here waits for a condition |
@@ -31,6 +32,7 @@ pub mod oidc_provider;
 pub mod person;
 pub mod ports;
 pub mod programs;
+pub mod relying_party;
 pub mod site;
 pub mod wait;
 

@@ -5,6 +5,7 @@ mod install;
 use std::{fs, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::{
@@ -100,6 +101,31 @@ impl OidcProvider {
         &self.ca_pem
     }
 
+    /// Makes a new key of each family; those before stay published, those before them are withdrawn.
+    ///
+    /// # Errors
+    /// If it does not say so in time.
+    pub async fn rotate(&mut self) -> Result<()> {
+        let said = self.lines()?.len();
+        let pid = Pid::from_raw(i32::try_from(self.child.pid())?).context("a process id")?;
+        kill_process(pid, Signal::HUP).context("asking oidc-provider for new keys")?;
+        wait::eventually("oidc-provider to have new keys", START_LIMIT, async || {
+            if let Err(error) = self.child.check_alive() {
+                return Observation::Hopeless(error);
+            }
+            match self.lines() {
+                Ok(lines) if lines.len() > said => Observation::Holds(()),
+                Ok(_) => Observation::NotYet("it says nothing".to_owned()),
+                Err(error) => Observation::Hopeless(error),
+            }
+        })
+        .await
+    }
+
+    fn lines(&self) -> Result<Vec<String>> {
+        Ok(fs::read_to_string(self.child.stdout())?.lines().map(str::to_owned).collect())
+    }
+
     /// Its process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
@@ -118,7 +144,7 @@ fn user(user: &User) -> Value {
     })
 }
 
-/// The one line that the server prints once it listens.
+/// The first line that the server prints, once it listens.
 fn issuer(stdout: &Path) -> Result<String> {
     let text = fs::read_to_string(stdout)?;
     let (line, _) = text.split_once('\n').context("it has not printed its address")?;

@@ -1,4 +1,4 @@
-//! A real Keycloak signs by every family of keys and changes them, and a cluster believes exactly those in force.
+//! Real identity providers sign by every family of keys and change them, and a cluster believes exactly those in force.
 
 use std::time::Instant;
 
@@ -7,8 +7,10 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use latchkey_e2e::{
     exchange::Exchanger,
     folder::TempFolder,
-    issuer::User,
+    issuer::{Algorithm, User},
     keycloak::{FAMILIES, Keycloak},
+    oidc_provider::{OidcProvider, OidcProviderOptions},
+    relying_party::RelyingParty,
     site::{AUTHENTICATOR, Site},
 };
 use serde_json::Value;
@@ -67,6 +69,63 @@ async fn keycloaks_keys_of_every_family_are_believed_changed_and_forgotten() -> 
         ensure!(record["code"] == "key-unknown", "{record}");
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn oidc_providers_keys_of_every_family_are_believed_changed_and_forgotten() -> Result<()> {
+    const CLIENTS: [(&str, Algorithm); 4] = [
+        ("rs256", Algorithm::RS256),
+        ("ps256", Algorithm::PS256),
+        ("es256", Algorithm::ES256),
+        ("eddsa", Algorithm::EdDSA),
+    ];
+    let work = TempFolder::new("oidc-provider-keys")?;
+    let options = OidcProviderOptions {
+        clients: CLIENTS.map(|(id, algorithm)| (id.to_owned(), algorithm)).to_vec(),
+        ..OidcProviderOptions::default()
+    };
+    let (mut provider, site) = tokio::try_join!(OidcProvider::start(options), Site::start("staging", work.path()))?;
+    for (client, _) in CLIENTS {
+        let mut authenticator = site.authenticator_at(client, provider.url(), provider.ca_pem());
+        authenticator["spec"]["audience"] = client.into();
+        authenticator["spec"]["claims"]["username"] = "username".into();
+        site.cluster.apply(&authenticator.to_string()).await?;
+    }
+    let door = Exchanger::through(&site.cluster)?;
+    let party = RelyingParty::of(provider.url(), provider.ca_pem()).await?;
+    let mut first = Vec::new();
+    for (client, algorithm) in CLIENTS {
+        site.ready(client).await?;
+        let token = logged_in(&party, client).await?;
+        ensure!(header(&token)?["alg"] == algorithm.name(), "{}", header(&token)?);
+        let answer = door.exchange_at(client, &token).await?;
+        ensure!(answer.issued().context(client)?.common_name == "ann", "{client}");
+        first.push(token);
+    }
+
+    provider.rotate().await?;
+    let mut second = Vec::new();
+    for ((client, _), old) in CLIENTS.into_iter().zip(&first) {
+        let token = logged_in(&party, client).await?;
+        ensure!(header(&token)?["kid"] != header(old)?["kid"], "{client} was not rotated");
+        ensure!(door.exchange_at(client, &token).await?.is_granted(), "{client}: its new key");
+        ensure!(door.exchange_at(client, old).await?.is_granted(), "{client}: its old key is still published");
+        second.push(token);
+    }
+
+    provider.rotate().await?;
+    let third = logged_in(&party, CLIENTS[0].0).await?;
+    ensure!(door.exchange_at(CLIENTS[0].0, &third).await?.is_granted(), "a third key asks for a fetch");
+    for (((client, _), old), kept) in CLIENTS.into_iter().zip(&first).zip(&second) {
+        door.exchange_at(client, old).await?.refused().with_context(|| format!("{client}: withdrawn"))?;
+        ensure!(door.exchange_at(client, kept).await?.is_granted(), "{client}: the key before is still published");
+    }
+    Ok(())
+}
+
+async fn logged_in(party: &RelyingParty, client: &str) -> Result<String> {
+    let tokens = party.log_in(client, "ann", &[]).await?;
+    Ok(tokens["id_token"].as_str().context("no ID token")?.to_owned())
 }
 
 /// An access token of a client without roles is for nobody in particular, and a refresh token is signed with a secret that no cluster has.
