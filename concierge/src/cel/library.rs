@@ -1,5 +1,8 @@
 //! Every function that an expression may call: what kube-apiserver 1.36 offers for authentication, no more.
 
+#[cfg(test)]
+mod examples;
+mod strings;
 mod times;
 
 use super::Overload;
@@ -7,7 +10,7 @@ use super::Overload;
 /// All overloads of all libraries.
 #[must_use]
 pub fn overloads() -> Vec<Overload> {
-    [times::overloads()].concat()
+    [strings::overloads(), times::overloads()].concat()
 }
 
 #[cfg(test)]
