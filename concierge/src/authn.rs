@@ -8,7 +8,7 @@ use crate::{
     index::{
         AskError, Authenticator, AuthenticatorKind, AuthenticatorName, AuthenticatorRef, Entry, Snapshot, Webhook,
     },
-    jwt::{self, TokenFacts},
+    jwt::{self, Step, TokenFacts, Trace},
     mapping::{self, User},
     secret::{BearerToken, TokenFingerprint},
     time::UnixTime,
@@ -87,18 +87,25 @@ pub fn authenticate(
         Some(Entry::Webhook(_) | Entry::NotReady) => return refused(facts, Reason::AuthenticatorNotReady),
         None => return refused(facts, Reason::AuthenticatorUnknown),
     };
-    let outcome = admit(token, &authenticator, now, &mut facts);
+    let outcome = judge(token, &authenticator, now, &mut facts, &mut ());
     Verdict { facts: Arc::new(facts), authenticator: Some(JudgedBy::Jwt(authenticator)), outcome }
 }
 
-fn admit(
+/// Judges `token` by one authenticator; `facts` and `trace` hear what was found on the way. There is no other judge:
+/// the server, `check` and the tests all ask this one.
+///
+/// # Errors
+///
+/// The first step that the token fails.
+pub fn judge(
     token: &BearerToken,
     authenticator: &Authenticator,
     now: UnixTime,
     facts: &mut TokenFacts,
+    trace: &mut impl Trace,
 ) -> Result<Admitted, Reason> {
-    let claims = jwt::verify(token, &authenticator.verifier, now, facts)?;
-    let user = mapping::map(&claims, &authenticator.rules)?;
+    let claims = jwt::verify(token, &authenticator.verifier, now, facts, trace)?;
+    let user = mapping::map(&claims, &authenticator.rules, trace)?;
     let token_expires_at = Some(claims.expires_at());
     Ok(Admitted { user, token_expires_at, credential_lifetime: authenticator.credential_lifetime })
 }
@@ -146,6 +153,19 @@ impl Reason {
             Self::WebhookRefused { .. } => "webhook-refused",
             Self::Webhook(AskError::Overloaded) => "overloaded",
             Self::Webhook(AskError::Unavailable(_)) => "webhook-unavailable",
+        }
+    }
+
+    /// The step that the token failed; `None` where none of ours looked at it.
+    #[must_use]
+    pub const fn step(&self) -> Option<Step> {
+        match self {
+            Self::AuthenticatorUnknown
+            | Self::AuthenticatorNotReady
+            | Self::WebhookRefused { .. }
+            | Self::Webhook(_) => None,
+            Self::Token(rejection) => Some(rejection.step()),
+            Self::Identity(refusal) => Some(refusal.step()),
         }
     }
 }

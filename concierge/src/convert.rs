@@ -9,7 +9,7 @@ mod rules;
 mod strict;
 mod tls;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use latchkey_crds::authentication::JWTAuthenticatorSpec;
 use serde::{Serialize, de::DeserializeOwned};
@@ -41,12 +41,12 @@ pub struct JwtSpec {
 }
 
 /// What tokens are judged by, beside the issuer and its keys.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Judge {
     /// `spec.audience`.
     pub audience: Audience,
     /// `spec.claims` and `spec.claimValidationRules`.
-    pub rules: Rules,
+    pub rules: Arc<Rules>,
     /// `spec.credential.lifetimeSeconds`.
     pub credential_lifetime: Option<Duration>,
 }

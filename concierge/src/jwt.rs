@@ -12,7 +12,7 @@
 //! ```compile_fail
 //! use latchkey_concierge::jwt::VerifiedClaims;
 //! fn forge(members: latchkey_concierge::jwt::Object, now: latchkey_concierge::time::UnixTime) -> VerifiedClaims {
-//!     VerifiedClaims { members, expires_at: now, token_id: None }
+//!     VerifiedClaims { members, expires_at: now }
 //! }
 //! ```
 
@@ -23,9 +23,11 @@ mod header;
 mod json;
 mod keys;
 mod names;
+mod profile;
 mod raw;
 mod rejection;
 mod signature;
+mod step;
 
 use std::sync::Arc;
 
@@ -36,26 +38,33 @@ pub use self::{
     json::{Json, JsonError, Limits, Object},
     keys::{DropReason, DroppedKey, KeySet, KeySetError, MAX_KEY_SET_BYTES},
     names::{Audience, Issuer, KeyId},
+    profile::{AdditionalAudiences, Audiences, Profile, TokenType, TokenTypes},
     raw::MAX_TOKEN_BYTES,
     rejection::Rejection,
+    step::{Step, Trace},
 };
 use self::{raw::RawJwt, signature::SignedPayload};
 use crate::{secret::BearerToken, time::UnixTime};
 
-/// What a token is held against: one issuer, one audience, the algorithms allowed and the issuer's keys.
+/// What a token is held against: an authenticator's profile, the algorithms allowed and the issuer's keys.
 #[derive(Clone, Debug)]
 pub struct Verifier {
-    issuer: Issuer,
-    audience: Audience,
+    profile: Arc<Profile>,
     algorithms: AlgorithmSet,
     keys: Arc<KeySet>,
 }
 
 impl Verifier {
-    /// A verifier for tokens that `issuer` makes for `audience`, signed by one of `keys` with one of `algorithms`.
+    /// A verifier for tokens that fit `profile`, signed by one of `keys` with one of `algorithms`.
     #[must_use]
-    pub const fn new(issuer: Issuer, audience: Audience, algorithms: AlgorithmSet, keys: Arc<KeySet>) -> Self {
-        Self { issuer, audience, algorithms, keys }
+    pub const fn new(profile: Arc<Profile>, algorithms: AlgorithmSet, keys: Arc<KeySet>) -> Self {
+        Self { profile, algorithms, keys }
+    }
+
+    /// What is demanded beside algorithm and key.
+    #[must_use]
+    pub fn profile(&self) -> &Profile {
+        &self.profile
     }
 
     /// The keys that tokens are verified with.
@@ -72,22 +81,17 @@ impl Verifier {
 
     /// The issuer whose tokens are accepted.
     #[must_use]
-    pub const fn issuer(&self) -> &Issuer {
-        &self.issuer
-    }
-
-    /// The only audience that is accepted.
-    #[must_use]
-    pub const fn audience(&self) -> &Audience {
-        &self.audience
+    pub fn issuer(&self) -> &Issuer {
+        &self.profile.issuer
     }
 }
 
 /// Judges `token` at the time `now`, and writes into `facts` what a record may say of it, accepted or not.
 ///
 /// The order is fixed (design: "How a token is judged"): size, three segments, strict base64url, header, algorithm
-/// allow-list, key, **signature**, strict JSON, `typ`, issuer, audience, times. The signature comes before the audience,
-/// because only a token that its issuer really signed can be called a token for another cluster; the rest is noise.
+/// allow-list, key, **signature**, strict JSON, `typ`, issuer, audience, `azp`, times. The signature comes before the
+/// audience, because only a token that its issuer really signed can be called a token for another cluster; the rest is
+/// noise. `trace` hears of each step in turn; `()` is the silent one.
 ///
 /// # Errors
 ///
@@ -97,8 +101,9 @@ pub fn verify(
     verifier: &Verifier,
     now: UnixTime,
     facts: &mut TokenFacts,
+    trace: &mut impl Trace,
 ) -> Result<VerifiedClaims, Rejection> {
-    let raw = RawJwt::parse(token, facts)?;
-    let payload = SignedPayload::verify(raw, verifier)?;
-    VerifiedClaims::judge(&payload, verifier, now, facts)
+    let raw = RawJwt::parse(token, facts, trace)?;
+    let payload = SignedPayload::verify(raw, verifier, trace)?;
+    VerifiedClaims::judge(&payload, &verifier.profile, now, facts, trace)
 }

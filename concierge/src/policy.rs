@@ -17,22 +17,31 @@ pub struct Permit {
 /// Why a user may hold no certificate.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
-    /// The name or a group belongs to Kubernetes. The mapping refuses these already; a certificate is the one thing that
-    /// cannot be taken back, so it is asked again where the rules of an authenticator no longer reach.
+    /// The name or a group belongs to Kubernetes, and the authenticator does not allow it. The mapping refuses these
+    /// already; a certificate is the one thing that cannot be taken back, so it is asked again.
     #[error("{0:?} is reserved, no certificate may carry it")]
     IdentityReserved(String),
+    /// The user is in `system:masters`.
+    #[error("\"system:masters\" is above all authorization, no certificate may carry it, whatever is allowed")]
+    AboveAuthorization,
 }
 
 /// Decides whether `user` may hold a client certificate.
 ///
-/// Kubernetes' own admission refuses only `system:masters` on a certificate request: every other privileged group is
-/// for us to refuse.
+/// Names that the authenticator allows by `reservedIdentities` may stand in a certificate, as they may in a request
+/// through the proxy: the administrator named them. `system:masters` never may. Every other group can be stripped of
+/// its rights while a certificate is still valid; this one is hard-wired above RBAC, so the certificate would be
+/// unrevocable power over the cluster. Kubernetes' own admission (`CertificateSubjectRestriction`) refuses it on a
+/// certificate request for the same reason, and our own CA must be no way around that.
 ///
 /// # Errors
 ///
 /// [`Reason`], when the certificate would speak for Kubernetes itself.
 pub fn may_hold_certificate(user: User) -> Result<Permit, Reason> {
-    match user.reserved_name() {
+    if user.is_master() {
+        return Err(Reason::AboveAuthorization);
+    }
+    match user.unadmitted_name() {
         Some(name) => Err(Reason::IdentityReserved(name.to_owned())),
         None => Ok(Permit { user }),
     }
@@ -51,7 +60,7 @@ impl Reason {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::IdentityReserved(_) => "identity-reserved",
+            Self::IdentityReserved(_) | Self::AboveAuthorization => "identity-reserved",
         }
     }
 }

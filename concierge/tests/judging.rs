@@ -4,6 +4,8 @@
 
 #[path = "judging/issuer.rs"]
 mod issuer;
+#[path = "judging/profile.rs"]
+mod profile;
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -11,8 +13,8 @@ use aws_lc_rs::{hmac, rsa::KeySize};
 use latchkey_concierge::{
     authn::{self, Verdict},
     index::{AuthenticatorRef, Entry, Reader},
-    jwt::{AlgorithmSet, Audience, Issuer, KeySet, Rejection, Verifier},
-    mapping::{GroupName, Refusal},
+    jwt::{AlgorithmSet, KeySet, Rejection, Verifier},
+    mapping::{ClaimRule, GroupName, Refusal, Rules},
     policy,
     time::UnixTime,
     verdicts::Verdicts,
@@ -316,11 +318,9 @@ fn only_an_authenticator_that_is_ready_judges() {
 #[test]
 fn required_claims_must_have_their_value() {
     let mut authenticator = issuer::authenticator(&key_set([&key("rsa").jwk]));
-    authenticator.rules = latchkey_concierge::mapping::Rules::new(
-        "email".to_owned(),
-        "groups".to_owned(),
-        vec![("hd".to_owned(), "example.org".to_owned())],
-    );
+    let mut rules = Rules::of_claims("email", "groups");
+    rules.claim_rules = vec![ClaimRule::Required { claim: "hd".to_owned(), value: "example.org".to_owned() }];
+    authenticator.rules = Arc::new(rules);
     let (_writer, index) = issuer::index_of(authenticator);
     for (changes, expected) in [
         (json!({"email": "ada@example.org"}), "claim-rule-failed"),
@@ -352,14 +352,13 @@ fn a_remembered_verdict_dies_with_the_token_the_keys_and_the_spec() {
 
     let mut changed = issuer::authenticator(&key_set([&key("rsa").jwk]));
     changed.generation = 2;
-    changed.rules = latchkey_concierge::mapping::Rules::new("email".to_owned(), "groups".to_owned(), Vec::new());
+    changed.rules = Arc::new(Rules::of_claims("email", "groups"));
     writer.set(AuthenticatorRef::jwt("staging"), Entry::Ready(changed.into()));
     assert_eq!(at(&index, NOW), "claim-missing", "the spec changed");
 
     let mut narrowed = issuer::authenticator(&key_set([&key("rsa").jwk]));
     narrowed.verifier = Verifier::new(
-        Issuer::new(ISSUER.to_owned()),
-        Audience::new(AUDIENCE.to_owned()),
+        Arc::new(issuer::profile()),
         AlgorithmSet::from_names(["ES256"]),
         Arc::new(KeySet::parse(&key_set([&key("rsa").jwk])).unwrap().0),
     );
@@ -447,7 +446,7 @@ fn a_permit_is_for_people_and_workloads_not_for_kubernetes() {
 /// Each word of the closed enums is the answer to some token in this file: a code that nothing can cause is a lie.
 #[test]
 fn every_code_has_a_token() {
-    let file = include_str!("judging.rs");
+    let file = [include_str!("judging.rs"), include_str!("judging/profile.rs")].concat();
     let codes: BTreeSet<&str> = Rejection::CODES.into_iter().chain(Refusal::CODES).collect();
     for code in codes {
         assert!(file.contains(&format!("\"{code}\"")), "no token is refused with {code}");

@@ -7,7 +7,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use latchkey_concierge::{
     authn,
     index::{self, Authenticator, AuthenticatorName, AuthenticatorRef, Entry},
-    jwt::{self, AlgorithmSet, Audience, KeySet, Verifier},
+    jwt::{self, AlgorithmSet, Audience, Audiences, KeySet, Profile, Verifier},
     mapping::{GroupName, Rules},
     secret::BearerToken,
     time::UnixTime,
@@ -138,17 +138,14 @@ impl Site {
         ensure!(dropped.is_empty() && keys.len() == 4, "{dropped:?}");
         let claims = part(tokens, 1)?;
         let now = UnixTime::from_secs(claims["iat"].as_i64().context("iat")?);
+        let audiences = Audiences::new(vec![Audience::new(audience.to_owned())]).context("an audience")?;
+        let profile = Profile::new(jwt::Issuer::new(self.provider.url().to_owned()), audiences);
         let authenticator = Authenticator {
             name: AuthenticatorName::new("second"),
             uid: "1".to_owned(),
             generation: 1,
-            verifier: Verifier::new(
-                jwt::Issuer::new(self.provider.url().to_owned()),
-                Audience::new(audience.to_owned()),
-                AlgorithmSet::default(),
-                Arc::new(keys),
-            ),
-            rules: Rules::new("username".to_owned(), "groups".to_owned(), Vec::new()),
+            verifier: Verifier::new(Arc::new(profile), AlgorithmSet::default(), Arc::new(keys)),
+            rules: Arc::new(Rules::of_claims("username", "groups")),
             credential_lifetime: None,
             keys_fetched_at: now,
         };

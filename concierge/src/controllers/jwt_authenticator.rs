@@ -15,7 +15,7 @@ use crate::{
     convert::{Bundle, InvalidSpec, Judge, JwtSpec, KeySource, TlsProblem},
     idp::issuer::IssuerReport,
     index::{Authenticator, AuthenticatorName},
-    jwt::{AlgorithmSet, Issuer, Verifier},
+    jwt::{AlgorithmSet, Audiences, Issuer, Profile, Verifier},
     time::UnixTime,
 };
 
@@ -139,13 +139,14 @@ fn admit(observed: &Observed<'_>, word: Option<&Word>) -> Option<Authenticator> 
     };
     let Some(Word::Report(report)) = word else { return None };
     let (keys, keys_fetched_at) = (&report.keys.as_ref()?.keys, report.keys_fetched_at?);
-    let verifier = Verifier::new(issuer.clone(), audience.clone(), algorithms(report), Arc::clone(keys));
+    let profile = Profile::new(issuer.clone(), Audiences::new(vec![audience.clone()])?);
+    let verifier = Verifier::new(Arc::new(profile), algorithms(report), Arc::clone(keys));
     Some(Authenticator {
         name: observed.name.clone(),
         uid: observed.uid.to_owned(),
         generation: observed.generation,
         verifier,
-        rules: rules.clone(),
+        rules: Arc::clone(rules),
         credential_lifetime: *credential_lifetime,
         keys_fetched_at,
     })

@@ -2,7 +2,7 @@
 //!
 //! What this version does not evaluate is never passed over: a rule that were ignored would admit whom it should stop.
 
-use std::{collections::HashSet, fmt, time::Duration};
+use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 
 use latchkey_crds::authentication::{
     ClaimValidationRule, Claims, DEFAULT_GROUPS_CLAIM, DEFAULT_USERNAME_CLAIM, ExtraMapping, JWTAuthenticatorSpec,
@@ -10,7 +10,10 @@ use latchkey_crds::authentication::{
 };
 
 use super::Judge;
-use crate::{jwt::Audience, mapping::Rules};
+use crate::{
+    jwt::Audience,
+    mapping::{ClaimRule, Rules},
+};
 
 /// Everything that is wrong with a spec, each with its field and its mend.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,7 +43,7 @@ pub(super) fn judge(spec: &JWTAuthenticatorSpec, unknown: &[String]) -> Result<J
     let username = problems.claim("username", claims.username.as_ref(), claims.username_expression.as_ref());
     let groups = problems.claim("groups", claims.groups.as_ref(), claims.groups_expression.as_ref());
     problems.extra(&claims.extra);
-    let required_claims = problems.claim_rules(&spec.claim_validation_rules);
+    let claim_rules = problems.claim_rules(&spec.claim_validation_rules);
     problems.user_rules(&spec.user_validation_rules);
     let lifetime = spec.credential.as_ref().and_then(|credential| credential.lifetime_seconds);
     let allowed = MIN_CREDENTIAL_LIFETIME_SECONDS..=MAX_CREDENTIAL_LIFETIME_SECONDS;
@@ -52,11 +55,12 @@ pub(super) fn judge(spec: &JWTAuthenticatorSpec, unknown: &[String]) -> Result<J
     if !problems.0.is_empty() {
         return Err(InvalidSpec(problems.0));
     }
-    let username = username.unwrap_or(DEFAULT_USERNAME_CLAIM).to_owned();
-    let groups = groups.unwrap_or(DEFAULT_GROUPS_CLAIM).to_owned();
+    let mut rules =
+        Rules::of_claims(username.unwrap_or(DEFAULT_USERNAME_CLAIM), groups.unwrap_or(DEFAULT_GROUPS_CLAIM));
+    rules.claim_rules = claim_rules;
     Ok(Judge {
         audience: Audience::new(audience),
-        rules: Rules::new(username, groups, required_claims),
+        rules: Arc::new(rules),
         credential_lifetime: lifetime.map(|seconds| Duration::from_secs(seconds.into())),
     })
 }
@@ -123,7 +127,7 @@ impl Problems {
         }
     }
 
-    fn claim_rules(&mut self, rules: &[ClaimValidationRule]) -> Vec<(String, String)> {
+    fn claim_rules(&mut self, rules: &[ClaimValidationRule]) -> Vec<ClaimRule> {
         let (mut claims, mut expressions) = (HashSet::new(), HashSet::new());
         let mut required = Vec::new();
         for (position, rule) in rules.iter().enumerate() {
@@ -139,7 +143,8 @@ impl Problems {
                     }
                     if claims.insert(claim.clone()) {
                         // An absent value is the empty string, as with kube-apiserver: the claim must be "".
-                        required.push((claim, rule.required_value.clone().unwrap_or_default()));
+                        let value = rule.required_value.clone().unwrap_or_default();
+                        required.push(ClaimRule::Required { claim, value });
                     } else {
                         self.add(
                             &format!("{field}.claim"),
@@ -252,7 +257,7 @@ mod tests {
         ] {
             let expected = Judge {
                 audience: Audience::new("staging".to_owned()),
-                rules: Rules::new("username".to_owned(), "groups".to_owned(), vec![]),
+                rules: Arc::new(Rules::of_claims("username", "groups")),
                 credential_lifetime: None,
             };
             assert_eq!(judged(&fields), Ok(expected));
@@ -267,8 +272,11 @@ mod tests {
             "credential": {"lifetimeSeconds": 900},
         }))
         .unwrap();
-        let required = vec![("hd".to_owned(), "example.com".to_owned()), ("empty".to_owned(), String::new())];
-        assert_eq!(judge.rules, Rules::new("email".to_owned(), "roles".to_owned(), required));
+        let required =
+            |claim: &str, value: &str| ClaimRule::Required { claim: claim.to_owned(), value: value.to_owned() };
+        let mut rules = Rules::of_claims("email", "roles");
+        rules.claim_rules = vec![required("hd", "example.com"), required("empty", "")];
+        assert_eq!(*judge.rules, rules);
         assert_eq!(judge.credential_lifetime, Some(Duration::from_mins(15)));
     }
 

@@ -36,10 +36,10 @@ pub struct Authenticator {
     pub uid: String,
     /// `metadata.generation` of the spec that this was made from.
     pub generation: i64,
-    /// Issuer, audience, algorithms and keys.
+    /// What a token is held against.
     pub verifier: Verifier,
     /// Claims to user.
-    pub rules: Rules,
+    pub rules: Arc<Rules>,
     /// `spec.credential.lifetimeSeconds`; `None` leaves it to the strategy.
     pub credential_lifetime: Option<Duration>,
     /// When the keys were last fetched with success.

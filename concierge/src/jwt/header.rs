@@ -1,6 +1,9 @@
 //! The JOSE header (RFC 7515 4): which members count, and which have no place in a token.
 
-use super::{Algorithm, AlgorithmSet, HeaderFacts, Json, JsonError, KeyId, Limits, Object, Rejection};
+use super::{
+    Algorithm, AlgorithmSet, HeaderFacts, Json, JsonError, KeyId, Limits, Object, Rejection, Step, TokenType,
+    TokenTypes,
+};
 
 /// Largest header, decoded. `x5c` is useless to us and the rest fits in a few hundred bytes.
 const MAX_HEADER_BYTES: usize = 2 * 1024;
@@ -31,7 +34,7 @@ impl Header {
             return Err(Rejection::MalformedHeader("the header is too large"));
         }
         let members = Object::parse(bytes, Limits::TOKEN).map_err(|error| match error {
-            JsonError::DuplicateMember => Rejection::DuplicateMember,
+            JsonError::DuplicateMember => Rejection::DuplicateMember { inside: Step::Header },
             _ => Rejection::MalformedHeader("the header is not one JSON object"),
         })?;
         // RFC 7515 4.1.11: an extension that must be understood and is not. We understand none, so any list refuses.
@@ -66,15 +69,14 @@ impl Header {
             .ok_or_else(|| Rejection::AlgorithmNotAllowed { found: self.alg.clone(), accepted })
     }
 
-    /// RFC 8725 3.11: a logout token or an access token is signed by the same keys and must not pass as an ID token.
-    /// Absent or `JWT`, compared without case, with or without `application/` (RFC 7515 4.1.9).
-    pub(super) fn check_type(&self) -> Result<(), Rejection> {
-        let Some(typ) = &self.typ else { return Ok(()) };
-        let lower = typ.to_ascii_lowercase();
-        if lower.strip_prefix("application/").unwrap_or(&lower) == "jwt" {
-            return Ok(());
-        }
-        Err(Rejection::TypeNotAccepted(typ.clone()))
+    /// Which kind of token this is, if that kind is accepted (RFC 8725 3.11): a logout token or an access token is
+    /// signed by the same keys and must not pass as an ID token. No `typ` at all is what many providers give ID tokens.
+    pub(super) fn token_type(&self, accepted: TokenTypes) -> Result<TokenType, Rejection> {
+        self.typ
+            .as_deref()
+            .map_or(Some(TokenType::IdToken), TokenType::from_name)
+            .filter(|kind| accepted.contains(*kind))
+            .ok_or_else(|| Rejection::TypeNotAccepted { found: self.typ.clone(), accepted })
     }
 
     pub(super) fn facts(&self) -> HeaderFacts {
@@ -93,7 +95,7 @@ mod tests {
     fn code(header: &str) -> Option<&'static str> {
         Header::parse(header.as_bytes())
             .and_then(|header| header.algorithm(AlgorithmSet::default()).map(|_| header))
-            .and_then(|header| header.check_type())
+            .and_then(|header| header.token_type(TokenTypes::default()))
             .err()
             .map(|rejection| rejection.code())
     }

@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::{Rejection, TokenFacts, header::Header};
+use super::{Rejection, Step, TokenFacts, Trace, header::Header};
 use crate::secret::{BearerToken, TokenFingerprint};
 
 /// Largest token. An ID token with 200 group GUIDs is 11 to 12 KiB, and common front ends cut headers at 8 to 64 KiB.
@@ -23,39 +23,58 @@ pub(super) struct RawJwt<'token> {
 
 impl<'token> RawJwt<'token> {
     /// Takes `token` apart.
-    pub(super) fn parse(token: &'token BearerToken, facts: &mut TokenFacts) -> Result<Self, Rejection> {
+    pub(super) fn parse(
+        token: &'token BearerToken,
+        facts: &mut TokenFacts,
+        trace: &mut impl Trace,
+    ) -> Result<Self, Rejection> {
         facts.bytes = token.len();
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Rejection::TokenTooLarge { bytes: token.len(), limit: MAX_TOKEN_BYTES });
         }
-        let text = token.as_str();
-        // Exactly three segments: four dots are a JWE, and the JSON serialisation of RFC 7515 7.2 has none.
-        let (signing_input, signature) =
-            text.rsplit_once('.').ok_or(Rejection::MalformedToken("expected three segments"))?;
-        let (header, payload) =
-            signing_input.split_once('.').ok_or(Rejection::MalformedToken("expected three segments"))?;
-        if payload.contains('.') {
-            return Err(Rejection::MalformedToken("expected three segments"));
-        }
+        trace.passed(Step::Size);
+        let Segments { signing_input, header, payload, signature } = Segments::of(token.as_str())?;
+        trace.passed(Step::Segments);
         facts.fingerprint = Some(TokenFingerprint::of(signing_input.as_bytes()));
-        let header_bytes = decode(header)?;
+        let header = decode(header)?;
         let signature = decode(signature)?;
         let payload = decode(payload)?;
-        let header = Header::parse(&header_bytes)?;
+        trace.passed(Step::Base64);
+        let header = Header::parse(&header)?;
         facts.header = Some(header.facts());
+        trace.passed(Step::Header);
         Ok(Self { signing_input: signing_input.as_bytes(), header, payload, signature })
     }
 }
 
-const NOT_BASE64URL: &str = "a segment is not unpadded base64url";
+/// A token's text cut at its dots; nothing is decoded yet.
+pub(super) struct Segments<'token> {
+    signing_input: &'token str,
+    header: &'token str,
+    pub(super) payload: &'token str,
+    signature: &'token str,
+}
+
+impl<'token> Segments<'token> {
+    /// Exactly three segments: four dots are a JWE, and the JSON serialisation of RFC 7515 7.2 has none.
+    pub(super) fn of(text: &'token str) -> Result<Self, Rejection> {
+        const EXPECTED: Rejection = Rejection::NotThreeSegments("expected three segments");
+        let (signing_input, signature) = text.rsplit_once('.').ok_or(EXPECTED)?;
+        let (header, payload) = signing_input.split_once('.').ok_or(EXPECTED)?;
+        if payload.contains('.') {
+            return Err(EXPECTED);
+        }
+        if header.is_empty() || payload.is_empty() || signature.is_empty() {
+            return Err(Rejection::NotThreeSegments("a segment is empty"));
+        }
+        Ok(Self { signing_input, header, payload, signature })
+    }
+}
 
 /// RFC 7515 2: the URL-safe alphabet, no padding, no white space, and the unused bits of the last character are zero,
 /// so that one token has one spelling.
 fn decode(segment: &str) -> Result<Vec<u8>, Rejection> {
-    if segment.is_empty() {
-        return Err(Rejection::MalformedToken("a segment is empty"));
-    }
-    URL_SAFE_NO_PAD.decode(segment).map_err(|_| Rejection::MalformedToken(NOT_BASE64URL))
+    URL_SAFE_NO_PAD.decode(segment).map_err(|_| Rejection::NotBase64Url)
 }
 
 #[cfg(test)]
@@ -63,7 +82,7 @@ mod tests {
     use super::*;
 
     fn code(token: &str) -> Option<&'static str> {
-        RawJwt::parse(&BearerToken::new(token.to_owned()), &mut TokenFacts::default()).err().map(|r| r.code())
+        RawJwt::parse(&BearerToken::new(token.to_owned()), &mut TokenFacts::default(), &mut ()).err().map(|r| r.code())
     }
 
     // {"alg":"RS256"}
@@ -73,7 +92,7 @@ mod tests {
     fn takes_a_token_apart() {
         let token = BearerToken::new(format!("{HEADER}.e30.AAAA"));
         let mut facts = TokenFacts::default();
-        let raw = RawJwt::parse(&token, &mut facts).unwrap();
+        let raw = RawJwt::parse(&token, &mut facts, &mut ()).unwrap();
         assert_eq!(raw.signing_input, format!("{HEADER}.e30").as_bytes());
         assert_eq!(raw.signature, [0, 0, 0]);
         assert_eq!(facts.fingerprint, Some(TokenFingerprint::of(raw.signing_input)));

@@ -1,6 +1,6 @@
 //! Why a token is refused: a closed list with one stable word each.
 
-use super::{Algorithm, AlgorithmSet, JsonError, KeyId};
+use super::{Algorithm, AlgorithmSet, Audiences, JsonError, KeyId, Step, TokenTypes};
 
 /// The first check that a token failed. The display text is for the operator: it may quote claims of a token whose
 /// signature holds, never the token. What the sender learns is the business of `api::respond` alone.
@@ -14,9 +14,12 @@ pub enum Rejection {
         /// The limit.
         limit: usize,
     },
-    /// Not three non-empty segments of strict base64url (RFC 7515 7.1, RFC 4648 5).
+    /// Not three non-empty segments (RFC 7515 7.1).
     #[error("{0}")]
-    MalformedToken(&'static str),
+    NotThreeSegments(&'static str),
+    /// A segment is not strict base64url (RFC 7515 2, RFC 4648 5).
+    #[error("a segment is not unpadded base64url")]
+    NotBase64Url,
     /// The header is not strict JSON or holds members of a wrong type (RFC 7515 4).
     #[error("{0}")]
     MalformedHeader(&'static str),
@@ -53,14 +56,25 @@ pub enum Rejection {
     #[error("the signature does not verify")]
     SignatureInvalid,
     /// `typ` says that this is another kind of token (RFC 8725 3.11).
-    #[error("token type {0:?} is not accepted, expected \"JWT\" or none")]
-    TypeNotAccepted(String),
+    #[error("{} is not accepted, expected {}", found_type(.found.as_deref()), .accepted.expected())]
+    TypeNotAccepted {
+        /// What the header says, if anything.
+        found: Option<String>,
+        /// What this authenticator accepts.
+        accepted: TokenTypes,
+    },
+    /// `events` tells a logout token or a security event even where it carries no `typ` (OIDC Back-Channel Logout 2.6).
+    #[error("a token with \"events\" is a message about a session, not proof of a person")]
+    EventToken,
     /// The claims are not strict JSON, or an object is larger than any real token.
     #[error("claims: {0}")]
     MalformedClaims(JsonError),
     /// A member name appears twice, in the header or in the claims.
-    #[error("a member name appears twice in one object")]
-    DuplicateMember,
+    #[error("a member name appears twice in one object of the {}", .inside.name())]
+    DuplicateMember {
+        /// [`Step::Header`] or [`Step::Claims`].
+        inside: Step,
+    },
     /// Signed by a configured issuer's key, but `iss` says somebody else.
     #[error("issuer {found:?}, expected {expected:?}")]
     IssuerUnknown {
@@ -73,20 +87,28 @@ pub enum Rejection {
     #[error("the token names no audience")]
     AudienceMissing,
     /// Really signed by our issuer, but for somebody else.
-    #[error("audience {found:?} is not ours, expected {expected:?}")]
+    #[error("audience {found:?} is not ours, expected {expected}")]
     AudienceMismatch {
         /// The `aud` claim.
         found: Vec<String>,
-        /// The configured audience.
-        expected: String,
+        /// The configured audiences.
+        expected: Audiences,
     },
     /// For us and for others: such a token opens more than one door.
-    #[error("audience {found:?} names others beside {expected:?}")]
+    #[error("audience {found:?} names others beside {expected}")]
     AudienceShared {
         /// The `aud` claim.
         found: Vec<String>,
-        /// The configured audience.
-        expected: String,
+        /// The configured audiences.
+        expected: Audiences,
+    },
+    /// `azp` names a party that may not bring tokens here, or is absent where one must be named.
+    #[error("{}, expected one of {expected:?}", found_party(.found.as_deref()))]
+    AuthorizedPartyMismatch {
+        /// The `azp` claim.
+        found: Option<String>,
+        /// The parties accepted.
+        expected: Vec<String>,
     },
     /// `exp` has passed. No leeway.
     #[error("expired {seconds_ago} s ago")]
@@ -106,18 +128,41 @@ pub enum Rejection {
         /// Seconds until `iat`.
         seconds_ahead: i64,
     },
+    /// The token was made to live longer than this authenticator puts up with.
+    #[error("made to live {seconds} s, at most {ceiling} s are accepted")]
+    LifetimeTooLong {
+        /// `exp - iat`.
+        seconds: i64,
+        /// The ceiling in seconds.
+        ceiling: u64,
+    },
+    /// The token was issued longer ago than this authenticator puts up with.
+    #[error("issued {seconds_ago} s ago, at most {ceiling} s are accepted")]
+    TokenTooOld {
+        /// `now - iat`.
+        seconds_ago: i64,
+        /// The ceiling in seconds.
+        ceiling: u64,
+    },
     /// A claim that is needed is absent.
-    #[error("claim {0:?} is missing")]
-    ClaimMissing(String),
+    #[error("claim {claim:?} is missing")]
+    ClaimMissing {
+        /// The claim's name.
+        claim: &'static str,
+        /// The step that needs it.
+        step: Step,
+    },
     /// A claim is there with a type that cannot be used.
     #[error("claim {claim:?} is {found}, expected {expected}")]
     ClaimWrongType {
         /// The claim's name.
-        claim: String,
+        claim: &'static str,
         /// What it is.
         found: &'static str,
         /// What it should be.
         expected: &'static str,
+        /// The step that reads it.
+        step: Step,
     },
 }
 
@@ -127,7 +172,7 @@ impl Rejection {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::TokenTooLarge { .. } => "token-too-large",
-            Self::MalformedToken(_) => "malformed-token",
+            Self::NotThreeSegments(_) | Self::NotBase64Url => "malformed-token",
             Self::MalformedHeader(_) => "malformed-header",
             Self::AlgorithmNotAllowed { .. } => "alg-not-allowed",
             Self::CriticalHeader => "critical-header",
@@ -135,23 +180,52 @@ impl Rejection {
             Self::KeyAmbiguous { .. } => "key-ambiguous",
             Self::KeyUnsuitable { .. } => "key-unsuitable",
             Self::SignatureInvalid => "signature-invalid",
-            Self::TypeNotAccepted(_) => "type-not-accepted",
+            Self::TypeNotAccepted { .. } | Self::EventToken => "type-not-accepted",
             Self::MalformedClaims(_) => "malformed-claims",
-            Self::DuplicateMember => "duplicate-member",
+            Self::DuplicateMember { .. } => "duplicate-member",
             Self::IssuerUnknown { .. } => "issuer-unknown",
             Self::AudienceMissing => "audience-missing",
             Self::AudienceMismatch { .. } => "audience-mismatch",
             Self::AudienceShared { .. } => "audience-shared",
+            Self::AuthorizedPartyMismatch { .. } => "authorized-party-mismatch",
             Self::Expired { .. } => "expired",
             Self::NotYetValid { .. } => "not-yet-valid",
             Self::IssuedInFuture { .. } => "issued-in-future",
-            Self::ClaimMissing(_) => "claim-missing",
+            Self::LifetimeTooLong { .. } => "lifetime-too-long",
+            Self::TokenTooOld { .. } => "token-too-old",
+            Self::ClaimMissing { .. } => "claim-missing",
             Self::ClaimWrongType { .. } => "claim-wrong-type",
         }
     }
 
+    /// The step that the token failed; it passed every one before.
+    #[must_use]
+    pub const fn step(&self) -> Step {
+        match self {
+            Self::TokenTooLarge { .. } => Step::Size,
+            Self::NotThreeSegments(_) => Step::Segments,
+            Self::NotBase64Url => Step::Base64,
+            Self::MalformedHeader(_) | Self::CriticalHeader => Step::Header,
+            Self::AlgorithmNotAllowed { .. } => Step::Algorithm,
+            Self::KeyUnknown { .. } | Self::KeyAmbiguous { .. } | Self::KeyUnsuitable { .. } => Step::Key,
+            Self::SignatureInvalid => Step::Signature,
+            Self::MalformedClaims(_) => Step::Claims,
+            Self::TypeNotAccepted { .. } | Self::EventToken => Step::Type,
+            Self::IssuerUnknown { .. } => Step::Issuer,
+            Self::AudienceMissing | Self::AudienceMismatch { .. } | Self::AudienceShared { .. } => Step::Audience,
+            Self::AuthorizedPartyMismatch { .. } => Step::AuthorizedParty,
+            Self::Expired { .. }
+            | Self::NotYetValid { .. }
+            | Self::IssuedInFuture { .. }
+            | Self::LifetimeTooLong { .. }
+            | Self::TokenTooOld { .. } => Step::Times,
+            Self::DuplicateMember { inside } => *inside,
+            Self::ClaimMissing { step, .. } | Self::ClaimWrongType { step, .. } => *step,
+        }
+    }
+
     /// Every code, for tests that hold the list against the vectors.
-    pub const CODES: [&'static str; 21] = [
+    pub const CODES: [&'static str; 24] = [
         "token-too-large",
         "malformed-token",
         "malformed-header",
@@ -168,9 +242,12 @@ impl Rejection {
         "audience-missing",
         "audience-mismatch",
         "audience-shared",
+        "authorized-party-mismatch",
         "expired",
         "not-yet-valid",
         "issued-in-future",
+        "lifetime-too-long",
+        "token-too-old",
         "claim-missing",
         "claim-wrong-type",
     ];
@@ -181,4 +258,12 @@ fn key_unknown(key_id: Option<&KeyId>) -> String {
         Some(id) => format!("the issuer has no key {id}"),
         None => "the header names no key and none fits".to_owned(),
     }
+}
+
+fn found_type(found: Option<&str>) -> String {
+    found.map_or_else(|| "a token without type".to_owned(), |typ| format!("token type {typ:?}"))
+}
+
+fn found_party(found: Option<&str>) -> String {
+    found.map_or_else(|| "the token names no authorized party".to_owned(), |azp| format!("authorized party {azp:?}"))
 }

@@ -1,36 +1,112 @@
 //! How one authenticator makes users out of claims.
 
-/// Claim names and required claims of one authenticator.
-#[derive(Clone, Debug, PartialEq, Eq)]
+use std::collections::BTreeSet;
+
+/// Everything of an authenticator that decides which user a verified token becomes, and whether it may. Only `convert`
+/// makes one of a spec.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Rules {
-    username_claim: String,
-    groups_claim: String,
-    required_claims: Vec<(String, String)>,
+    /// What the claims must satisfy, in the order of the spec.
+    pub claim_rules: Vec<ClaimRule>,
+    /// Where the username comes from.
+    pub username: UsernameMapping,
+    /// Where the groups come from.
+    pub groups: GroupsMapping,
+    /// Where the uid comes from.
+    pub uid: UidMapping,
+    /// Whether names of Kubernetes' own may come out.
+    pub reserved: ReservedIdentities,
 }
 
+/// One entry of `claimValidationRules`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClaimRule {
+    /// The claim must be there, a string, and exactly this.
+    Required {
+        /// The claim's name.
+        claim: String,
+        /// The value that it must have; `""` means that it must be there and empty.
+        value: String,
+    },
+}
+
+/// Where the username comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum UsernameMapping {
+    /// A claim, with a prefix before its value.
+    Claim {
+        /// The claim's name.
+        claim: String,
+        /// Put before the value; may be empty.
+        prefix: String,
+    },
+}
+
+/// Where the groups come from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum GroupsMapping {
+    /// Nobody has groups.
+    Absent,
+    /// A claim, with a prefix before each of its values.
+    Claim {
+        /// The claim's name.
+        claim: String,
+        /// Put before each value; may be empty.
+        prefix: String,
+    },
+}
+
+/// Where the uid comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum UidMapping {
+    /// Nobody has one.
+    Absent,
+    /// A claim.
+    Claim(String),
+}
+
+/// What becomes of users and groups whose names begin with `system:`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReservedIdentities {
+    /// They are refused, but for these names, which must be equal byte for byte.
+    Refuse {
+        /// The exceptions.
+        allowed: BTreeSet<String>,
+    },
+    /// They pass: the issuer may speak for Kubernetes itself.
+    Allow,
+}
+
+// === impl Rules ===
+
 impl Rules {
-    /// Username and groups from those claims, and claims that must have exactly a value, as
-    /// `claimValidationRules[].{claim, requiredValue}` says.
+    /// The rules of an authenticator that says only where username and groups come from.
     #[must_use]
-    pub const fn new(username_claim: String, groups_claim: String, required_claims: Vec<(String, String)>) -> Self {
-        Self { username_claim, groups_claim, required_claims }
+    pub fn new(username: UsernameMapping, groups: GroupsMapping) -> Self {
+        Self {
+            claim_rules: Vec::new(),
+            username,
+            groups,
+            uid: UidMapping::Absent,
+            reserved: ReservedIdentities::default(),
+        }
     }
 
-    /// The claim that holds the username.
+    /// The rules that take username and groups from those claims as they are.
     #[must_use]
-    pub fn username_claim(&self) -> &str {
-        &self.username_claim
+    pub fn of_claims(username: &str, groups: &str) -> Self {
+        Self::new(
+            UsernameMapping::Claim { claim: username.to_owned(), prefix: String::new() },
+            GroupsMapping::Claim { claim: groups.to_owned(), prefix: String::new() },
+        )
     }
+}
 
-    /// The claim that holds the groups.
-    #[must_use]
-    pub fn groups_claim(&self) -> &str {
-        &self.groups_claim
-    }
+// === impl ReservedIdentities ===
 
-    /// Claims and the values that they must have.
-    #[must_use]
-    pub fn required_claims(&self) -> &[(String, String)] {
-        &self.required_claims
+/// Refused, without exception.
+impl Default for ReservedIdentities {
+    fn default() -> Self {
+        Self::Refuse { allowed: BTreeSet::new() }
     }
 }

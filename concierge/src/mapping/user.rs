@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{GroupName, Username, reserved};
+use super::{GroupName, Refusal, ReservedIdentities, Username, names, reserved};
 
 /// A person or machine whom an issuer vouches for, mapped and checked. Only [`super::map`] makes one from claims, and
 /// [`super::vouched`] from the word of a webhook.
@@ -17,30 +17,41 @@ struct Identity {
     uid: Option<String>,
     groups: Vec<GroupName>,
     extra: BTreeMap<String, Vec<String>>,
+    /// Reserved names among the above that the authenticator allows.
+    admitted: Vec<String>,
 }
 
-/// The extra key that Kubernetes itself sets for JWTs with a `jti` (KEP-3331), so that a record can be traced to a token.
-const CREDENTIAL_ID: &str = "authentication.kubernetes.io/credential-id";
+/// What claims or a webhook say of a user, before anybody looked at the names.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    /// Empty if nobody is named.
+    pub(super) username: String,
+    pub(super) groups: Vec<String>,
+    /// Empty if there is none.
+    pub(super) uid: String,
+    pub(super) extra: BTreeMap<String, Vec<String>>,
+}
+
+// === impl Draft ===
+
+impl Draft {
+    /// Looks at every name: first whether it belongs to Kubernetes, which is the graver, then whether it is safe.
+    pub(super) fn into_user(self, rules: &ReservedIdentities) -> Result<User, Refusal> {
+        let Self { username, groups, uid, extra } = self;
+        let all = std::iter::once(username.as_str()).chain(groups.iter().map(String::as_str));
+        let admitted = reserved::admitted(all, rules)?;
+        let username = Username::new(username)?;
+        let groups = groups.into_iter().map(GroupName::new).collect::<Result<_, _>>()?;
+        names::check_uid(&uid)?;
+        names::check_extra(&extra)?;
+        let uid = (!uid.is_empty()).then_some(uid);
+        Ok(User(Arc::new(Identity { username, uid, groups, extra, admitted })))
+    }
+}
+
+// === impl User ===
 
 impl User {
-    pub(super) fn new(username: Username, groups: Vec<GroupName>, token_id: Option<&str>) -> Self {
-        let extra = token_id
-            .filter(|id| !id.is_empty())
-            .map(|id| (CREDENTIAL_ID.to_owned(), vec![format!("JTI={id}")]))
-            .into_iter()
-            .collect();
-        Self(Arc::new(Identity { username, uid: None, groups, extra }))
-    }
-
-    pub(super) fn vouched(
-        username: Username,
-        uid: Option<String>,
-        groups: Vec<GroupName>,
-        extra: BTreeMap<String, Vec<String>>,
-    ) -> Self {
-        Self(Arc::new(Identity { username, uid, groups, extra }))
-    }
-
     /// The name.
     #[must_use]
     pub fn username(&self) -> &Username {
@@ -65,10 +76,17 @@ impl User {
         &self.0.extra
     }
 
-    /// The name or group that Kubernetes reserves for itself, if there is one.
-    pub(crate) fn reserved_name(&self) -> Option<&str> {
-        std::iter::once(self.username().as_str())
-            .chain(self.groups().iter().map(GroupName::as_str))
-            .find(|name| reserved::is_reserved(name))
+    /// A reserved name that no rule of the authenticator admitted. There is none unless the mapping is broken.
+    pub(crate) fn unadmitted_name(&self) -> Option<&str> {
+        self.names().find(|name| reserved::is_reserved(name) && !self.0.admitted.iter().any(|known| known == name))
+    }
+
+    /// Whether the user is above all RBAC.
+    pub(crate) fn is_master(&self) -> bool {
+        self.names().any(reserved::is_masters)
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.username().as_str()).chain(self.groups().iter().map(GroupName::as_str))
     }
 }

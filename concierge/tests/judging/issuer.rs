@@ -10,7 +10,7 @@ use aws_lc_rs::{
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use latchkey_concierge::{
     index::{self, Authenticator, AuthenticatorName, AuthenticatorRef, Entry, Reader},
-    jwt::{AlgorithmSet, Audience, Issuer, KeySet, Verifier},
+    jwt::{AlgorithmSet, Audience, Audiences, Issuer, KeySet, Profile, Verifier},
     mapping::Rules,
     secret::BearerToken,
     time::UnixTime,
@@ -133,6 +133,15 @@ pub(crate) fn key_set<'a>(keys: impl IntoIterator<Item = &'a Value>) -> Vec<u8> 
     json!({"keys": keys.into_iter().collect::<Vec<_>>()}).to_string().into_bytes()
 }
 
+/// What an authenticator demands that says nothing but its issuer and its audience.
+pub(crate) fn profile() -> Profile {
+    Profile::new(Issuer::new(ISSUER.to_owned()), audiences(&[AUDIENCE]))
+}
+
+pub(crate) fn audiences(names: &[&str]) -> Audiences {
+    Audiences::new(names.iter().map(|name| Audience::new((*name).to_owned())).collect()).unwrap()
+}
+
 /// The authenticator `staging` with those keys.
 pub(crate) fn authenticator(keys: &[u8]) -> Authenticator {
     let (keys, _) = KeySet::parse(keys).unwrap();
@@ -140,16 +149,21 @@ pub(crate) fn authenticator(keys: &[u8]) -> Authenticator {
         name: AuthenticatorName::new("staging"),
         uid: "3e1f".to_owned(),
         generation: 1,
-        verifier: Verifier::new(
-            Issuer::new(ISSUER.to_owned()),
-            Audience::new(AUDIENCE.to_owned()),
-            AlgorithmSet::default(),
-            Arc::new(keys),
-        ),
-        rules: Rules::new("username".to_owned(), "groups".to_owned(), Vec::new()),
+        verifier: Verifier::new(Arc::new(profile()), AlgorithmSet::default(), Arc::new(keys)),
+        rules: Arc::new(Rules::of_claims("username", "groups")),
         credential_lifetime: None,
         keys_fetched_at: UnixTime::from_secs(NOW),
     }
+}
+
+/// The authenticator `staging` with all [`keys`], and `change` made to its profile.
+pub(crate) fn with_profile(change: impl FnOnce(&mut Profile)) -> Authenticator {
+    let mut authenticator = authenticator(&key_set(keys().iter().map(|key| &key.jwk)));
+    let mut profile = profile();
+    change(&mut profile);
+    let (keys, _) = KeySet::parse(&key_set(self::keys().iter().map(|key| &key.jwk))).unwrap();
+    authenticator.verifier = Verifier::new(Arc::new(profile), AlgorithmSet::default(), Arc::new(keys));
+    authenticator
 }
 
 /// An index that holds only `authenticator`.

@@ -13,7 +13,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, jwk::Jwk};
 use latchkey_concierge::{
     authn,
     index::{self, Authenticator, AuthenticatorName, AuthenticatorRef, Entry, Reader},
-    jwt::{AlgorithmSet, Audience, Issuer, KeySet, Verifier},
+    jwt::{AlgorithmSet, Audience, Audiences, Issuer, KeySet, Profile, Verifier},
     mapping::Rules,
     secret::BearerToken,
     time::UnixTime,
@@ -102,17 +102,14 @@ impl Material {
         pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), input.as_bytes(), &mut signature)?;
         let token = format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature));
 
+        let audiences = Audiences::new(vec![Audience::new("k8s-staging".to_owned())]).context("an audience")?;
+        let profile = Profile::new(Issuer::new("https://idp.example/realms/corp".to_owned()), audiences);
         let authenticator = Authenticator {
             name: AuthenticatorName::new("staging"),
             uid: "3e1f".to_owned(),
             generation: 1,
-            verifier: Verifier::new(
-                Issuer::new("https://idp.example/realms/corp".to_owned()),
-                Audience::new("k8s-staging".to_owned()),
-                AlgorithmSet::default(),
-                Arc::new(keys),
-            ),
-            rules: Rules::new("username".to_owned(), "groups".to_owned(), Vec::new()),
+            verifier: Verifier::new(Arc::new(profile), AlgorithmSet::default(), Arc::new(keys)),
+            rules: Arc::new(Rules::of_claims("username", "groups")),
             credential_lifetime: None,
             keys_fetched_at: UnixTime::from_secs(NOW),
         };
