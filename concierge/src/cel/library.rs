@@ -2,6 +2,9 @@
 
 #[cfg(test)]
 mod examples;
+mod kubernetes_lists;
+mod lists;
+mod sets;
 mod strings;
 mod times;
 
@@ -10,7 +13,8 @@ use super::Overload;
 /// All overloads of all libraries.
 #[must_use]
 pub fn overloads() -> Vec<Overload> {
-    [strings::overloads(), times::overloads()].concat()
+    [kubernetes_lists::overloads(), lists::overloads(), sets::overloads(), strings::overloads(), times::overloads()]
+        .concat()
 }
 
 #[cfg(test)]
