@@ -8,12 +8,15 @@ mod bundles;
 mod jwt;
 mod members;
 mod objects;
+mod records;
 mod watches;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use k8s_openapi::api::core::v1::Secret;
 use kube::{
+    Api,
     core::{ApiResource, DynamicObject},
     runtime::watcher,
 };
@@ -32,6 +35,7 @@ use self::{
     bundles::{Bundles, Loaded},
     members::{Members, Writing},
     objects::Objects,
+    records::{Read, Records, Wrote},
     watches::{Kind, Kinds, Seen},
 };
 use super::{
@@ -105,6 +109,8 @@ pub struct Authenticators {
     objects: Kinds<Objects>,
     bundles: Bundles,
     members: Members,
+    records: Records,
+    secrets: Api<Secret>,
     index: index::Writer,
     reports: mpsc::Receiver<KeeperReport>,
     refreshes: RefreshRequests,
@@ -113,8 +119,10 @@ pub struct Authenticators {
     dirty: BTreeSet<(Kind, String)>,
     loads: FuturesUnordered<BoxFuture<'static, Loaded>>,
     writes: FuturesUnordered<BoxFuture<'static, Written>>,
+    record_reads: FuturesUnordered<BoxFuture<'static, Read>>,
+    record_writes: FuturesUnordered<BoxFuture<'static, Wrote>>,
     write_permits: Arc<Semaphore>,
-    /// A status was not written because this replica did not lead at that moment.
+    /// Something was not written because this replica did not lead at that moment.
     unwritten: bool,
 }
 
@@ -138,7 +146,6 @@ pub fn authenticators(client: kube::Client, settings: Settings) -> (Authenticato
         reports: reporter,
     };
     let task = Authenticators {
-        client,
         clock,
         leadership,
         metrics,
@@ -148,8 +155,9 @@ pub fn authenticators(client: kube::Client, settings: Settings) -> (Authenticato
         },
         objects: Kinds { jwt: Objects::default(), webhook: Objects::default() },
         bundles: Bundles::new(&namespace),
-        namespace,
         members: Members::new(around),
+        records: Records::new(authentication::jwt_authenticator(&suffix)),
+        secrets: Api::namespaced(client.clone(), &namespace),
         index,
         reports,
         refreshes,
@@ -158,8 +166,12 @@ pub fn authenticators(client: kube::Client, settings: Settings) -> (Authenticato
         dirty: BTreeSet::new(),
         loads: FuturesUnordered::new(),
         writes: FuturesUnordered::new(),
+        record_reads: FuturesUnordered::new(),
+        record_writes: FuturesUnordered::new(),
         write_permits: Arc::new(Semaphore::new(WRITES_AT_ONCE)),
         unwritten: false,
+        namespace,
+        client,
     };
     (task, Synced(receiver))
 }
@@ -197,6 +209,10 @@ impl Authenticators {
                     self.touch_all(Kind::Jwt);
                 }
                 Some(written) = self.writes.next(), if !self.writes.is_empty() => self.written(written),
+                Some(read) = self.record_reads.next(), if !self.record_reads.is_empty() => self.record_read(read),
+                Some(wrote) = self.record_writes.next(), if !self.record_writes.is_empty() => {
+                    self.records.wrote(wrote, Instant::now());
+                }
                 Some(report) = self.reports.recv() => self.reported(report),
                 Some(ended) = self.members.join_next() => ended.map_err(AuthenticatorsError::Keeper)?,
                 () = self.leadership.changed() => {
@@ -265,6 +281,15 @@ impl Authenticators {
         }
     }
 
+    fn record_read(&mut self, read: Read) {
+        let name = read.name().to_owned();
+        if let Some(last) = self.records.read(read, self.clock.now(), Instant::now()) {
+            self.members.remember(&name, last);
+        }
+        // Only now it is known whether what was fetched meanwhile is to be kept.
+        self.dirty.insert((Kind::Jwt, name));
+    }
+
     fn forward(&self, request: RefreshRequest) {
         if let Err(request) = self.members.forward(request) {
             request.answer(false);
@@ -302,6 +327,7 @@ impl Authenticators {
     fn settle(&mut self) {
         let now = Instant::now();
         self.dirty.extend(self.members.due(now));
+        self.dirty.extend(self.records.due(now).into_iter().map(|name| (Kind::Jwt, name)));
         if !self.dirty.is_empty() {
             self.bundles.want(&self.wanted_bundles());
         }
@@ -310,6 +336,9 @@ impl Authenticators {
         }
         for object in self.bundles.due(now) {
             self.loads.push(Box::pin(bundles::load(self.client.clone(), self.namespace.clone(), object)));
+        }
+        for record in self.records.take_reads(now) {
+            self.record_reads.push(Box::pin(records::read(self.secrets.clone(), record)));
         }
         self.tell_synced(now);
     }
@@ -365,6 +394,7 @@ impl Authenticators {
         match kind {
             Kind::Jwt => {
                 self.metrics.no_keys(name);
+                self.records.forget(name);
                 self.index.remove(&AuthenticatorRef::jwt(name));
             }
             Kind::Webhook => self.index.remove(&AuthenticatorRef::webhook(name)),
@@ -381,6 +411,9 @@ impl Authenticators {
 
     fn next_wake(&self) -> Option<Instant> {
         let first_answers = self.listed_at.map(|at| at + FIRST_ANSWERS).filter(|_| !*self.synced.borrow());
-        [self.members.next_due(), self.bundles.next_due(), first_answers].into_iter().flatten().min()
+        [self.members.next_due(), self.bundles.next_due(), self.records.next_due(), first_answers]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }

@@ -5,6 +5,7 @@
 
 pub(super) mod conditions;
 pub(super) mod keeper;
+pub(super) mod record;
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,7 +14,7 @@ use latchkey_crds::authentication::AuthenticatorStatus;
 use super::status::{self, Truth};
 use crate::{
     convert::{Bundle, InvalidSpec, Judge, JwtSpec, KeySource, TlsProblem},
-    idp::issuer::IssuerReport,
+    idp::issuer::{IssuerReport, KeysFrom},
     index::{Authenticator, AuthenticatorName},
     jwt::{AlgorithmSet, Audiences, Issuer, Profile, Verifier},
     time::UnixTime,
@@ -29,6 +30,8 @@ const PENDING_GRACE: Duration = Duration::from_secs(2);
 pub(super) struct Source {
     /// The issuer.
     pub(super) issuer: Issuer,
+    /// Where its keys are found.
+    pub(super) from: KeysFrom,
     /// The trust roots; `None` for the system's.
     pub(super) bundle: Option<Bundle>,
 }
@@ -126,8 +129,8 @@ fn source(observed: &Observed<'_>) -> Option<Source> {
         return None;
     }
     match observed.trust {
-        Trust::System => Some(Source { issuer, bundle: None }),
-        Trust::Bundle(bundle) => Some(Source { issuer, bundle: Some(bundle.clone()) }),
+        Trust::System => Some(Source { issuer, from: KeysFrom::Discovery, bundle: None }),
+        Trust::Bundle(bundle) => Some(Source { issuer, from: KeysFrom::Discovery, bundle: Some(bundle.clone()) }),
         Trust::Loading | Trust::Problem(_) | Trust::Unreadable(_) => None,
     }
 }

@@ -188,6 +188,12 @@ impl Bundle {
     pub fn certificates(&self) -> &[CertificateDer<'static>] {
         &self.certificates
     }
+
+    /// SHA-256 over the certificates: equal bundles have equal digests.
+    #[must_use]
+    pub const fn digest(&self) -> [u8; 32] {
+        self.digest
+    }
 }
 
 impl PartialEq for Bundle {

@@ -88,15 +88,23 @@ struct Document {
 /// # Errors
 /// When it cannot be fetched, is no discovery document, or is another issuer's.
 pub async fn discover(client: &IssuerClient, issuer: &str) -> Result<Discovered, DiscoveryError> {
-    let url = well_known(issuer)?;
-    match client.get(&url, DISCOVERY_LIMIT, None).await {
-        Ok(Fetched::Body { bytes, .. }) => judge(&bytes, issuer, &url),
+    discover_at(client, issuer, &well_known(issuer)?).await
+}
+
+/// The same for a document at an address of its own (KEP-3331's `discoveryURL`): it is asked for as it is written, and
+/// the document must be `issuer`'s all the same.
+///
+/// # Errors
+/// When it cannot be fetched, is no discovery document, or is another issuer's.
+pub async fn discover_at(client: &IssuerClient, issuer: &str, url: &HttpsUrl) -> Result<Discovered, DiscoveryError> {
+    match client.get(url, DISCOVERY_LIMIT, None).await {
+        Ok(Fetched::Body { bytes, .. }) => judge(&bytes, issuer, url),
         // Not asked for: `get` answers so only to an entity tag.
         Ok(Fetched::NotModified { .. }) => {
             let source = FetchError::Status(http::StatusCode::NOT_MODIFIED);
-            Err(DiscoveryError::Fetch { url, source })
+            Err(DiscoveryError::Fetch { url: url.clone(), source })
         }
-        Err(source) => Err(DiscoveryError::Fetch { url, source }),
+        Err(source) => Err(DiscoveryError::Fetch { url: url.clone(), source }),
     }
 }
 

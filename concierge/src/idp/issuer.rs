@@ -2,7 +2,7 @@
 //!
 //! [`IssuerState`] is a pure state machine. It hands out an [`Errand`], [`run`] does that errand over the network, and
 //! the [`Attempt`] that comes back is applied. What was good once stays in use until something better was fetched or
-//! its hard age is reached.
+//! its hard age is reached; that holds across restarts too, by [`LastGood`].
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,11 +20,36 @@ const REDISCOVER: Duration = Duration::from_hours(1);
 /// While good keys are held, this many failures in a row are a trouble worth telling; one alone is a hiccup.
 const TELL_AFTER: u32 = 3;
 
+/// Where an issuer's keys are found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeysFrom {
+    /// By the discovery document at the issuer's well-known address.
+    Discovery,
+    /// By the discovery document at this very address; it must be the configured issuer's all the same.
+    DiscoveryAt(HttpsUrl),
+    /// At this address, without discovery.
+    Jwks(HttpsUrl),
+}
+
+/// The last good keys of an issuer, as an earlier process fetched them. They are used only until the issuer answers, and
+/// not beyond the hard age that counts from their fetch.
+#[derive(Debug, Clone)]
+pub struct LastGood {
+    /// The keys.
+    pub keys: Arc<FetchedKeys>,
+    /// What the discovery document said then; `None` without discovery.
+    pub discovered: Option<Arc<Discovered>>,
+    /// When they were fetched.
+    pub fetched_at: UnixTime,
+}
+
 /// What one attempt is to do.
 #[derive(Debug, Clone)]
 pub struct Errand {
     /// The configured issuer.
     issuer: Arc<str>,
+    /// Where to look.
+    from: KeysFrom,
     /// Whether discovery is due.
     discover: bool,
     /// Where the keys were found before.
@@ -55,10 +80,15 @@ pub struct Applied {
 #[derive(Debug)]
 pub struct IssuerState {
     issuer: Arc<str>,
+    from: KeysFrom,
     schedule: KeySchedule,
     discovered: Option<(Arc<Discovered>, UnixTime)>,
     keys: Option<Arc<FetchedKeys>>,
     keys_fetched_at: UnixTime,
+    /// Whether the keys are those of an earlier process.
+    restored: bool,
+    /// An earlier process's keys, which are not in use (yet).
+    kept: Option<LastGood>,
     trouble: Option<Trouble>,
 }
 
@@ -75,6 +105,12 @@ pub struct IssuerReport {
     pub keys_dropped_at: Option<UnixTime>,
     /// Whether the keys grow old because they cannot be fetched anew.
     pub keys_failing: bool,
+    /// Whether the keys are those of an earlier process: this one has not fetched any yet.
+    pub keys_restored: bool,
+    /// When the next fetch is due.
+    pub next_fetch_at: Option<UnixTime>,
+    /// Since when fetches fail, hiccups included; `None` when the last one succeeded.
+    pub failing_since: Option<UnixTime>,
     /// What goes wrong now.
     pub trouble: Option<Trouble>,
 }
@@ -109,7 +145,11 @@ pub enum Step {
 
 /// Does `errand`. Takes at most the time limits of two fetches.
 pub async fn run(client: &IssuerClient, errand: Errand) -> Attempt {
-    let discovery = if errand.discover { Some(discovery::discover(client, &errand.issuer).await) } else { None };
+    let discovery = match (&errand.from, errand.discover) {
+        (KeysFrom::Discovery, true) => Some(discovery::discover(client, &errand.issuer).await),
+        (KeysFrom::DiscoveryAt(url), true) => Some(discovery::discover_at(client, &errand.issuer, url).await),
+        (KeysFrom::Jwks(_), _) | (_, false) => None,
+    };
     let announced = discovery.as_ref().and_then(|found| found.as_ref().ok()?.jwks_uri.as_ref().ok().cloned());
     let keys = match announced.or(errand.jwks_uri) {
         Some(url) => Some(jwks::fetch(client, &url, errand.held.as_deref()).await),
@@ -123,13 +163,16 @@ pub async fn run(client: &IssuerClient, errand: Errand) -> Attempt {
 impl IssuerState {
     /// An issuer that was never asked.
     #[must_use]
-    pub fn new(issuer: &str, now: UnixTime) -> Self {
+    pub fn new(issuer: &str, from: KeysFrom, now: UnixTime) -> Self {
         Self {
             issuer: issuer.into(),
+            from,
             schedule: KeySchedule::new(now),
             discovered: None,
             keys: None,
             keys_fetched_at: now,
+            restored: false,
+            kept: None,
             trouble: None,
         }
     }
@@ -148,12 +191,46 @@ impl IssuerState {
             // A clock set back makes it due: its age is not known then.
             Some((_, at)) => now < *at || now.since(*at) >= REDISCOVER || self.trouble.is_some(),
         };
-        Errand {
-            issuer: Arc::clone(&self.issuer),
-            discover,
-            jwks_uri: self.discovered.as_ref().and_then(|(found, _)| found.jwks_uri.as_ref().ok().cloned()),
-            held: self.keys.clone(),
+        let jwks_uri = match &self.from {
+            KeysFrom::Jwks(url) => Some(url.clone()),
+            KeysFrom::Discovery | KeysFrom::DiscoveryAt(_) => {
+                self.discovered.as_ref().and_then(|(found, _)| found.jwks_uri.as_ref().ok().cloned())
+            }
+        };
+        let held = self.keys.clone();
+        Errand { issuer: Arc::clone(&self.issuer), from: self.from.clone(), discover, jwks_uri, held }
+    }
+
+    /// An earlier process's keys were found. They are not used before an attempt has failed or [`Self::adopt`] is
+    /// called: while the issuer answers, its answer is the truth, and a key that it withdrew while nobody was running
+    /// must not come back. `true`: they are in use now.
+    pub fn remember(&mut self, last: LastGood, now: UnixTime) -> bool {
+        let newer_than = |at: UnixTime| last.fetched_at > at;
+        let fetched_here = self.keys.is_some() && !self.restored;
+        let known_newer = self.restored && !newer_than(self.keys_fetched_at)
+            || self.kept.as_ref().is_some_and(|kept| !newer_than(kept.fetched_at));
+        if fetched_here || known_newer {
+            return false;
         }
+        self.kept = Some(last);
+        self.schedule.failures() > 0 && self.adopt(now)
+    }
+
+    /// Whether there are keys that [`Self::adopt`] would use.
+    #[must_use]
+    pub const fn remembers(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    /// Uses the keys of an earlier process, unless they are beyond their hard age; `true` if they are in use now.
+    pub fn adopt(&mut self, now: UnixTime) -> bool {
+        let Some(last) = self.kept.take().filter(|last| now.since(last.fetched_at) < HARD_AGE) else { return false };
+        self.discovered = last.discovered.map(|found| (found, last.fetched_at));
+        self.keys = Some(last.keys);
+        self.keys_fetched_at = last.fetched_at;
+        self.restored = true;
+        self.schedule.resume(last.fetched_at);
+        true
     }
 
     /// Takes in what an attempt brought. `fraction` is random in `[0, 1)`.
@@ -180,12 +257,12 @@ impl IssuerState {
         let before = self.digest();
         match attempt.keys {
             Some(Ok(JwksAnswer::Unchanged { freshness })) => {
-                self.keys_fetched_at = now;
+                self.fetched(now);
                 self.schedule.succeeded(now, freshness, false, fraction);
             }
             Some(Ok(JwksAnswer::Keys { fetched, freshness })) => {
                 self.keys = Some(Arc::new(fetched));
-                self.keys_fetched_at = now;
+                self.fetched(now);
                 self.schedule.succeeded(now, freshness, self.digest() != before, fraction);
             }
             Some(Err(error)) => {
@@ -197,6 +274,9 @@ impl IssuerState {
         }
         if self.schedule.failures() == 0 {
             results.push(if self.digest() == before { "unchanged" } else { "changed" });
+        }
+        if self.schedule.failures() > 0 && self.keys.is_none() {
+            self.adopt(now);
         }
         // A document that leads to no keys does not take the place of one that did: its `jwks_uri` counts only once the
         // keys there were fetched.
@@ -232,15 +312,25 @@ impl IssuerState {
     #[must_use]
     pub fn report(&self) -> IssuerReport {
         let held = self.keys.is_some();
-        let hiccup = held && (1..TELL_AFTER).contains(&self.schedule.failures());
+        // Of keys that this process never fetched the truth is told at once.
+        let hiccup = held && !self.restored && (1..TELL_AFTER).contains(&self.schedule.failures());
         IssuerReport {
             discovered: self.discovered.as_ref().map(|(found, _)| Arc::clone(found)),
             keys: self.keys.clone(),
             keys_fetched_at: held.then_some(self.keys_fetched_at),
             keys_dropped_at: held.then(|| self.keys_fetched_at.plus(HARD_AGE)),
             keys_failing: self.schedule.failures() > 0 && !hiccup,
+            keys_restored: held && self.restored,
+            next_fetch_at: Some(self.schedule.next()),
+            failing_since: self.trouble.as_ref().map(|trouble| trouble.since),
             trouble: self.trouble.clone().filter(|_| !hiccup),
         }
+    }
+
+    fn fetched(&mut self, now: UnixTime) {
+        self.keys_fetched_at = now;
+        self.restored = false;
+        self.kept = None;
     }
 
     fn note(&mut self, failure: Option<(Step, &'static str, String)>, now: UnixTime) {
@@ -283,7 +373,13 @@ mod tests {
             })
             .collect();
         let (keys, _) = KeySet::parse(json!({ "keys": jwks }).to_string().as_bytes()).unwrap();
-        FetchedKeys { keys: Arc::new(keys), dropped: Arc::new([]), entity_tag: None, url: url(path) }
+        FetchedKeys {
+            keys: Arc::new(keys),
+            dropped: Arc::new([]),
+            document: Arc::new([]),
+            entity_tag: None,
+            url: url(path),
+        }
     }
 
     fn found(path: &str) -> Discovered {
@@ -304,7 +400,7 @@ mod tests {
 
     /// An issuer whose keys were fetched at [`START`].
     fn working(first: &FetchedKeys) -> IssuerState {
-        let mut state = IssuerState::new(ISSUER, START);
+        let mut state = IssuerState::new(ISSUER, KeysFrom::Discovery, START);
         let attempt = Attempt { discovery: Some(Ok(found("/keys"))), keys: Some(Ok(fetched(first))) };
         let applied = state.apply(attempt, START, 0.0);
         assert_eq!(applied, Applied { changed: true, results: vec!["changed"] });
@@ -313,7 +409,7 @@ mod tests {
 
     #[test]
     fn an_issuer_down_at_the_start_has_trouble_at_once_and_works_when_it_comes_back() {
-        let mut state = IssuerState::new(ISSUER, START);
+        let mut state = IssuerState::new(ISSUER, KeysFrom::Discovery, START);
         assert!(state.errand(START).discover);
         let applied = state.apply(Attempt { discovery: Some(Err(no_discovery())), keys: None }, START, 1.0);
         assert_eq!(applied, Applied { changed: false, results: vec!["connect"] });
@@ -356,6 +452,84 @@ mod tests {
         assert!(applied.changed);
         assert!(state.report().keys.is_none());
         assert!(state.report().trouble.is_some());
+    }
+
+    fn last_good(ids: &[&str], fetched_at: UnixTime) -> LastGood {
+        LastGood { keys: Arc::new(keys(ids, "/keys")), discovered: Some(Arc::new(found("/keys"))), fetched_at }
+    }
+
+    fn down() -> Attempt {
+        Attempt { discovery: Some(Err(no_discovery())), keys: None }
+    }
+
+    #[test]
+    fn keys_of_an_earlier_process_wait_for_the_first_attempt_and_serve_when_it_fails() {
+        let mut state = IssuerState::new(ISSUER, KeysFrom::Discovery, START);
+        let fetched_at = START.minus(Duration::from_hours(3));
+        assert!(!state.remember(last_good(&["a"], fetched_at), START));
+        assert!(state.report().keys.is_none() && state.remembers(), "the issuer has the first word");
+        assert!(state.apply(down(), START, 0.0).changed);
+        let report = state.report();
+        assert!(state.knows(&KeyId::new("a").unwrap()));
+        assert!(report.keys_restored && report.keys_failing, "told at once, not after three failures");
+        assert_eq!(report.keys_fetched_at, Some(fetched_at));
+        assert_eq!(report.keys_dropped_at, Some(fetched_at.plus(HARD_AGE)), "the restart gives no day more");
+        assert_eq!(report.trouble.map(|trouble| trouble.since), Some(START));
+        assert_eq!(state.errand(START).jwks_uri, Some(url("/keys")), "what discovery said then is in use too");
+
+        // It serves through the outage, to the very second.
+        let end = fetched_at.plus(HARD_AGE);
+        state.apply(down(), end.minus(Duration::from_secs(1)), 0.0);
+        assert!(state.report().keys.is_some());
+        assert!(state.apply(down(), end, 0.0).changed);
+        assert!(state.report().keys.is_none());
+    }
+
+    #[test]
+    fn keys_of_an_earlier_process_come_too_late_once_the_issuer_has_answered() {
+        let mut state = working(&keys(&["new"], "/keys"));
+        assert!(!state.remember(last_good(&["withdrawn"], START), START.plus(FRESH)));
+        state.apply(down(), START.plus(FRESH), 0.0);
+        assert!(!state.knows(&KeyId::new("withdrawn").unwrap()));
+
+        // And they go with its first answer.
+        let mut state = IssuerState::new(ISSUER, KeysFrom::Discovery, START);
+        state.apply(down(), START, 0.0);
+        assert!(state.remember(last_good(&["withdrawn"], START.minus(FRESH)), START), "an attempt has failed already");
+        let back = Attempt { discovery: Some(Ok(found("/keys"))), keys: Some(Ok(fetched(&keys(&["new"], "/keys")))) };
+        assert!(state.apply(back, START.plus(FRESH), 0.0).changed);
+        let report = state.report();
+        assert!(!state.knows(&KeyId::new("withdrawn").unwrap()) && !report.keys_restored);
+        assert_eq!(report.keys_fetched_at, Some(START.plus(FRESH)));
+    }
+
+    #[test]
+    fn of_several_records_the_newest_serves_and_one_beyond_the_hard_age_never() {
+        let mut state = IssuerState::new(ISSUER, KeysFrom::Discovery, START);
+        let hours = |hours| START.minus(Duration::from_hours(hours));
+        state.remember(last_good(&["older"], hours(5)), START);
+        state.remember(last_good(&["newest"], hours(1)), START);
+        state.remember(last_good(&["old"], hours(3)), START);
+        assert!(state.adopt(START));
+        assert!(state.knows(&KeyId::new("newest").unwrap()));
+        assert!(!state.remember(last_good(&["older"], hours(5)), START) && !state.remembers());
+
+        let mut state = IssuerState::new(ISSUER, KeysFrom::Discovery, START);
+        state.remember(last_good(&["dead"], START.minus(HARD_AGE)), START);
+        state.apply(down(), START, 0.0);
+        assert!(state.report().keys.is_none() && !state.remembers());
+    }
+
+    #[test]
+    fn keys_at_a_given_address_need_no_discovery() {
+        let from = KeysFrom::Jwks(url("/given"));
+        let mut state = IssuerState::new(ISSUER, from, START);
+        let errand = state.errand(START);
+        assert_eq!(errand.jwks_uri, Some(url("/given")));
+        let attempt = Attempt { discovery: None, keys: Some(Ok(fetched(&keys(&["a"], "/given")))) };
+        assert!(state.apply(attempt, START, 0.0).changed);
+        let report = state.report();
+        assert!(report.discovered.is_none() && report.trouble.is_none() && report.keys.is_some());
     }
 
     #[test]
@@ -422,7 +596,7 @@ mod tests {
 
     #[test]
     fn a_document_without_keys_is_shown_as_it_is() {
-        let mut state = IssuerState::new(ISSUER, START);
+        let mut state = IssuerState::new(ISSUER, KeysFrom::Discovery, START);
         let document = Discovered { jwks_uri: Err(JwksUriError::Absent), signing_algorithms: None };
         let applied = state.apply(Attempt { discovery: Some(Ok(document)), keys: None }, START, 0.0);
         assert_eq!(applied.results, ["jwks-uri"]);
@@ -433,7 +607,7 @@ mod tests {
 
     #[test]
     fn trouble_keeps_its_first_words_while_it_is_the_same_trouble() {
-        let mut state = IssuerState::new(ISSUER, START);
+        let mut state = IssuerState::new(ISSUER, KeysFrom::Discovery, START);
         let refused = |words: &str| {
             let source = FetchError::Connect(words.to_owned());
             Attempt { discovery: Some(Err(DiscoveryError::Fetch { url: url("/d"), source })), keys: None }

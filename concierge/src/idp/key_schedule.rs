@@ -105,6 +105,18 @@ impl KeySchedule {
         self.failures = self.failures.saturating_add(1);
     }
 
+    /// The keys in use were fetched at `fetched_at` by an earlier process: their age counts from then. What is planned
+    /// stays planned.
+    pub fn resume(&mut self, fetched_at: UnixTime) {
+        self.last_success = Some(fetched_at);
+    }
+
+    /// When the next fetch is due, as far as the clock goes on as it does.
+    #[must_use]
+    pub const fn next(&self) -> UnixTime {
+        self.next
+    }
+
     /// How many fetches have failed since the last that succeeded.
     #[must_use]
     pub const fn failures(&self) -> u32 {

@@ -40,6 +40,8 @@ struct Store {
     /// All events there ever were, with their collection and version: a watch begins where its list ended.
     events: Vec<(u64, String, Value)>,
     status_writes: usize,
+    /// How often any object was applied.
+    applied: usize,
 }
 
 type Answer = Response<BoxBody<Bytes, Infallible>>;
@@ -67,9 +69,9 @@ impl Api {
         let (event, generation, uid) = match &known {
             None => ("ADDED", 1, version.to_string()),
             Some(known) => {
-                let generation = known["metadata"]["generation"].as_i64().unwrap();
+                let generation = known["metadata"]["generation"].as_i64().unwrap_or(1);
                 let changed = i64::from(known["spec"] != fields["spec"]);
-                ("MODIFIED", generation + changed, known["metadata"]["uid"].as_str().unwrap().to_owned())
+                ("MODIFIED", generation + changed, known["metadata"]["uid"].as_str().unwrap_or("applied").to_owned())
             }
         };
         let mut object = fields;
@@ -106,6 +108,26 @@ impl Api {
 
     pub(crate) fn status_writes(&self) -> usize {
         self.lock().status_writes
+    }
+
+    pub(crate) fn applied(&self) -> usize {
+        self.lock().applied
+    }
+
+    /// Waits until an object is as wanted.
+    pub(crate) async fn until(&self, collection: &str, name: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let mut version = self.version.subscribe();
+        let found = async {
+            loop {
+                let object = self.get(collection, name);
+                if wanted(&object) {
+                    return object;
+                }
+                version.changed().await.unwrap();
+            }
+        };
+        let in_time = tokio::time::timeout(PATIENCE, found).await;
+        in_time.unwrap_or_else(|_| panic!("never as wanted: {name}: {:#}", self.get(collection, name)))
     }
 
     /// Waits until the condition of that type has this reason, and returns its message.
@@ -148,7 +170,10 @@ impl Api {
         let since: u64 =
             query.split('&').find_map(|part| part.strip_prefix("resourceVersion=")?.parse().ok()).unwrap_or(0);
         if parts.method == Method::PATCH {
-            return self.patch_status(path.trim_end_matches("/status"), &body);
+            return match path.strip_suffix("/status") {
+                Some(path) => self.patch_status(path, &body),
+                None => self.apply(&path, &body),
+            };
         }
         if parts.method == Method::POST || parts.method == Method::PUT {
             return self.store(path.trim_end_matches("/latchkey"), &body);
@@ -187,6 +212,21 @@ impl Api {
         let answer = respond(StatusCode::OK, &object);
         store.objects.entry(collection.to_owned()).or_default().insert("latchkey".to_owned(), object);
         answer
+    }
+
+    /// Server-side apply of a whole object of one owner: what it has is what was applied last.
+    fn apply(&self, path: &str, body: &[u8]) -> Answer {
+        let (collection, name) = path.rsplit_once('/').unwrap();
+        let mut object: Value = serde_json::from_slice(body).unwrap();
+        let mut store = self.lock();
+        store.version += 1;
+        store.applied += 1;
+        let version = store.version;
+        object["metadata"]["resourceVersion"] = json!(version.to_string());
+        store.publish(collection, "MODIFIED", name, object.clone());
+        drop(store);
+        self.version.send_replace(version);
+        respond(StatusCode::OK, &object)
     }
 
     fn patch_status(&self, path: &str, body: &[u8]) -> Answer {

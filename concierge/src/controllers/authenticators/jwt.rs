@@ -3,7 +3,9 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Authenticators, members::Publish, watches::Kind};
+use tokio::time::Instant;
+
+use super::{Authenticators, members::Publish, records, watches::Kind};
 use crate::{
     controllers::jwt_authenticator::{self, Observed, Trust, Word},
     convert::{BundleObject, BundleSource, JwtSpec},
@@ -53,8 +55,28 @@ impl Authenticators {
             }
             _ => self.metrics.no_keys(name),
         }
+        self.records.keep(name, &object.uid, plan.source.as_ref(), Instant::now());
+        self.keep_keys(name);
         self.members.again_in(Kind::Jwt, name, plan.again_in);
         self.write(Kind::Jwt, name, uid, plan.status);
+    }
+
+    /// Has the keys of `name` kept, if they are newer than those that are, and if this replica leads: the others would
+    /// only write the same.
+    fn keep_keys(&mut self, name: &str) {
+        let Some((_, Word::Report(report))) = self.members.asked(name) else { return };
+        if !self.leadership.is_leader() {
+            self.unwritten = true;
+            return;
+        }
+        if let Some(record) = self.records.take_write(name, report, Instant::now()) {
+            let (secrets, permits) = (self.secrets.clone(), Arc::clone(&self.write_permits));
+            self.record_writes.push(Box::pin(async move {
+                // The semaphore is never closed.
+                let _permit = permits.acquire().await;
+                records::write(secrets, record).await
+            }));
+        }
     }
 
     fn trust(&self, spec: Option<&JwtSpec>) -> Trust {

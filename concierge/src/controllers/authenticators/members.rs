@@ -22,13 +22,16 @@ use crate::{
     },
     idp::{
         http::{IssuerClient, Limits},
-        issuer::IssuerReport,
+        issuer::{IssuerReport, LastGood},
     },
     index::{AuthenticatorName, RefreshRequest},
 };
 
 /// Requests that may wait for a keeper; it takes them up faster than they come, also during an attempt.
 const REQUESTS: usize = 64;
+
+/// Kept keys that may wait for a keeper. Authenticators of one source have much the same; the newest serve.
+const REMEMBERED: usize = 8;
 
 /// First and last wait before a status that could not be written is written again; each doubles.
 const WRITE_AGAIN_FIRST: Duration = Duration::from_secs(1);
@@ -85,6 +88,7 @@ struct Asked {
 #[derive(Debug)]
 struct Running {
     requests: mpsc::Sender<RefreshRequest>,
+    remembered: mpsc::Sender<LastGood>,
     /// Ends the keeper when it goes.
     _stop: DropGuard,
 }
@@ -164,10 +168,21 @@ impl Members {
 
     fn run(&mut self, id: KeeperId, source: &Source, client: IssuerClient) -> Running {
         let (sender, requests) = mpsc::channel(REQUESTS);
+        let (remember, remembered) = mpsc::channel(REMEMBERED);
         let stop = CancellationToken::new();
-        let keeper = Keeper { id, issuer: source.issuer.clone(), client, requests, around: self.around.clone() };
+        let (issuer, from, around) = (source.issuer.clone(), source.from.clone(), self.around.clone());
+        let keeper = Keeper { id, issuer, from, remembered, client, requests, around };
         self.keepers.spawn(keeper.run(stop.clone()));
-        Running { requests: sender, _stop: stop.drop_guard() }
+        Running { requests: sender, remembered: remember, _stop: stop.drop_guard() }
+    }
+
+    /// Hands the keeper of `name` the keys that were kept for it.
+    pub(super) fn remember(&self, name: &str, last: LastGood) {
+        if let Some((_, Asked { keeper: Some(keeper), .. })) = self.asked_for(name)
+            && keeper.remembered.try_send(last).is_err()
+        {
+            tracing::debug!(authenticator = name, "Kept keys passed over: there are others of the same issuer");
+        }
     }
 
     /// Takes a keeper's report in, and returns the authenticators that it concerns: none, if the keeper was ended

@@ -4,15 +4,18 @@
 //! authenticators of the same source. Keepers know nothing of each other, so an issuer that takes its time costs nobody
 //! else anything.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::{Instant, sleep_until},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     idp::{
         http::IssuerClient,
-        issuer::{self, Attempt, IssuerReport, IssuerState},
+        issuer::{self, Attempt, IssuerReport, IssuerState, KeysFrom, LastGood},
         key_schedule::UnknownKey,
     },
     index::RefreshRequest,
@@ -28,6 +31,10 @@ pub(in crate::controllers) const ATTEMPTS_AT_ONCE: usize = 64;
 /// Requests that may wait for one attempt. They are answered together; a request waits two seconds at most, so this
 /// many are a flood, and the rest of the flood is told at once that there is nothing new.
 const WAITING: usize = 256;
+
+/// How long an earlier process's keys wait for the issuer to answer. An issuer that refuses or is not there lets them
+/// serve at once; one that stalls would take ten seconds, and a replica counts as ready after three.
+const FIRST_WORD: Duration = Duration::from_secs(2);
 
 /// A random number in `[0, 1)` at each call. The composition root makes it: nobody else owns a source of chance.
 #[derive(Clone)]
@@ -72,6 +79,10 @@ pub(in crate::controllers) struct Keeper {
     pub(in crate::controllers) id: KeeperId,
     /// The issuer it asks.
     pub(in crate::controllers) issuer: Issuer,
+    /// Where its keys are.
+    pub(in crate::controllers) from: KeysFrom,
+    /// Earlier processes' keys, as they are found.
+    pub(in crate::controllers) remembered: mpsc::Receiver<LastGood>,
     /// By which client.
     pub(in crate::controllers) client: IssuerClient,
     /// Requests for unknown keys.
@@ -104,11 +115,12 @@ impl fmt::Debug for Jitter {
 impl Keeper {
     /// Keeps the keys until `stop`, or until nobody listens any more.
     pub(in crate::controllers) async fn run(mut self, stop: CancellationToken) {
-        let mut state = IssuerState::new(self.issuer.as_str(), self.around.clock.now());
+        let mut state = IssuerState::new(self.issuer.as_str(), self.from.clone(), self.around.clock.now());
+        let first_word = Instant::now() + FIRST_WORD;
         let work = async {
             loop {
                 let waiting = self.rest(&mut state).await?;
-                let (attempt, waiting) = self.attempt(&mut state, waiting).await?;
+                let (attempt, waiting) = self.attempt(&mut state, waiting, first_word).await?;
                 self.tell(&mut state, attempt, waiting).await?;
             }
         };
@@ -122,6 +134,7 @@ impl Keeper {
             let wait = state.wait(self.around.clock.now());
             tokio::select! {
                 () = tokio::time::sleep(wait) => return Some(Vec::new()),
+                last = self.remembered.recv() => self.remember(state, last?).await?,
                 request = self.requests.recv() => {
                     let request = request?;
                     if let Some(request) = self.worth_an_attempt(state, request).await? {
@@ -160,6 +173,7 @@ impl Keeper {
         &mut self,
         state: &mut IssuerState,
         mut waiting: Vec<RefreshRequest>,
+        first_word: Instant,
     ) -> Option<(Attempt, Vec<RefreshRequest>)> {
         let errand = state.errand(self.around.clock.now());
         let (client, attempts) = (&self.client, &self.around.attempts);
@@ -171,6 +185,12 @@ impl Keeper {
         loop {
             tokio::select! {
                 attempt = &mut attempt => return Some((attempt?, waiting)),
+                last = self.remembered.recv() => self.remember(state, last?).await?,
+                () = sleep_until(first_word), if state.remembers() => {
+                    if state.adopt(self.around.clock.now()) {
+                        self.adopted(state).await?;
+                    }
+                }
                 request = self.requests.recv() => {
                     let request = request?;
                     self.around.metrics.keys_fetch_suppressed();
@@ -187,11 +207,27 @@ impl Keeper {
     /// Takes the attempt in and reports.
     async fn tell(&self, state: &mut IssuerState, attempt: Attempt, waiting: Vec<RefreshRequest>) -> Option<()> {
         let now = self.around.clock.now();
-        let trouble_before = state.report().trouble;
+        let before = state.report();
         let applied = state.apply(attempt, now, self.around.jitter.draw());
         let answers = waiting.into_iter().map(|request| judge(state, request, applied.changed, now)).collect();
-        self.log(&state.report(), applied.changed, trouble_before.is_some());
+        let report = state.report();
+        self.log(&report, applied.changed, before.trouble.is_some());
+        if report.keys_restored && !before.keys_restored {
+            self.adopted(state).await?;
+        }
         self.send(state, applied.results, answers).await
+    }
+
+    async fn remember(&self, state: &mut IssuerState, last: LastGood) -> Option<()> {
+        if state.remember(last, self.around.clock.now()) { self.adopted(state).await } else { Some(()) }
+    }
+
+    async fn adopted(&self, state: &IssuerState) -> Option<()> {
+        let (issuer, report) = (self.issuer.as_str(), state.report());
+        if let (Some(fetched_at), Some(until)) = (report.keys_fetched_at, report.keys_dropped_at) {
+            tracing::warn!(issuer, %fetched_at, %until, "The issuer does not answer: its last good keys are in use");
+        }
+        self.send(state, Vec::new(), Vec::new()).await
     }
 
     async fn send(

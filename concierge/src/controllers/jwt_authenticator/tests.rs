@@ -13,7 +13,6 @@ use crate::{
         issuer::{Step, Trouble},
         jwks::FetchedKeys,
     },
-    jwt::KeySet,
     mapping::Rules,
 };
 
@@ -72,7 +71,7 @@ impl Case {
 }
 
 fn source(issuer: &str) -> Source {
-    Source { issuer: Issuer::new(issuer.to_owned()), bundle: None }
+    Source { issuer: Issuer::new(issuer.to_owned()), from: KeysFrom::Discovery, bundle: None }
 }
 
 fn keys(others: &[Value]) -> FetchedKeys {
@@ -81,9 +80,8 @@ fn keys(others: &[Value]) -> FetchedKeys {
     let [x, y] = [&point[1..33], &point[33..]].map(|half| URL_SAFE_NO_PAD.encode(half));
     let mut all = vec![json!({"kty": "EC", "crv": "P-256", "kid": "one", "x": x, "y": y})];
     all.extend_from_slice(others);
-    let (keys, dropped) = KeySet::parse(json!({ "keys": all }).to_string().as_bytes()).unwrap();
     let url = format!("{ISSUER}/keys").parse().unwrap();
-    FetchedKeys { keys: Arc::new(keys), dropped: dropped.into(), entity_tag: None, url }
+    FetchedKeys::parse(json!({ "keys": all }).to_string().as_bytes(), url).unwrap()
 }
 
 fn answered() -> IssuerReport {
@@ -93,8 +91,8 @@ fn answered() -> IssuerReport {
         keys: Some(Arc::new(keys(&[]))),
         keys_fetched_at: Some(SEEN),
         keys_dropped_at: Some(SEEN.plus(Duration::from_hours(24))),
-        keys_failing: false,
-        trouble: None,
+        next_fetch_at: Some(SEEN.plus(Duration::from_mins(4))),
+        ..IssuerReport::default()
     }
 }
 
