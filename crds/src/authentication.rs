@@ -13,7 +13,7 @@ pub use jwt_authenticator::{
     AdditionalAudiences, ClaimValidationRule, Claims, CredentialSettings, DEFAULT_GROUPS_CLAIM, DEFAULT_USERNAME_CLAIM,
     DistributedClaims, ExtraMapping, JWTAuthenticator, JWTAuthenticatorSpec, Jwks, MAX_CREDENTIAL_LIFETIME_SECONDS,
     MAX_INLINE_KEY_SET_CHARS, MAX_TOKEN_CEILING_SECONDS, MIN_CREDENTIAL_LIFETIME_SECONDS, ReservedIdentities,
-    ReservedIdentityPolicy, SigningAlgorithm, TokenType, UserValidationRule,
+    ReservedIdentityPolicy, SigningAlgorithm, TokenType, UserValidationRule, limits,
 };
 pub use status::{
     AuthenticatorStatus, KeysStatus, MAX_DROPPED_KEY_CHARS, MAX_DROPPED_KEYS_TOLD, Phase, WebhookAuthenticatorStatus,

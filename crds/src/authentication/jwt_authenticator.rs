@@ -1,6 +1,7 @@
 //! `JWTAuthenticator`: one issuer, this cluster's audience, and how their tokens become users.
 
 mod claims;
+pub mod limits;
 mod rules;
 mod tokens;
 
@@ -51,7 +52,7 @@ pub struct JWTAuthenticatorSpec {
     /// must be this text, byte for byte: a trailing slash more or less refuses every token. The keys are found at
     /// `<issuer>/.well-known/openid-configuration`, unless discoveryURL or jwks says otherwise.
     #[schemars(
-        length(min = 1, max = 2048),
+        length(min = 1, max = limits::URL_CHARS),
         regex(pattern = "^https://"),
         extend("x-kubernetes-validations" = rules(validation::ISSUER))
     )]
@@ -63,7 +64,7 @@ pub struct JWTAuthenticatorSpec {
     /// Excludes jwks.
     #[serde(default, rename = "discoveryURL", skip_serializing_if = "Option::is_none")]
     #[schemars(
-        length(min = 1, max = 2048),
+        length(min = 1, max = limits::URL_CHARS),
         regex(pattern = "^https://"),
         extend("x-kubernetes-validations" = rules(validation::FETCHED_URL))
     )]
@@ -78,14 +79,14 @@ pub struct JWTAuthenticatorSpec {
     /// tokens: never share one. Excludes audiences; one of the two is needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
-        length(min = 1, max = 1024),
+        length(min = 1, max = limits::AUDIENCE_CHARS),
         extend("x-kubernetes-validations" = rules(validation::AUDIENCE))
     )]
     pub audience: Option<String>,
 
     /// Several audiences, of which a token must be made for at least one: to move from one client at the issuer to the
-    /// next without locking anybody out. Remove the old one when nobody uses it. All of them must belong to this
-    /// cluster alone. Excludes audience.
+    /// next without locking anybody out. Kubeconfigs are made for the first one; remove the old one when nobody uses it.
+    /// All of them must belong to this cluster alone. Excludes audience. Example: [kubernetes-next, kubernetes-staging].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "audiences")]
     pub audiences: Vec<String>,
@@ -138,7 +139,7 @@ pub struct JWTAuthenticatorSpec {
     /// Example: {claim: hd, requiredValue: example.com}.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
-        length(max = 32),
+        length(max = limits::RULES),
         extend(
             "x-kubernetes-list-type" = "atomic",
             "x-kubernetes-validations" = rules(validation::CLAIM_RULE_LIST)
@@ -150,7 +151,7 @@ pub struct JWTAuthenticatorSpec {
     /// Names that begin with system: are refused without any rule, see reservedIdentities.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
-        length(max = 32),
+        length(max = limits::RULES),
         extend(
             "x-kubernetes-list-type" = "atomic",
             "x-kubernetes-validations" = rules(validation::USER_RULE_LIST)
@@ -173,9 +174,9 @@ pub struct JWTAuthenticatorSpec {
 }
 
 fn audiences(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    text::set(1, 16, 1024, validation::AUDIENCE)
+    text::set(1, limits::AUDIENCES, limits::AUDIENCE_CHARS, validation::AUDIENCE)
 }
 
 fn authorized_parties(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    text::set(1, 32, 1024, validation::PARTY)
+    text::set(1, limits::PARTIES, limits::AUDIENCE_CHARS, validation::PARTY)
 }

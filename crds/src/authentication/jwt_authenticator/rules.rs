@@ -3,6 +3,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
+use super::limits;
 use crate::validation::{jwt_authenticator as validation, rules, text};
 
 /// A rule on the claims of a token: either claim with requiredValue, or expression with message.
@@ -12,22 +13,22 @@ use crate::validation::{jwt_authenticator as validation, rules, text};
 pub struct ClaimValidationRule {
     /// The name of a claim that must be a string equal to requiredValue. Example: hd. Excludes expression.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 256))]
+    #[schemars(length(max = limits::NAME_CHARS))]
     pub claim: Option<String>,
 
     /// The value that the claim must have. Example: example.com. Goes with claim.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1024))]
+    #[schemars(length(max = limits::TEXT_CHARS))]
     pub required_value: Option<String>,
 
     /// A CEL expression over claims that must give true. Example: claims.hd == 'example.com'. Excludes claim.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 4096))]
+    #[schemars(length(max = limits::EXPRESSION_CHARS))]
     pub expression: Option<String>,
 
     /// What the audit record says when the expression does not give true. Goes with expression.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1024))]
+    #[schemars(length(max = limits::TEXT_CHARS))]
     pub message: Option<String>,
 }
 
@@ -36,12 +37,12 @@ pub struct ClaimValidationRule {
 #[serde(rename_all = "camelCase")]
 pub struct UserValidationRule {
     /// A CEL expression over user that must give true. Example: user.groups.exists(g, g == 'employees').
-    #[schemars(length(min = 1, max = 4096))]
+    #[schemars(length(min = 1, max = limits::EXPRESSION_CHARS))]
     pub expression: String,
 
     /// What the audit record says when the expression does not give true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1024))]
+    #[schemars(length(max = limits::TEXT_CHARS))]
     pub message: Option<String>,
 }
 
@@ -74,5 +75,5 @@ pub enum ReservedIdentityPolicy {
 }
 
 fn reserved_names(_: &mut SchemaGenerator) -> Schema {
-    text::set(1, 64, 512, validation::RESERVED_NAME)
+    text::set(1, limits::RESERVED_NAMES, limits::LONG_NAME_CHARS, validation::RESERVED_NAME)
 }

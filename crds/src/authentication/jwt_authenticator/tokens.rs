@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::limits;
 use crate::validation::{jwt_authenticator as validation, rules};
 
 /// Shortest credential: below a minute the exchange would run as often as kubectl.
@@ -27,7 +28,7 @@ pub struct Jwks {
     /// again, so that rotated keys are followed. Example: <https://idp.example.com/keys>. Excludes inline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
-        length(min = 1, max = 2048),
+        length(min = 1, max = limits::URL_CHARS),
         regex(pattern = "^https://"),
         extend("x-kubernetes-validations" = rules(validation::FETCHED_URL))
     )]
@@ -106,6 +107,20 @@ pub struct CredentialSettings {
 // === impl SigningAlgorithm ===
 
 impl SigningAlgorithm {
+    /// Every algorithm, in the standard's order.
+    pub const ALL: [Self; 10] = [
+        Self::RS256,
+        Self::RS384,
+        Self::RS512,
+        Self::PS256,
+        Self::PS384,
+        Self::PS512,
+        Self::ES256,
+        Self::ES384,
+        Self::ES512,
+        Self::EdDSA,
+    ];
+
     /// The name in a token's header.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -79,7 +79,10 @@ pub(super) struct JwtAuthenticator {
 #[derive(Debug, Deserialize)]
 pub(super) struct JwtAuthenticatorSpec {
     pub(super) issuer: String,
-    pub(super) audience: String,
+    #[serde(default)]
+    audience: String,
+    #[serde(default)]
+    audiences: Vec<String>,
     #[serde(default)]
     pub(super) claims: Claims,
     #[serde(default)]
@@ -207,6 +210,13 @@ impl JwtAuthenticator {
     }
 }
 
+impl JwtAuthenticatorSpec {
+    /// The audience to log in for; of several the first, which is the one that the cluster is moving to.
+    pub(super) fn audience(&self) -> &str {
+        self.audiences.first().unwrap_or(&self.audience)
+    }
+}
+
 impl Claims {
     /// Scopes to ask for always and where listed, for the claims that the authenticator maps.
     ///
@@ -284,6 +294,15 @@ mod tests {
         assert!(choose_authenticator(authenticators(&["people"]), Some("robots")).is_err());
         assert!(choose_authenticator(authenticators(&[]), None).is_err());
         assert!(choose_authenticator(authenticators(&["people"]), None).unwrap().is_ready());
+    }
+
+    #[test]
+    fn of_several_audiences_the_first_is_logged_in_for() {
+        let audience = |spec: serde_json::Value| {
+            serde_json::from_value::<JwtAuthenticatorSpec>(spec).map(|spec| spec.audience().to_owned()).unwrap()
+        };
+        assert_eq!(audience(json!({"issuer": "https://idp", "audience": "one"})), "one");
+        assert_eq!(audience(json!({"issuer": "https://idp", "audiences": ["next", "one"]})), "next");
     }
 
     #[test]

@@ -124,7 +124,7 @@ impl Stanza<'_> {
     fn arguments(&self) -> Vec<String> {
         let Self { name, args, cluster, authenticator, .. } = self;
         let spec = &authenticator.spec;
-        let client_id = args.client_id.as_ref().unwrap_or(&spec.audience);
+        let client_id = args.client_id.as_deref().unwrap_or(spec.audience());
         let (always, listed) = spec.claims.scopes();
         let own = |list: &[&str]| list.iter().map(|&scope| scope.to_owned()).collect::<Vec<_>>();
         let scopes = args.scopes.clone().unwrap_or_else(|| own(&always));
@@ -140,7 +140,7 @@ impl Stanza<'_> {
                 arguments.push(format!("--{option}={value}"));
             }
         };
-        add("audience", (*client_id != spec.audience).then(|| spec.audience.clone()));
+        add("audience", (client_id != spec.audience()).then(|| spec.audience().to_owned()));
         add("scopes", (!scopes.is_empty()).then(|| scopes.join(",")));
         add("optional-scopes", Some(optional_scopes.join(",")));
         let roots = self.issuer_roots.as_ref().map(|pem| BASE64_STANDARD.encode(pem));
