@@ -3,13 +3,15 @@
 //!
 //! This is the only room that knows both the API types and the pure rooms. It is pure itself: no clock, no network.
 
+mod demands;
+mod extra_key;
 mod issuer;
+mod judge;
 mod key_source;
+mod problems;
 mod rules;
 mod strict;
 mod tls;
-
-use std::{sync::Arc, time::Duration};
 
 use latchkey_crds::authentication::JWTAuthenticatorSpec;
 use serde::{Serialize, de::DeserializeOwned};
@@ -17,14 +19,12 @@ use serde_json::Value;
 
 pub use self::{
     issuer::IssuerProblem,
+    judge::Judge,
     key_source::{KeySource, KeySourceProblem},
-    rules::InvalidSpec,
+    problems::InvalidSpec,
     tls::{Bundle, BundleObject, BundleSource, TlsProblem},
 };
-use crate::{
-    jwt::{Audience, Issuer},
-    mapping::Rules,
-};
+use crate::jwt::Issuer;
 
 /// All that can be said of a `JWTAuthenticator` without asking anybody. Its parts stand apart because each has a
 /// condition of its own, and a person wants to see all mistakes at once.
@@ -40,17 +40,6 @@ pub struct JwtSpec {
     pub judge: Result<Judge, InvalidSpec>,
 }
 
-/// What tokens are judged by, beside the issuer and its keys.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Judge {
-    /// `spec.audience`.
-    pub audience: Audience,
-    /// `spec.claims` and `spec.claimValidationRules`.
-    pub rules: Arc<Rules>,
-    /// `spec.credential.lifetimeSeconds`.
-    pub credential_lifetime: Option<Duration>,
-}
-
 /// Converts the `spec` of a `JWTAuthenticator`.
 ///
 /// # Errors
@@ -61,7 +50,7 @@ pub fn jwt_authenticator(spec: &Value) -> Result<JwtSpec, InvalidSpec> {
         issuer: issuer::parse(&spec.issuer),
         trust: tls::source(spec.tls.as_ref()),
         keys: key_source::parse(&spec),
-        judge: rules::judge(&spec, &unknown),
+        judge: judge::judge(&spec, &unknown),
     })
 }
 
@@ -71,7 +60,7 @@ pub fn jwt_authenticator(spec: &Value) -> Result<JwtSpec, InvalidSpec> {
 /// # Errors
 /// When a field is missing or has another type.
 pub fn read<T: DeserializeOwned + Serialize>(spec: &Value) -> Result<(T, Vec<String>), InvalidSpec> {
-    let typed = T::deserialize(spec).map_err(|error| InvalidSpec::unreadable(&error))?;
+    let typed: T = serde_path_to_error::deserialize(spec).map_err(|error| InvalidSpec::unreadable(&error))?;
     let unknown = strict::unknown_fields(spec, &typed);
     Ok((typed, unknown))
 }

@@ -16,7 +16,7 @@ use crate::{
     convert::{Bundle, InvalidSpec, Judge, JwtSpec, KeySource, TlsProblem},
     idp::issuer::{IssuerReport, KeysFrom},
     index::{Authenticator, AuthenticatorName},
-    jwt::{AlgorithmSet, Audiences, Issuer, Profile, Verifier},
+    jwt::{AlgorithmSet, Issuer, Verifier},
     time::UnixTime,
 };
 
@@ -137,28 +137,26 @@ fn source(observed: &Observed<'_>) -> Option<Source> {
 
 fn admit(observed: &Observed<'_>, word: Option<&Word>) -> Option<Authenticator> {
     let spec = observed.spec.as_ref().ok()?;
-    let (Ok(issuer), Ok(Judge { audience, rules, credential_lifetime })) = (&spec.issuer, &spec.judge) else {
-        return None;
-    };
+    let (Ok(issuer), Ok(judge)) = (&spec.issuer, &spec.judge) else { return None };
     let Some(Word::Report(report)) = word else { return None };
     let (keys, keys_fetched_at) = (&report.keys.as_ref()?.keys, report.keys_fetched_at?);
-    let profile = Profile::new(issuer.clone(), Audiences::new(vec![audience.clone()])?);
-    let verifier = Verifier::new(Arc::new(profile), algorithms(report), Arc::clone(keys));
+    let profile = Arc::new(judge.profile(issuer.clone()));
+    let verifier = Verifier::new(profile, algorithms(judge, report), Arc::clone(keys));
     Some(Authenticator {
         name: observed.name.clone(),
         uid: observed.uid.to_owned(),
         generation: observed.generation,
         verifier,
-        rules: Arc::clone(rules),
-        credential_lifetime: *credential_lifetime,
+        rules: Arc::clone(&judge.rules),
+        credential_lifetime: judge.credential_lifetime,
         keys_fetched_at,
     })
 }
 
-/// What the issuer announces narrows what we accept; an issuer that announces nothing narrows nothing.
-fn algorithms(report: &IssuerReport) -> AlgorithmSet {
+/// What the issuer announces narrows what the spec accepts; an issuer that announces nothing narrows nothing.
+fn algorithms(judge: &Judge, report: &IssuerReport) -> AlgorithmSet {
     let announced = report.discovered.as_ref().and_then(|found| found.signing_algorithms.as_ref());
-    announced.map_or_else(AlgorithmSet::default, |names| AlgorithmSet::from_names(names.iter()))
+    announced.map_or(judge.algorithms, |names| judge.algorithms.intersect(AlgorithmSet::from_names(names.iter())))
 }
 
 #[cfg(test)]

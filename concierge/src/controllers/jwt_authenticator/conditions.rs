@@ -14,7 +14,6 @@ use crate::{
     controllers::status::Finding,
     convert::KeySource,
     idp::issuer::{IssuerReport, Step, Trouble},
-    jwt::AlgorithmSet,
 };
 
 /// What stands before every sentence about the spec, as with Pinniped.
@@ -136,23 +135,22 @@ fn jwks_fetch(report: Option<&IssuerReport>) -> Finding {
 
 fn authenticator(observed: &Observed<'_>, report: Option<&IssuerReport>) -> Finding {
     use authenticator_valid::{INVALID_AUTHENTICATOR, TYPE};
-    let problem = match observed.spec {
-        Err(invalid) => Some(invalid),
-        Ok(spec) => spec.judge.as_ref().err(),
+    let judge = match observed.spec.as_ref().map(|spec| spec.judge.as_ref()) {
+        Ok(Ok(judge)) => judge,
+        Ok(Err(problem)) | Err(problem) => {
+            return Finding::failure(TYPE, INVALID_AUTHENTICATOR, format!("{INVALID}{problem}"));
+        }
     };
-    if let Some(problem) = problem {
-        return Finding::failure(TYPE, INVALID_AUTHENTICATOR, format!("{INVALID}{problem}"));
-    }
     if let Some(problem) = unusable_keys(observed) {
         return Finding::failure(TYPE, INVALID_AUTHENTICATOR, format!("{INVALID}{problem}"));
     }
     match report {
-        Some(report) if report.keys.is_some() && algorithms(report).is_empty() => Finding::failure(
+        Some(report) if report.keys.is_some() && algorithms(judge, report).is_empty() => Finding::failure(
             TYPE,
             INVALID_AUTHENTICATOR,
             format!(
                 "{INVALID}the issuer announces no signing algorithm that is accepted: let it sign ID tokens with one of {}",
-                AlgorithmSet::default()
+                judge.algorithms
             ),
         ),
         Some(report) if report.keys.is_some() => Finding::success(TYPE, "authenticator initialized"),

@@ -201,13 +201,40 @@ fn a_new_generation_with_the_same_issuer_is_ready_at_once_by_its_own_rules() {
 }
 
 #[test]
+fn the_whole_profile_reaches_the_verifier_and_the_announced_algorithms_narrow_those_of_the_spec() {
+    let spec = json!({
+        "issuer": ISSUER, "audiences": ["next", "staging"], "maxTokenAgeSeconds": 60,
+        "signingAlgorithms": ["ES256", "EdDSA"],
+    });
+    let admit = Case { spec: spec.clone(), ..Case::default() }.plan().admit.unwrap();
+    assert!(admit.verifier.profile().audiences.contains("next"));
+    assert_eq!(admit.verifier.profile().max_token_age, Some(Duration::from_mins(1)));
+    assert_eq!(admit.verifier.algorithms().to_string(), "ES256, EdDSA");
+
+    let jwks_uri = Ok(format!("{ISSUER}/keys").parse().unwrap());
+    let announcing = |names: &[&str]| {
+        let signing_algorithms = Some(names.iter().map(|name| (*name).to_owned()).collect());
+        let discovered = Discovered { jwks_uri: jwks_uri.clone(), signing_algorithms };
+        let report = IssuerReport { discovered: Some(Arc::new(discovered)), ..answered() };
+        Case { spec: spec.clone(), ..Case::reported(report) }.plan()
+    };
+    assert_eq!(announcing(&["RS256", "ES256"]).admit.unwrap().verifier.algorithms().to_string(), "ES256");
+    let none = announcing(&["RS256"]);
+    assert!(none.admit.is_none());
+    let status = none.status.unwrap();
+    let (_, truth, _, message) = find(&status, "AuthenticatorValid");
+    assert!(truth == "False" && message.ends_with("let it sign ID tokens with one of ES256, EdDSA"), "{message}");
+}
+
+#[test]
 fn a_new_generation_that_is_invalid_admits_nobody_though_the_keys_are_there() {
     for broken in [
         json!({"issuer": ISSUER, "audience": "staging", "userValidationRules": [{"expression": "true"}]}),
         json!({"issuer": ISSUER, "audience": "staging", "claims": {"usernameExpression": "claims.sub"}}),
         json!({"issuer": ISSUER, "audience": "staging", "claimValidationRules": [{"expression": "true"}]}),
         json!({"issuer": ISSUER, "audience": "staging", "claims": {"extra": [{"key": "a.b/c", "valueExpression": "x"}]}}),
-        json!({"issuer": ISSUER, "audience": "staging", "additionalAudiences": "Allow"}),
+        json!({"issuer": ISSUER, "audience": "staging", "additionalAudiences": "Permit"}),
+        json!({"issuer": ISSUER, "audience": "staging", "audiences": ["next"]}),
         json!({"issuer": ISSUER, "audience": ""}),
         json!({"issuer": ISSUER}),
         json!({"issuer": ISSUER, "audience": "staging", "jwks": {}}),
