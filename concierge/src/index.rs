@@ -15,6 +15,8 @@ pub use self::{
     webhook::{AskError, AskWebhook, Webhook},
 };
 
+use crate::jwt::Issuer;
+
 /// The only hand that changes the index. It is not `Clone`.
 #[derive(Debug)]
 pub struct Writer(watch::Sender<Arc<Snapshot>>);
@@ -36,18 +38,31 @@ impl Writer {
     /// Puts `entry` in the place of whatever stood under `authenticator`: after this returns, no new request is judged
     /// by the old one.
     pub fn set(&mut self, authenticator: AuthenticatorRef, entry: Entry) {
-        self.0.send_modify(|current| *current = Arc::new(current.with(authenticator, entry)));
+        let issuer = match &entry {
+            Entry::Ready(ready) => Some(ready.verifier.issuer().clone()),
+            Entry::Webhook(_) | Entry::NotReady => None,
+        };
+        self.publish(|current| current.with(authenticator, entry, issuer));
+    }
+
+    /// Says that `authenticator` exists and admits nobody, though it would judge the tokens of `issuer`: whoever asks by
+    /// issuer then learns that its tokens cannot be judged now, not that nobody knows them.
+    pub fn set_not_ready(&mut self, authenticator: AuthenticatorRef, issuer: Option<Issuer>) {
+        self.publish(|current| current.with(authenticator, Entry::NotReady, issuer));
     }
 
     /// Takes `authenticator` out.
     pub fn remove(&mut self, authenticator: &AuthenticatorRef) {
-        self.0.send_if_modified(|current| {
-            let known = current.entry(authenticator).is_some();
-            if known {
-                *current = Arc::new(current.without(authenticator));
-            }
-            known
-        });
+        if self.0.borrow().entry(authenticator).is_some() {
+            self.publish(|current| current.without(authenticator));
+        }
+    }
+
+    /// The next snapshot is made before the channel is locked: readers never wait for it. There is one writer, so
+    /// nothing comes between.
+    fn publish(&mut self, next: impl FnOnce(&Snapshot) -> Snapshot) {
+        let current = Arc::clone(&self.0.borrow());
+        self.0.send_replace(Arc::new(next(&current)));
     }
 }
 

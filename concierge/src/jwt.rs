@@ -23,6 +23,7 @@ mod header;
 mod json;
 mod keys;
 mod names;
+mod peek;
 mod profile;
 mod raw;
 mod rejection;
@@ -38,6 +39,7 @@ pub use self::{
     json::{Json, JsonError, Limits, Object},
     keys::{DropReason, DroppedKey, KeySet, KeySetError, MAX_KEY_SET_BYTES},
     names::{Audience, Issuer, KeyId},
+    peek::{ClaimedIssuer, peek_issuer},
     profile::{AdditionalAudiences, Audiences, Profile, TokenType, TokenTypes},
     raw::MAX_TOKEN_BYTES,
     rejection::Rejection,

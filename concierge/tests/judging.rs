@@ -6,6 +6,8 @@
 mod issuer;
 #[path = "judging/profile.rs"]
 mod profile;
+#[path = "judging/routing.rs"]
+mod routing;
 
 use std::{collections::BTreeSet, sync::Arc};
 

@@ -3,7 +3,11 @@
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use super::Webhook;
-use crate::{jwt::Verifier, mapping::Rules, time::UnixTime};
+use crate::{
+    jwt::{Issuer, Verifier},
+    mapping::Rules,
+    time::UnixTime,
+};
 
 /// The two kinds of authenticator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -60,7 +64,15 @@ pub enum Entry {
 /// All authenticators at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    entries: HashMap<AuthenticatorRef, Entry>,
+    entries: HashMap<AuthenticatorRef, Listed>,
+    /// Whose issuer may be claimed by that `iss`, so that a token finds its judges by one look.
+    by_issuer: HashMap<String, Vec<AuthenticatorRef>>,
+}
+
+#[derive(Clone, Debug)]
+struct Listed {
+    entry: Entry,
+    issuer: Option<Issuer>,
 }
 
 // === impl Snapshot ===
@@ -69,23 +81,41 @@ impl Snapshot {
     /// What is known of `authenticator`; `None` if no such object exists.
     #[must_use]
     pub fn entry(&self, authenticator: &AuthenticatorRef) -> Option<&Entry> {
-        self.entries.get(authenticator)
+        self.entries.get(authenticator).map(|listed| &listed.entry)
     }
 
     /// All entries, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (&AuthenticatorRef, &Entry)> {
-        self.entries.iter()
+        self.entries.iter().map(|(authenticator, listed)| (authenticator, &listed.entry))
     }
 
-    pub(super) fn with(&self, authenticator: AuthenticatorRef, entry: Entry) -> Self {
-        let mut next = self.clone();
-        next.entries.insert(authenticator, entry);
+    /// The authenticators for tokens that claim `iss`, ordered by name: several may share one issuer, each with its own
+    /// audience. Those that are not ready are among them.
+    pub fn by_issuer(&self, iss: &str) -> impl Iterator<Item = (&AuthenticatorRef, &Entry)> {
+        let candidates = self.by_issuer.get(iss).map_or(&[][..], Vec::as_slice);
+        candidates.iter().filter_map(|authenticator| Some((authenticator, self.entry(authenticator)?)))
+    }
+
+    pub(super) fn with(&self, authenticator: AuthenticatorRef, entry: Entry, issuer: Option<Issuer>) -> Self {
+        let mut next = self.without(&authenticator);
+        for iss in issuer.iter().flat_map(Issuer::spellings) {
+            let candidates = next.by_issuer.entry(iss.to_owned()).or_default();
+            candidates.push(authenticator.clone());
+            candidates.sort_by(|a, b| a.name.as_str().cmp(b.name.as_str()));
+        }
+        next.entries.insert(authenticator, Listed { entry, issuer });
         next
     }
 
     pub(super) fn without(&self, authenticator: &AuthenticatorRef) -> Self {
         let mut next = self.clone();
-        next.entries.remove(authenticator);
+        let listed = next.entries.remove(authenticator);
+        for iss in listed.iter().filter_map(|listed| listed.issuer.as_ref()).flat_map(Issuer::spellings) {
+            if let Some(candidates) = next.by_issuer.get_mut(iss) {
+                candidates.retain(|candidate| candidate != authenticator);
+            }
+        }
+        next.by_issuer.retain(|_, candidates| !candidates.is_empty());
         next
     }
 }

@@ -31,10 +31,15 @@ impl Issuer {
     }
 
     /// Whether a token with this `iss` is this issuer's.
-    ///
-    /// Google alone signs with and without the scheme (kube-apiserver makes the same single exception).
     pub(super) fn accepts(&self, iss: &str) -> bool {
-        self.0 == iss || (self.0 == "https://accounts.google.com" && iss == "accounts.google.com")
+        self.spellings().any(|spelling| spelling == iss)
+    }
+
+    /// Every `iss` that means this issuer. Google alone signs with and without the scheme (kube-apiserver makes the same
+    /// single exception).
+    pub fn spellings(&self) -> impl Iterator<Item = &str> {
+        let alias = (self.0 == "https://accounts.google.com").then_some("accounts.google.com");
+        std::iter::once(self.0.as_str()).chain(alias)
     }
 }
 

@@ -69,6 +69,9 @@ pub enum Rejection {
     /// The claims are not strict JSON, or an object is larger than any real token.
     #[error("claims: {0}")]
     MalformedClaims(JsonError),
+    /// The claims of a token that is only being sent to its judge cannot be read far enough to find one string `iss`.
+    #[error("claims: no single issuer can be read from them")]
+    NoIssuerToRead,
     /// A member name appears twice, in the header or in the claims.
     #[error("a member name appears twice in one object of the {}", .inside.name())]
     DuplicateMember {
@@ -181,7 +184,7 @@ impl Rejection {
             Self::KeyUnsuitable { .. } => "key-unsuitable",
             Self::SignatureInvalid => "signature-invalid",
             Self::TypeNotAccepted { .. } | Self::EventToken => "type-not-accepted",
-            Self::MalformedClaims(_) => "malformed-claims",
+            Self::MalformedClaims(_) | Self::NoIssuerToRead => "malformed-claims",
             Self::DuplicateMember { .. } => "duplicate-member",
             Self::IssuerUnknown { .. } => "issuer-unknown",
             Self::AudienceMissing => "audience-missing",
@@ -209,7 +212,7 @@ impl Rejection {
             Self::AlgorithmNotAllowed { .. } => Step::Algorithm,
             Self::KeyUnknown { .. } | Self::KeyAmbiguous { .. } | Self::KeyUnsuitable { .. } => Step::Key,
             Self::SignatureInvalid => Step::Signature,
-            Self::MalformedClaims(_) => Step::Claims,
+            Self::MalformedClaims(_) | Self::NoIssuerToRead => Step::Claims,
             Self::TypeNotAccepted { .. } | Self::EventToken => Step::Type,
             Self::IssuerUnknown { .. } => Step::Issuer,
             Self::AudienceMissing | Self::AudienceMismatch { .. } | Self::AudienceShared { .. } => Step::Audience,

@@ -45,8 +45,12 @@ impl Authenticators {
             }
         }
         if publish != Publish::No {
-            let entry = plan.admit.map_or(Entry::NotReady, |admit| Entry::Ready(Arc::new(admit)));
-            self.index.set(AuthenticatorRef { kind: AuthenticatorKind::JWTAuthenticator, name: authenticator }, entry);
+            let issuer = object.jwt.as_ref().ok().and_then(|spec| spec.issuer.as_ref().ok()).cloned();
+            let reference = AuthenticatorRef { kind: AuthenticatorKind::JWTAuthenticator, name: authenticator };
+            match plan.admit {
+                Some(admit) => self.index.set(reference, Entry::Ready(Arc::new(admit))),
+                None => self.index.set_not_ready(reference, issuer),
+            }
         }
         // Here and not at each report: an authenticator that joins others of its source has keys of some age at once.
         match self.members.asked(name) {
