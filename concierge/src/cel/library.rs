@@ -7,14 +7,22 @@ mod lists;
 mod sets;
 mod strings;
 mod times;
+mod urls;
 
 use super::Overload;
 
 /// All overloads of all libraries.
 #[must_use]
 pub fn overloads() -> Vec<Overload> {
-    [kubernetes_lists::overloads(), lists::overloads(), sets::overloads(), strings::overloads(), times::overloads()]
-        .concat()
+    [
+        kubernetes_lists::overloads(),
+        lists::overloads(),
+        sets::overloads(),
+        strings::overloads(),
+        times::overloads(),
+        urls::overloads(),
+    ]
+    .concat()
 }
 
 #[cfg(test)]
