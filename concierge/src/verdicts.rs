@@ -1,23 +1,34 @@
 //! The cache of verified tokens: kubectl repeats itself, and a signature that held a moment ago still holds.
 //!
 //! Only yeses are kept. An entry names the token, the authenticator's generation and the keys that verified it, so a
-//! changed spec, a withdrawn key or a re-created object finds nothing; and each use asks the clock again.
+//! changed spec, a withdrawn key or a re-created object finds nothing; and each use asks the clock again. Reading takes no
+//! lock that another reader could hold: moka's table is read without one, and only those who ask for the same token at
+//! its first sight wait for each other.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    mem::size_of,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use aws_lc_rs::digest;
-use moka::sync::Cache;
+use moka::{Expiry, sync::Cache};
 
 use crate::{
     authn::{self, Admitted, JudgedBy, Verdict},
     index::{Authenticator, AuthenticatorRef, Entry, Snapshot},
     jwt::TokenFacts,
+    mapping::GroupName,
     secret::BearerToken,
     time::UnixTime,
 };
 
-/// Verdicts kept: about 2 KiB each, so some 16 MiB at most, for as many people as log in at once.
-const CAPACITY: u64 = 8_192;
+/// What all verdicts together may weigh, in bytes. A person in twenty groups weighs about 2 KiB, so some 8,000 people
+/// fit; whoever brings tokens of a thousand groups fills the same 16 MiB with fewer.
+const CAPACITY_BYTES: u64 = 16 * 1024 * 1024;
+
+/// What an entry costs beside what it holds: the key, moka's two queue nodes and hash slot, and the allocator's rounding.
+const ENTRY_BYTES: usize = 512;
 
 /// Longest time that a verdict is kept without the token being seen in full again.
 const TIME_TO_LIVE: Duration = Duration::from_mins(5);
@@ -29,20 +40,27 @@ pub struct Verdicts(Cache<Key, Arc<Kept>>);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key([u8; 32]);
 
+/// A yes and for how long it is one.
 #[derive(Debug)]
 struct Kept {
     facts: Arc<TokenFacts>,
     admitted: Admitted,
+    /// When it was said. A clock that was set back before this asks for a new judging.
+    judged_at: UnixTime,
+    /// The last second at which the judge would say the same.
+    until: UnixTime,
 }
 
 impl Default for Verdicts {
     fn default() -> Self {
-        Self(Cache::builder().max_capacity(CAPACITY).time_to_live(TIME_TO_LIVE).build())
+        let weigh = |_: &Key, kept: &Arc<Kept>| u32::try_from(kept.bytes()).unwrap_or(u32::MAX);
+        Self(Cache::builder().max_capacity(CAPACITY_BYTES).weigher(weigh).expire_after(Deadline).build())
     }
 }
 
 impl Verdicts {
-    /// [`authn::authenticate`], at the price of one hash for a token that was admitted before.
+    /// [`authn::authenticate`], at the price of one hash for a token that was admitted before. Threads that bring one new
+    /// token at the same time have it judged once.
     pub fn authenticate(
         &self,
         token: &BearerToken,
@@ -50,27 +68,98 @@ impl Verdicts {
         snapshot: &Snapshot,
         now: UnixTime,
     ) -> Verdict {
-        let Some(Entry::Ready(by)) = snapshot.entry(authenticator) else {
-            return authn::authenticate(token, authenticator, snapshot, now);
-        };
-        let key = Key::of(token, by);
-        if let Some(kept) = self.0.get(&key) {
-            // As time goes on `nbf` and `iat` hold all the more; `exp` is the one bound that it breaks.
-            if kept.admitted.token_expires_at.is_some_and(|end| now <= end) {
-                return Verdict {
-                    facts: Arc::clone(&kept.facts),
-                    authenticator: Some(JudgedBy::Jwt(Arc::clone(by))),
-                    outcome: Ok(kept.admitted.clone()),
-                };
-            }
-            self.0.invalidate(&key);
+        let judge = || authn::authenticate(token, authenticator, snapshot, now);
+        match snapshot.entry(authenticator) {
+            Some(Entry::Ready(by)) => self.remember(Key::of(token, by), by, now, judge),
+            Some(Entry::Webhook(_) | Entry::NotReady) | None => judge(),
         }
-        let verdict = authn::authenticate(token, authenticator, snapshot, now);
-        if let Ok(admitted) = &verdict.outcome {
-            let kept = Kept { facts: Arc::clone(&verdict.facts), admitted: admitted.clone() };
-            self.0.insert(key, Arc::new(kept));
+    }
+
+    /// What `judge` says, or said before. Refusals are not kept: they cost the sender as much as us, and one that is
+    /// made up each time would push the good out.
+    fn remember(&self, key: Key, by: &Arc<Authenticator>, now: UnixTime, judge: impl Fn() -> Verdict) -> Verdict {
+        let known = self.0.get(&key).map_or_else(
+            || {
+                self.0.try_get_with(key, || {
+                    let verdict = judge();
+                    Kept::of(&verdict, by, now).map(Arc::new).ok_or(verdict)
+                })
+            },
+            Ok,
+        );
+        match known {
+            Ok(kept) if kept.holds_at(now) => kept.verdict(by),
+            // Too late, or before its time: the judge has the reason. The entry goes by its own deadline.
+            Ok(_) => judge(),
+            Err(refused) => Arc::unwrap_or_clone(refused),
         }
-        verdict
+    }
+}
+
+// === impl Kept ===
+
+impl Kept {
+    fn of(verdict: &Verdict, by: &Authenticator, now: UnixTime) -> Option<Self> {
+        let admitted = verdict.outcome.as_ref().ok()?.clone();
+        // As time goes on `nbf`, `iat` and every rule hold all the more; two bounds break: `exp` and the ceiling on age.
+        let expires = admitted.token_expires_at?;
+        let issued = verdict.facts.verified.as_ref().and_then(|claims| claims.iat).map(UnixTime::from_secs);
+        let too_old = by.verifier.profile().max_token_age.and_then(|age| Some(issued?.plus(age)));
+        let until = too_old.map_or(expires, |too_old| too_old.min(expires));
+        Some(Self { facts: Arc::clone(&verdict.facts), admitted, judged_at: now, until })
+    }
+
+    fn holds_at(&self, now: UnixTime) -> bool {
+        self.judged_at <= now && now.as_secs() <= self.until.as_secs()
+    }
+
+    fn verdict(&self, by: &Arc<Authenticator>) -> Verdict {
+        Verdict {
+            facts: Arc::clone(&self.facts),
+            authenticator: Some(JudgedBy::Jwt(Arc::clone(by))),
+            outcome: Ok(self.admitted.clone()),
+        }
+    }
+
+    /// About how much memory it takes: text as long as it is, and each value's own size.
+    fn bytes(&self) -> usize {
+        const TEXT: usize = size_of::<String>();
+        let user = &self.admitted.user;
+        let groups: usize = user.groups().iter().map(|name| TEXT + GroupName::as_str(name).len()).sum();
+        let extra: usize = user
+            .extra()
+            .iter()
+            .map(|(key, values)| 2 * TEXT + key.len() + values.iter().map(|value| TEXT + value.len()).sum::<usize>())
+            .sum();
+        let header = self.facts.header.as_ref().map_or(0, |header| {
+            header.alg.len() + [&header.kid, &header.typ].into_iter().flatten().map(String::len).sum::<usize>()
+        });
+        let claims = self.facts.verified.as_ref().map_or(0, |claims| {
+            let texts = [&claims.iss, &claims.sub, &claims.azp, &claims.jti, &claims.sid];
+            texts.into_iter().flatten().map(String::len).sum::<usize>()
+                + claims.aud.iter().map(|audience| TEXT + audience.len()).sum::<usize>()
+        });
+        ENTRY_BYTES
+            + size_of::<Self>()
+            + size_of::<TokenFacts>()
+            + user.username().as_str().len()
+            + user.uid().map_or(0, str::len)
+            + groups
+            + extra
+            + header
+            + claims
+    }
+}
+
+/// When an entry goes, by the machine's monotonic clock: a wall clock that is set back does not bring a verdict back,
+/// nor lengthen its life.
+struct Deadline;
+
+impl Expiry<Key, Arc<Kept>> for Deadline {
+    fn expire_after_create(&self, _: &Key, kept: &Arc<Kept>, _: Instant) -> Option<Duration> {
+        // The last second counts to its end.
+        let left = kept.until.plus(Duration::from_secs(1)).since(kept.judged_at);
+        Some(left.min(TIME_TO_LIVE))
     }
 }
 
@@ -90,3 +179,6 @@ impl Key {
         Self(key)
     }
 }
+
+#[cfg(test)]
+mod tests;
