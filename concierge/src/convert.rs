@@ -12,6 +12,7 @@ mod problems;
 mod rules;
 mod strict;
 mod tls;
+mod url;
 
 use latchkey_crds::authentication::JWTAuthenticatorSpec;
 use serde::{Serialize, de::DeserializeOwned};

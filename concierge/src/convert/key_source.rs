@@ -2,9 +2,9 @@
 
 use std::{fmt, sync::Arc};
 
-use latchkey_crds::authentication::JWTAuthenticatorSpec;
-use url::Url;
+use latchkey_crds::authentication::{JWTAuthenticatorSpec, MAX_INLINE_KEY_SET_CHARS, limits};
 
+use super::url;
 use crate::jwt::{DroppedKey, KeySet, KeySetError};
 
 /// Where an issuer's keys come from. URLs are as they were written: they are fetched verbatim.
@@ -51,6 +51,11 @@ pub enum KeySourceProblem {
     /// The inline set is of no use.
     #[error("spec.jwks.inline: {0}: paste the JSON that the issuer serves at its jwks_uri")]
     Inline(KeySetError),
+    /// The inline set is larger than the schema allows.
+    #[error(
+        "spec.jwks.inline has {0} bytes, at most {MAX_INLINE_KEY_SET_CHARS} are read: leave old keys out, or use jwks.url"
+    )]
+    InlineTooLarge(usize),
 }
 
 /// Reads the key source.
@@ -70,6 +75,9 @@ pub(super) fn parse(spec: &JWTAuthenticatorSpec) -> Result<KeySource, KeySourceP
             Ok(KeySource::DiscoveryUrl(url.to_owned()))
         }
         (None, Some(url), None) => Ok(KeySource::JwksUrl(fetched("spec.jwks.url", url)?.to_owned())),
+        (None, None, Some(inline)) if inline.len() > MAX_INLINE_KEY_SET_CHARS as usize => {
+            Err(KeySourceProblem::InlineTooLarge(inline.len()))
+        }
         (None, None, Some(inline)) => {
             let (keys, dropped) = KeySet::parse(inline.as_bytes()).map_err(KeySourceProblem::Inline)?;
             Ok(KeySource::Inline { keys: Arc::new(keys), dropped: dropped.into() })
@@ -80,16 +88,14 @@ pub(super) fn parse(spec: &JWTAuthenticatorSpec) -> Result<KeySource, KeySourceP
 /// A URL that is fetched as it is written, by the API server's rules for `discoveryURL` (kubernetes-authn 1.1).
 fn fetched<'a>(field: &'static str, text: &'a str) -> Result<&'a str, KeySourceProblem> {
     let problem = |problem| Err(KeySourceProblem::Url { field, problem });
-    // The parser would trim blanks and drop line breaks, and so fetch something else than what is written.
-    let mangled = text.chars().any(|c| c.is_whitespace() || c.is_control() || c == '\\');
-    let Some(url) = Url::parse(text).ok().filter(|_| !mangled) else {
+    if text.len() > limits::URL_CHARS as usize {
+        return problem("is longer than any address that is fetched: 2048 bytes at most");
+    }
+    let Some(url) = url::parse(text) else {
         return problem("is not a URL: write the whole address, such as https://idp.example.com/keys");
     };
     if url.scheme() != "https" {
         return problem("has another scheme than https: keys fetched without TLS could be anybody's");
-    }
-    if !text.starts_with("https://") || url.host_str().is_none_or(str::is_empty) {
-        return problem("is not a URL: write the whole address, such as https://idp.example.com/keys");
     }
     if !url.username().is_empty() || url.password().is_some() {
         return problem("carries user info: remove what stands before \"@\"");
@@ -183,6 +189,12 @@ mod tests {
             (json!({"jwks": {"url": "https://a:b@a.example/k"}}), "spec.jwks.url carries user info"),
             (json!({"jwks": {"url": "https://a.example/k?v=1"}}), "spec.jwks.url has a query"),
             (json!({"jwks": {"url": "https://a.example/k#x"}}), "spec.jwks.url has a fragment"),
+            (json!({"discoveryURL": "https:///a.example"}), "spec.discoveryURL is not a URL"),
+            (
+                json!({"jwks": {"url": format!("https://a.example/{}", "k".repeat(2048))}}),
+                "spec.jwks.url is longer than",
+            ),
+            (json!({"jwks": {"inline": " ".repeat(131_073)}}), "spec.jwks.inline has 131073 bytes, at most 131072"),
             (json!({"jwks": {"inline": ""}}), "spec.jwks.inline: key set is not a JSON object"),
             (json!({"jwks": {"inline": "{\"keys\":[]}"}}), "spec.jwks.inline: key set has no usable key: paste"),
             (

@@ -9,9 +9,8 @@ use latchkey_crds::authentication::{
     ClaimValidationRule, Claims, DEFAULT_GROUPS_CLAIM, DEFAULT_USERNAME_CLAIM, DistributedClaims, ExtraMapping,
     JWTAuthenticatorSpec, ReservedIdentities as Reserved, ReservedIdentityPolicy, UserValidationRule, limits,
 };
-use url::Url;
 
-use super::{extra_key, problems::Problems};
+use super::{extra_key, problems::Problems, url};
 use crate::mapping::{ClaimRule, GroupsMapping, ReservedIdentities, Rules, UidMapping, UsernameMapping};
 
 /// Says of a CEL expression that it is not evaluated. (KEP-3331's expressions come with a later version.)
@@ -156,11 +155,10 @@ fn distributed(distributed: &DistributedClaims, problems: &mut Problems) {
     problems.add("claims.distributed", "this version does not fetch distributed claims yet: remove it");
 }
 
+/// RFC 6454: scheme, host and perhaps a port, with nothing after it.
 fn is_origin(text: &str) -> bool {
-    let bare = text.strip_prefix("https://").is_some_and(|host| {
-        !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || c.is_control() || "/?#@\\".contains(c))
-    });
-    bare && Url::parse(text).is_ok_and(|url| url.host_str().is_some_and(|host| !host.is_empty()))
+    let bare = text.strip_prefix("https://").is_some_and(|host| !host.contains(['/', '?', '#', '@']));
+    bare && url::parse(text).is_some()
 }
 
 fn claim_rules(rules: &[ClaimValidationRule], problems: &mut Problems) -> Vec<ClaimRule> {
