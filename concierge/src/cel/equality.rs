@@ -1,6 +1,6 @@
 //! When two values are equal: numbers by their value whatever their type, other values of two types never.
 
-use super::{Budget, EvaluationError, Map, Value};
+use super::{Budget, EvaluationError, Value};
 
 /// How deep two equal values may be nested. An expression of 4 KiB hardly nests fifty lists; this bounds the stack.
 const MAX_DEPTH: u32 = 200;
@@ -12,21 +12,6 @@ impl Value {
     /// The budget's, or [`EvaluationError::TooLarge`] where both are nested too deep to compare.
     pub fn equals(&self, other: &Self, budget: &mut Budget) -> Result<bool, EvaluationError> {
         equal(self, other, budget, MAX_DEPTH)
-    }
-}
-
-impl Map {
-    /// The value of the key that equals `key`.
-    ///
-    /// # Errors
-    /// The budget's.
-    pub fn find(&self, key: &Value, budget: &mut Budget) -> Result<Option<&Value>, EvaluationError> {
-        // Four keys for one unit: comparing keys is mostly comparing two lengths.
-        budget.spend((self.len() as u64).div_ceil(4))?;
-        if let Value::String(wanted) = key {
-            budget.scan(wanted.len())?;
-        }
-        Ok(self.0.iter().find(|(held, _)| same_key(held, key)).map(|(_, value)| value))
     }
 }
 
@@ -97,7 +82,7 @@ fn numbers(left: &Value, right: &Value) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cel::Type;
+    use crate::cel::{Map, Type};
 
     #[track_caller]
     fn check(left: &Value, right: &Value, expected: bool) {
@@ -106,7 +91,7 @@ mod tests {
     }
 
     fn map(entries: &[(Value, Value)]) -> Value {
-        Value::Map(Map(entries.to_vec()).into())
+        Value::Map(entries.iter().cloned().collect::<Map>().into())
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! Every function that an expression may call: what kube-apiserver 1.36 offers for authentication, no more.
 
+mod conversions;
 #[cfg(test)]
 mod examples;
 mod kubernetes_lists;
 mod lists;
+mod operators;
+mod optional;
 mod sets;
+mod standard;
 mod strings;
 mod times;
 mod urls;
@@ -15,9 +19,13 @@ use super::Overload;
 #[must_use]
 pub fn overloads() -> Vec<Overload> {
     [
+        conversions::overloads(),
         kubernetes_lists::overloads(),
         lists::overloads(),
+        operators::overloads(),
+        optional::overloads(),
         sets::overloads(),
+        standard::overloads(),
         strings::overloads(),
         times::overloads(),
         urls::overloads(),

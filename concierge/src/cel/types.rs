@@ -42,6 +42,8 @@ pub enum Type {
     Object(&'static str),
     /// A type parameter of a declaration: the same letter stands for the same type in all of an overload.
     Parameter(char),
+    /// A type that the checker does not know yet; in no declaration and in no result.
+    Variable(u32),
 }
 
 impl Type {
@@ -61,6 +63,36 @@ impl Type {
     #[must_use]
     pub fn optional(value: Self) -> Self {
         Self::Optional(Box::new(value))
+    }
+
+    /// Whether it is known only when the expression runs, wholly.
+    #[must_use]
+    pub const fn is_dynamic(&self) -> bool {
+        matches!(self, Self::Dyn | Self::Any)
+    }
+
+    /// The types that it is made of.
+    pub(super) fn parts(&self) -> impl Iterator<Item = &Self> {
+        let (first, second) = match self {
+            Self::List(one) | Self::Optional(one) | Self::Type(one) => (Some(&**one), None),
+            Self::Map(key, value) => (Some(&**key), Some(&**value)),
+            _ => (None, None),
+        };
+        first.into_iter().chain(second)
+    }
+
+    /// It with each part replaced by what `change` makes of it.
+    pub(super) fn with_parts(&self, change: &mut impl FnMut(&Self) -> Self) -> Self {
+        match self {
+            Self::List(element) => Self::list(change(element)),
+            Self::Map(key, value) => {
+                let key = change(key);
+                Self::map(key, change(value))
+            }
+            Self::Optional(value) => Self::optional(change(value)),
+            Self::Type(of) => Self::Type(Box::new(change(of))),
+            _ => self.clone(),
+        }
     }
 }
 
@@ -85,6 +117,7 @@ impl fmt::Display for Type {
             Self::Type(of) => write!(f, "type({of})"),
             Self::Opaque(name) | Self::Object(name) => f.write_str(name),
             Self::Parameter(letter) => write!(f, "{letter}"),
+            Self::Variable(number) => write!(f, "_{number}"),
         }
     }
 }
