@@ -69,7 +69,10 @@ fn equal(left: &Value, right: &Value, budget: &mut Budget, depth: u32) -> Result
             _ => false,
         },
         (Value::Type(left), Value::Type(right)) => left == right,
-        (Value::Opaque(left), Value::Opaque(right)) => left.equals(right.as_ref()),
+        (Value::Opaque(left), Value::Opaque(right)) => {
+            budget.scan(left.size().min(right.size()))?;
+            left.equals(right.as_ref())
+        }
         _ => numbers(left, right).unwrap_or(false),
     })
 }

@@ -1,12 +1,15 @@
 //! Every function that an expression may call: what kube-apiserver 1.36 offers for authentication, no more.
 
+mod cidr;
 mod conversions;
 #[cfg(test)]
 mod examples;
+mod ip;
 mod kubernetes_lists;
 mod lists;
 mod operators;
 mod optional;
+mod semver;
 mod sets;
 mod standard;
 mod strings;
@@ -19,11 +22,14 @@ use super::Overload;
 #[must_use]
 pub fn overloads() -> Vec<Overload> {
     [
+        cidr::overloads(),
         conversions::overloads(),
+        ip::overloads(),
         kubernetes_lists::overloads(),
         lists::overloads(),
         operators::overloads(),
         optional::overloads(),
+        semver::overloads(),
         sets::overloads(),
         standard::overloads(),
         strings::overloads(),

@@ -7,6 +7,11 @@ pub trait Opaque: Any + Debug + Send + Sync {
     /// The full name of its type, as in [`super::Type::Opaque`].
     fn type_name(&self) -> &'static str;
 
+    /// Bytes that are looked at to compare two such values; small ones of fixed size may leave it at none.
+    fn size(&self) -> usize {
+        0
+    }
+
     /// Whether `other` is the same value. `other` is of any library's type: see [`dyn Opaque::downcast`].
     fn equals(&self, other: &dyn Opaque) -> bool;
 }
