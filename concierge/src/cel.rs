@@ -15,6 +15,7 @@
 //! | `value`, `map`, `opaque`, `types` | what expressions compute with, and its types |
 //! | `timestamp`, `duration`, `calendar`, `zone` | times, lengths of time, and how they are written |
 //! | `number`, `names`, `pattern` | doubles as text, escaped names, regular expressions, all as in Go |
+//! | `quantity` | Kubernetes' numbers with units |
 //! | `equality`, `ordering` | which values are equal, and which is the less |
 //! | `function`, `library` | how functions are declared, and all of them, one file a library |
 //! | `budget`, `error` | what one evaluation may cost, and why it has no value |
@@ -37,6 +38,7 @@ mod opaque;
 mod ordering;
 mod pattern;
 mod program;
+mod quantity;
 mod syntax;
 mod timestamp;
 mod types;

@@ -9,6 +9,7 @@ mod kubernetes_lists;
 mod lists;
 mod operators;
 mod optional;
+mod quantity;
 mod semver;
 mod sets;
 mod standard;
@@ -29,6 +30,7 @@ pub fn overloads() -> Vec<Overload> {
         lists::overloads(),
         operators::overloads(),
         optional::overloads(),
+        quantity::overloads(),
         semver::overloads(),
         sets::overloads(),
         standard::overloads(),
