@@ -113,11 +113,9 @@ pub fn judge(
 /// The verdict that follows from what `webhook` said of `token`.
 pub fn by_webhook(token: &BearerToken, webhook: &Arc<Webhook>, word: Result<Word, AskError>) -> Verdict {
     let outcome = match word {
-        Ok(Word::Authenticated(vouched)) => mapping::vouched(vouched).map_err(Reason::from).map(|user| Admitted {
-            user,
-            token_expires_at: None,
-            credential_lifetime: webhook.credential_lifetime,
-        }),
+        Ok(Word::Authenticated(vouched)) => mapping::vouched(vouched, &webhook.reserved)
+            .map_err(Reason::from)
+            .map(|user| Admitted { user, token_expires_at: None, credential_lifetime: webhook.credential_lifetime }),
         Ok(Word::Refused { with_error }) => Err(Reason::WebhookRefused { with_error }),
         Err(error) => Err(Reason::Webhook(error)),
     };
@@ -233,6 +231,7 @@ mod tests {
             name: AuthenticatorName::new("tokens"),
             uid: "u".to_owned(),
             generation: 3,
+            reserved: mapping::ReservedIdentities::default(),
             credential_lifetime: Some(Duration::from_mins(10)),
             door: Arc::new(Nobody),
         };

@@ -13,6 +13,7 @@ mod rules;
 mod strict;
 mod tls;
 mod url;
+mod webhook;
 
 use latchkey_crds::authentication::JWTAuthenticatorSpec;
 use serde::{Serialize, de::DeserializeOwned};
@@ -24,6 +25,7 @@ pub use self::{
     key_source::{KeySource, KeySourceProblem},
     problems::InvalidSpec,
     tls::{Bundle, BundleObject, BundleSource, TlsProblem},
+    webhook::{Endpoint, EndpointProblem, WebhookSettings, WebhookSpec, webhook_authenticator},
 };
 use crate::jwt::Issuer;
 

@@ -1,6 +1,7 @@
 //! Talks to identity providers: discovery and key sets, fetched within limits, and the schedule of fetching.
 //!
-//! Bytes come in here and parsed keys go out; nothing of a token ever gets this far, so no token can be sent anywhere.
+//! Bytes come in here and parsed keys go out; nothing of a token ever gets this far, so none can be sent to an issuer.
+//! (The room `webhook` borrows the HTTP client for the one thing that is meant to see tokens.)
 
 pub mod addresses;
 pub mod caching;

@@ -22,7 +22,8 @@
 //! | `strategies` | who signs: the cluster's CSR API or our own CA | doors |
 //! | `audit` | what is recorded (`event`, pure) and where it goes (`sink`, a door) | both |
 //! | `convert` | custom resources to verifiers and rules; errors become conditions | pure in fact, knows `crds` |
-//! | `idp` | discovery, key sets and webhooks over the network | doors |
+//! | `idp` | discovery and key sets over the network | doors |
+//! | `webhook` | asks the server of a `WebhookAuthenticator`: the only room that sends a token anywhere | doors |
 //! | `controllers` | observe, plan, act: custom resources, certificates, status | doors |
 //! | `tls` | the serving certificate, and client certificates handed to the request layer | doors |
 //! | `api` | the aggregated API server: thin handlers, one room for answers | doors |
@@ -68,6 +69,7 @@ pub mod strategies;
 
 pub mod convert;
 pub mod idp;
+pub mod webhook;
 
 pub mod controllers;
 

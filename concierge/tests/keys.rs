@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up its server should fail there")]
 
 #[path = "keys/server.rs"]
+#[expect(dead_code, reason = "what the tests of webhooks need beside")]
 mod server;
 
 use std::time::Duration;

@@ -10,6 +10,7 @@ mod members;
 mod objects;
 mod records;
 mod watches;
+mod webhook;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -37,14 +38,14 @@ use self::{
     objects::Objects,
     records::{Read, Records, Wrote},
     watches::{Kind, Kinds, Seen},
+    webhook::Webhooks,
 };
 use super::{
     jwt_authenticator::keeper::{ATTEMPTS_AT_ONCE, Jitter, KeeperReport, Surroundings},
     status::{self, Target, WriteError},
-    webhook_authenticator,
 };
 use crate::{
-    index::{self, AuthenticatorRef, Entry, RefreshRequest, RefreshRequests},
+    index::{self, AuthenticatorRef, RefreshRequest, RefreshRequests},
     runtime::{lease::Leadership, metrics::Metrics},
     time::Clock,
 };
@@ -88,7 +89,7 @@ pub struct Synced(watch::Receiver<bool>);
 #[derive(Debug, thiserror::Error)]
 pub enum AuthenticatorsError {
     /// A keeper panicked: a bug. Its authenticator would stand still without a word.
-    #[error("a keeper of keys ended")]
+    #[error("a keeper of keys, or a prober of webhooks, ended")]
     Keeper(#[source] JoinError),
     /// Everybody who could ask for keys is gone.
     #[error("the request layer is gone")]
@@ -111,6 +112,7 @@ pub struct Authenticators {
     members: Members,
     records: Records,
     secrets: Api<Secret>,
+    webhooks: Webhooks,
     index: index::Writer,
     reports: mpsc::Receiver<KeeperReport>,
     refreshes: RefreshRequests,
@@ -145,6 +147,7 @@ pub fn authenticators(client: kube::Client, settings: Settings) -> (Authenticato
         metrics: metrics.clone(),
         reports: reporter,
     };
+    let webhooks = Webhooks::new(Arc::clone(&clock), metrics.clone());
     let task = Authenticators {
         clock,
         leadership,
@@ -158,6 +161,7 @@ pub fn authenticators(client: kube::Client, settings: Settings) -> (Authenticato
         members: Members::new(around),
         records: Records::new(authentication::jwt_authenticator(&suffix)),
         secrets: Api::namespaced(client.clone(), &namespace),
+        webhooks,
         index,
         reports,
         refreshes,
@@ -206,7 +210,7 @@ impl Authenticators {
                 event = seen.next() => self.observe(event.ok_or(AuthenticatorsError::Watches)?),
                 Some(loaded) = self.loads.next(), if !self.loads.is_empty() => {
                     self.bundles.loaded(loaded, Instant::now());
-                    self.touch_all(Kind::Jwt);
+                    self.touch_all();
                 }
                 Some(written) = self.writes.next(), if !self.writes.is_empty() => self.written(written),
                 Some(read) = self.record_reads.next(), if !self.record_reads.is_empty() => self.record_read(read),
@@ -215,11 +219,14 @@ impl Authenticators {
                 }
                 Some(report) = self.reports.recv() => self.reported(report),
                 Some(ended) = self.members.join_next() => ended.map_err(AuthenticatorsError::Keeper)?,
+                heard = self.webhooks.next() => {
+                    let heard = heard.map_err(AuthenticatorsError::Keeper)?;
+                    self.dirty.extend(heard.map(|name| (Kind::Webhook, name)));
+                }
                 () = self.leadership.changed() => {
                     // It also changes at every renewal; only what nobody wrote meanwhile has to be looked at again.
                     if self.leadership.is_leader() && std::mem::take(&mut self.unwritten) {
-                        self.touch_all(Kind::Jwt);
-                        self.touch_all(Kind::Webhook);
+                        self.touch_all();
                     }
                 }
                 () = tokio::time::sleep_until(wake) => {}
@@ -246,12 +253,12 @@ impl Authenticators {
             }
             Seen::Secret(Ok(event)) => {
                 if self.bundles.observe(true, event) {
-                    self.touch_all(Kind::Jwt);
+                    self.touch_all();
                 }
             }
             Seen::ConfigMap(Ok(event)) => {
                 if self.bundles.observe(false, event) {
-                    self.touch_all(Kind::Jwt);
+                    self.touch_all();
                 }
             }
             Seen::Secret(Err(error)) => self.bundle_watch_failed(true, &error),
@@ -263,7 +270,7 @@ impl Authenticators {
         let kind = if secret { "Secret" } else { "ConfigMap" };
         tracing::warn!(kind, error = error as &dyn std::error::Error, "Watch failed, trying again");
         self.bundles.watch_failed(secret, error.to_string());
-        self.touch_all(Kind::Jwt);
+        self.touch_all();
     }
 
     fn reported(&mut self, report: KeeperReport) {
@@ -316,9 +323,10 @@ impl Authenticators {
         self.dirty.insert((kind, name));
     }
 
-    fn touch_all(&mut self, kind: Kind) {
-        let names: Vec<_> = self.objects.of(kind).names().map(|name| (kind, name.clone())).collect();
-        self.dirty.extend(names);
+    fn touch_all(&mut self) {
+        for kind in [Kind::Jwt, Kind::Webhook] {
+            self.dirty.extend(self.objects.of(kind).names().map(|name| (kind, name.clone())));
+        }
     }
 
     // --- plan and act ---
@@ -354,21 +362,6 @@ impl Authenticators {
         }
     }
 
-    fn settle_webhook(&mut self, name: &str) {
-        let Some(object) = self.objects.webhook.get(name) else { return };
-        let status = webhook_authenticator::plan(&object.spec, object.generation, &object.status, self.clock.now());
-        let (uid, generation) = (object.uid.clone(), object.generation);
-        if self.members.shall_publish_webhook(name) {
-            tracing::warn!(
-                authenticator = name,
-                generation,
-                "A WebhookAuthenticator is not supported, it admits nobody"
-            );
-            self.index.set(AuthenticatorRef::webhook(name), Entry::NotReady);
-        }
-        self.write(Kind::Webhook, name, uid, status);
-    }
-
     fn write(&mut self, kind: Kind, name: &str, uid: String, status: Option<AuthenticatorStatus>) {
         let Some(status) = status else { return };
         if !self.leadership.is_leader() {
@@ -397,7 +390,10 @@ impl Authenticators {
                 self.records.forget(name);
                 self.index.remove(&AuthenticatorRef::jwt(name));
             }
-            Kind::Webhook => self.index.remove(&AuthenticatorRef::webhook(name)),
+            Kind::Webhook => {
+                self.webhooks.forget(name);
+                self.index.remove(&AuthenticatorRef::webhook(name));
+            }
         }
         tracing::info!(kind = kind.name(), object = name, "Authenticator gone");
     }

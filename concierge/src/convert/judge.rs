@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use latchkey_crds::authentication::{
-    JWTAuthenticatorSpec, MAX_CREDENTIAL_LIFETIME_SECONDS, MIN_CREDENTIAL_LIFETIME_SECONDS,
+    CredentialSettings, JWTAuthenticatorSpec, MAX_CREDENTIAL_LIFETIME_SECONDS, MIN_CREDENTIAL_LIFETIME_SECONDS,
 };
 
 use super::{
@@ -32,13 +32,11 @@ pub struct Judge {
 /// does not have.
 pub(super) fn judge(spec: &JWTAuthenticatorSpec, unknown: &[String]) -> Result<Judge, InvalidSpec> {
     let mut problems = Problems::default();
-    for field in unknown {
-        problems.add(field, "this version does not know this field yet, and does not ignore it: remove it");
-    }
+    problems.unknown(unknown);
     let demands = demands::read(spec, &mut problems);
     let algorithms = demands::algorithms(spec, &mut problems);
     let rules = rules::read(spec, &mut problems);
-    let credential_lifetime = credential_lifetime(spec, &mut problems);
+    let credential_lifetime = credential_lifetime(spec.credential.as_ref(), &mut problems);
     let parts = demands.zip(rules).map(|(demands, rules)| {
         let rules = Arc::new(rules);
         Judge { demands, algorithms, rules, credential_lifetime }
@@ -46,8 +44,12 @@ pub(super) fn judge(spec: &JWTAuthenticatorSpec, unknown: &[String]) -> Result<J
     problems.unless_any(parts)
 }
 
-fn credential_lifetime(spec: &JWTAuthenticatorSpec, problems: &mut Problems) -> Option<Duration> {
-    let seconds = spec.credential.as_ref()?.lifetime_seconds?;
+/// `spec.credential.lifetimeSeconds` of either kind.
+pub(super) fn credential_lifetime(
+    credential: Option<&CredentialSettings>,
+    problems: &mut Problems,
+) -> Option<Duration> {
+    let seconds = credential?.lifetime_seconds?;
     let (least, most) = (MIN_CREDENTIAL_LIFETIME_SECONDS, MAX_CREDENTIAL_LIFETIME_SECONDS);
     if !(least..=most).contains(&seconds) {
         problems.add("credential.lifetimeSeconds", &format!("is {seconds}, expected {least} to {most}"));

@@ -21,6 +21,13 @@ impl Problems {
         self.0.push(format!("{field}: {problem}"));
     }
 
+    /// Fields that the type does not have.
+    pub(super) fn unknown(&mut self, fields: &[String]) {
+        for field in fields {
+            self.add(field, "this version does not know this field yet, and does not ignore it: remove it");
+        }
+    }
+
     /// A text that is longer than the schema allows. (An object may have been stored before its schema knew the limit,
     /// or come from a file.)
     pub(super) fn length(&mut self, field: &str, text: &str, most: u32) {

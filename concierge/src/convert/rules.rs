@@ -220,7 +220,8 @@ fn user_rules(rules: &[UserValidationRule], problems: &mut Problems) {
     }
 }
 
-fn reserved(reserved: Option<&Reserved>, problems: &mut Problems) -> ReservedIdentities {
+/// `spec.reservedIdentities` of either kind.
+pub(super) fn reserved(reserved: Option<&Reserved>, problems: &mut Problems) -> ReservedIdentities {
     const FIELD: &str = "reservedIdentities.allowed";
     let Some(reserved) = reserved else { return ReservedIdentities::default() };
     problems.set(FIELD, &reserved.allowed, (limits::RESERVED_NAMES, limits::LONG_NAME_CHARS), |name| {

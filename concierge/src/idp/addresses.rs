@@ -4,7 +4,10 @@
 //! drops these addresses, and a literal address is looked at before the request. Loopback and private addresses stay
 //! allowed: issuers inside the cluster exist. Behind a proxy the proxy resolves, and its rules hold.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    error::Error,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::net;
@@ -24,7 +27,7 @@ pub struct Refused {
 pub(super) struct CheckedResolver;
 
 /// Says why the URL's host, if it is a literal address, is refused. Names are looked at when they are resolved.
-pub(super) fn refused_host(url: &Url) -> Option<Refused> {
+pub(crate) fn refused_host(url: &Url) -> Option<Refused> {
     let address = match url.host()? {
         Host::Domain(_) => return None,
         Host::Ipv4(address) => IpAddr::V4(address),
@@ -35,7 +38,7 @@ pub(super) fn refused_host(url: &Url) -> Option<Refused> {
 }
 
 /// Whether the URL's host is this very machine, by name (RFC 6761 6.3) or by address.
-pub(super) fn is_loopback(url: &Url) -> bool {
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -59,18 +62,23 @@ fn refused_kind(address: IpAddr) -> Option<&'static str> {
     }
 }
 
+/// The addresses of a name, without those that are refused; a literal address has itself.
+pub(crate) async fn lookup(name: &str, port: u16) -> Result<Vec<SocketAddr>, Box<dyn Error + Send + Sync>> {
+    let found: Vec<_> = net::lookup_host((name, port)).await?.collect();
+    let (refused, usable): (Vec<_>, Vec<_>) = found.into_iter().partition(|socket| refused_kind(socket.ip()).is_some());
+    if usable.is_empty()
+        && let Some((address, kind)) = refused.first().and_then(|s| Some((s.ip(), refused_kind(s.ip())?)))
+    {
+        return Err(Refused { host: format!("{name} ({address})"), kind }.into());
+    }
+    Ok(usable)
+}
+
 impl Resolve for CheckedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
             // Port 0 is replaced by the URL's port.
-            let found: Vec<_> = net::lookup_host((name.as_str(), 0)).await?.collect();
-            let (refused, usable): (Vec<_>, Vec<_>) =
-                found.into_iter().partition(|socket| refused_kind(socket.ip()).is_some());
-            if usable.is_empty()
-                && let Some((address, kind)) = refused.first().and_then(|s| Some((s.ip(), refused_kind(s.ip())?)))
-            {
-                return Err(Refused { host: format!("{} ({address})", name.as_str()), kind }.into());
-            }
+            let usable = lookup(name.as_str(), 0).await?;
             Ok(Box::new(usable.into_iter()) as Addrs)
         })
     }

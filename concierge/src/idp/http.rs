@@ -4,10 +4,11 @@
 //! egress proxy have no other way out; a loopback host is never asked by a proxy, as in Go. Nothing else comes from the
 //! environment, and no credential is ever sent: no cookie, no `Authorization`, no client certificate.
 
+mod https_url;
+
 use std::{
     error::Error as StdError,
     fmt, io,
-    str::FromStr,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -18,6 +19,7 @@ use reqwest::redirect;
 use rustls_pki_types::CertificateDer;
 use url::Url;
 
+pub use self::https_url::{HttpsUrl, UrlError};
 use super::addresses::{self, CheckedResolver};
 
 /// How long a TCP connection and TLS handshake may take, name resolution included (jwt-profile 8).
@@ -32,27 +34,6 @@ const DETAIL_LIMIT: usize = 300;
 
 /// Connections to an issuer are kept just long enough to fetch the keys right after discovery.
 const IDLE_CONNECTION: Duration = Duration::from_secs(10);
-
-/// An absolute https URL with a host, without user info and without fragment.
-#[derive(Clone, PartialEq, Eq)]
-pub struct HttpsUrl(Arc<Url>);
-
-/// Why a text is no URL we would fetch.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum UrlError {
-    /// Carries a fragment, which is never sent and so means nothing.
-    #[error("has a fragment")]
-    Fragment,
-    /// No absolute URL with a host.
-    #[error("is not an absolute URL")]
-    NotAbsolute,
-    /// Another scheme than https.
-    #[error("has scheme \"{0}\", expected \"https\"")]
-    Scheme(String),
-    /// Carries a user name or password.
-    #[error("carries user info")]
-    UserInfo,
-}
 
 /// Time limits of a fetch; only tests use others than the default.
 #[derive(Debug, Clone, Copy)]
@@ -141,56 +122,6 @@ pub enum FetchError {
     },
 }
 
-// === impl HttpsUrl ===
-
-impl HttpsUrl {
-    /// The text as it is requested.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        self.0.as_str()
-    }
-}
-
-/// # Errors
-/// When the text is anything but an absolute https URL with a host and without user info or fragment.
-impl FromStr for HttpsUrl {
-    type Err = UrlError;
-
-    fn from_str(text: &str) -> Result<Self, UrlError> {
-        // The WHATWG parser drops tabs and line breaks and trims blanks; what it would repair is refused instead.
-        if text.chars().any(|c| c.is_whitespace() || c.is_control() || c == '\\') {
-            return Err(UrlError::NotAbsolute);
-        }
-        let url = Url::parse(text).map_err(|_| UrlError::NotAbsolute)?;
-        if url.scheme() != "https" {
-            return Err(UrlError::Scheme(url.scheme().to_owned()));
-        }
-        // `https:foo` is repaired to `https://foo` by the same parser.
-        if !text.get(..8).is_some_and(|head| head.eq_ignore_ascii_case("https://")) || url.host_str().is_none() {
-            return Err(UrlError::NotAbsolute);
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(UrlError::UserInfo);
-        }
-        if url.fragment().is_some() {
-            return Err(UrlError::Fragment);
-        }
-        Ok(Self(Arc::new(url)))
-    }
-}
-
-impl fmt::Display for HttpsUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl fmt::Debug for HttpsUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
 // === impl Limits ===
 
 impl Default for Limits {
@@ -217,19 +148,19 @@ impl IssuerClient {
     /// # Errors
     /// When the answer is not 200 (or 304 to an entity tag), is too large, too slow, or says it is not JSON.
     pub async fn get(&self, url: &HttpsUrl, limit: usize, entity_tag: Option<&str>) -> Result<Fetched, FetchError> {
-        if let Some(refused) = addresses::refused_host(&url.0) {
+        if let Some(refused) = addresses::refused_host(url.url()) {
             return Err(FetchError::AddressRefused(refused.to_string()));
         }
         let mut request = self
-            .client_for(&url.0)
-            .get(Url::clone(&url.0))
+            .client_for(url.url())
+            .get(url.url().clone())
             .header(header::ACCEPT, "application/json, application/jwk-set+json;q=0.9")
             // A compressed body could grow beyond any limit while it is unpacked.
             .header(header::ACCEPT_ENCODING, "identity");
         if let Some(tag) = entity_tag {
             request = request.header(header::IF_NONE_MATCH, tag);
         }
-        let mut response = request.send().await.map_err(|error| self.failure(error))?;
+        let response = request.send().await.map_err(|error| self.failure(error))?;
 
         let (status, headers) = (response.status(), response.headers().clone());
         match status {
@@ -238,8 +169,35 @@ impl IssuerClient {
             status if status.is_redirection() => return Err(FetchError::Redirect(status)),
             status => return Err(FetchError::Status(status)),
         }
-        check_content(&headers)?;
+        let bytes = self.body(response, limit).await?;
+        Ok(Fetched::Body { bytes, headers })
+    }
 
+    /// Posts JSON to `url`, and reads at most `limit` bytes of what a 200 or 201 brings.
+    ///
+    /// # Errors
+    /// When the answer is any other, is too large, too slow, or says it is not JSON.
+    pub async fn post(&self, url: &HttpsUrl, json: Bytes, limit: usize) -> Result<Bytes, FetchError> {
+        if let Some(refused) = addresses::refused_host(url.url()) {
+            return Err(FetchError::AddressRefused(refused.to_string()));
+        }
+        let request = self
+            .client_for(url.url())
+            .post(url.url().clone())
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::ACCEPT, "application/json")
+            .header(header::ACCEPT_ENCODING, "identity")
+            .body(json);
+        let response = request.send().await.map_err(|error| self.failure(error))?;
+        match response.status() {
+            StatusCode::OK | StatusCode::CREATED => self.body(response, limit).await,
+            status if status.is_redirection() => Err(FetchError::Redirect(status)),
+            status => Err(FetchError::Status(status)),
+        }
+    }
+
+    async fn body(&self, mut response: reqwest::Response, limit: usize) -> Result<Bytes, FetchError> {
+        check_content(response.headers())?;
         // Counted while it comes in: `Content-Length` is only the sender's word.
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.failure(error))? {
@@ -248,7 +206,7 @@ impl IssuerClient {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Fetched::Body { bytes: body.into(), headers })
+        Ok(body.into())
     }
 
     fn client_for(&self, url: &Url) -> &reqwest::Client {
@@ -315,7 +273,7 @@ fn build(
 
 /// The container's trust roots. (reqwest's own way to them logs an error at each certificate that it refuses, and an
 /// issuer with a bad certificate is tried again and again.)
-fn system_roots() -> Result<Vec<CertificateDer<'static>>, ClientError> {
+pub(crate) fn system_roots() -> Result<Vec<CertificateDer<'static>>, ClientError> {
     let found = rustls_native_certs::load_native_certs();
     // A file of roots may hold relics that no verifier takes; they are no reason to trust nobody.
     let usable = |der: &CertificateDer<'_>| webpki::anchor_from_trusted_cert(der).is_ok();
@@ -368,7 +326,7 @@ impl FetchError {
 }
 
 /// The first error of type `E` in the chain. `io::Error` hides what it wraps from `source()`, hence the second look.
-fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+pub(crate) fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref::<E>() {
@@ -385,7 +343,7 @@ fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Optio
 }
 
 /// The innermost error's words: what reqwest and hyper put around it ("error sending request") tells nobody anything.
-fn root_cause(error: &(dyn StdError + 'static)) -> String {
+pub(crate) fn root_cause(error: &(dyn StdError + 'static)) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;
@@ -430,39 +388,6 @@ pub(crate) fn shown(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_plain_https_urls_are_fetched() {
-        for good in [
-            "https://idp.example.com/keys",
-            "https://idp.example.com",
-            "https://127.0.0.1:8443/jwks?p=b2c_1",
-            "HTTPS://idp.example.com/keys",
-            "https://[::1]:8443/",
-        ] {
-            assert!(good.parse::<HttpsUrl>().is_ok(), "{good}");
-        }
-        let cases = [
-            ("", UrlError::NotAbsolute),
-            ("/keys", UrlError::NotAbsolute),
-            ("idp.example.com/keys", UrlError::NotAbsolute),
-            ("https:idp.example.com", UrlError::NotAbsolute),
-            ("https:/idp.example.com", UrlError::NotAbsolute),
-            ("https://", UrlError::NotAbsolute),
-            (" https://idp.example.com", UrlError::NotAbsolute),
-            ("https://idp.example.com/a\nb", UrlError::NotAbsolute),
-            ("https:\\\\idp.example.com", UrlError::NotAbsolute),
-            ("http://idp.example.com/keys", UrlError::Scheme("http".to_owned())),
-            ("file:///etc/passwd", UrlError::Scheme("file".to_owned())),
-            ("data:application/json,{}", UrlError::Scheme("data".to_owned())),
-            ("https://user@idp.example.com/", UrlError::UserInfo),
-            ("https://:secret@idp.example.com/", UrlError::UserInfo),
-            ("https://idp.example.com/#keys", UrlError::Fragment),
-        ];
-        for (text, expected) in cases {
-            assert_eq!(text.parse::<HttpsUrl>(), Err(expected), "{text:?}");
-        }
-    }
 
     #[test]
     fn html_and_compressed_bodies_are_refused_by_their_own_words() {

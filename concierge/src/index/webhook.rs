@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use futures::future::BoxFuture;
 
 use super::AuthenticatorName;
-use crate::{secret::BearerToken, token_review::Word};
+use crate::{mapping::ReservedIdentities, secret::BearerToken, token_review::Word};
 
 /// A `WebhookAuthenticator` of one generation.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub struct Webhook {
     pub uid: String,
     /// `metadata.generation` of the spec that this was made from.
     pub generation: i64,
+    /// `spec.reservedIdentities`.
+    pub reserved: ReservedIdentities,
     /// `spec.credential.lifetimeSeconds`; `None` leaves it to the strategy.
     pub credential_lifetime: Option<Duration>,
     /// Asks the server. It lives as long as somebody holds a snapshot with it.

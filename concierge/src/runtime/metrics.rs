@@ -38,6 +38,8 @@ struct Inner {
     keys_fetched_at: Mutex<HashMap<String, UnixTime>>,
     keys_fetch: Family<Fetch, Counter>,
     keys_fetch_suppressed: Counter,
+    webhook_asked: Family<Fetch, Counter>,
+    webhook_seconds: Histogram,
     audit_dropped: Counter,
     leader: Gauge,
     csr_in_flight: Gauge,
@@ -97,6 +99,8 @@ impl Metrics {
             keys_fetched_at: Mutex::default(),
             keys_fetch: Family::default(),
             keys_fetch_suppressed: Counter::default(),
+            webhook_asked: Family::default(),
+            webhook_seconds: Histogram::new(EXCHANGE_BUCKETS),
             audit_dropped: Counter::default(),
             leader: Gauge::default(),
             csr_in_flight: Gauge::default(),
@@ -135,6 +139,16 @@ impl Metrics {
             inner.keys_fetch_suppressed.clone(),
         );
         registry.register(
+            "webhook_asked",
+            "Questions to the servers of WebhookAuthenticators, by authenticator and result",
+            inner.webhook_asked.clone(),
+        );
+        registry.register(
+            "webhook_seconds",
+            "Time that the servers of WebhookAuthenticators took to answer, tries included",
+            inner.webhook_seconds.clone(),
+        );
+        registry.register(
             "audit_dropped",
             "Audit records of refusals that the sink could not take",
             inner.audit_dropped.clone(),
@@ -167,7 +181,7 @@ impl Metrics {
     }
 
     /// One exchange was decided: `code` is `granted` or the reason code of its refusal. `authenticator` must be the
-    /// name of an existing authenticator, else empty: a made-up name would be a series of its own.
+    /// name of an existing authenticator (`webhook/` and the name, for that kind), else empty: a made-up name would be a series of its own.
     pub fn exchange(&self, code: &'static str, authenticator: &str, latency: Duration) {
         let labels = Verdict { surface: "exchange", authenticator: authenticator.to_owned(), code };
         self.0.verdicts.get_or_create(&labels).inc();
@@ -193,6 +207,12 @@ impl Metrics {
     pub fn no_keys(&self, authenticator: &str) {
         self.fetched_at().remove(authenticator);
         self.0.keys_age.remove(&OfAuthenticator { authenticator: authenticator.to_owned() });
+    }
+
+    /// The server of the `WebhookAuthenticator` named `authenticator` was asked, with `result`, a word of a closed list.
+    pub fn webhook_asked(&self, authenticator: &str, result: &'static str, latency: Duration) {
+        self.0.webhook_asked.get_or_create(&Fetch { authenticator: authenticator.to_owned(), result }).inc();
+        self.0.webhook_seconds.observe(latency.as_secs_f64());
     }
 
     /// `count` audit records of refusals were lost.

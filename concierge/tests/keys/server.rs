@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -27,6 +28,8 @@ pub(crate) enum Answer {
     Endless,
     /// Nothing at all.
     Silent,
+    /// The first of these whose text stands in the request; 404 if none does.
+    Choice(Vec<(&'static str, Answer)>),
     /// 200 with a `Content-Length` that is larger than what follows.
     CutOff,
 }
@@ -55,10 +58,19 @@ impl Server {
     }
 
     pub(crate) async fn with(authority: &Authority, leaf: CertificateParams) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::on(TcpListener::bind("127.0.0.1:0").await.unwrap(), authority, &leaf)
+    }
+
+    /// At the address of a server that is gone.
+    pub(crate) async fn at(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
+        Self::on(listener, &Authority::new(), &CertificateParams::new(["127.0.0.1".to_owned()]).unwrap())
+    }
+
+    fn on(listener: TcpListener, authority: &Authority, leaf: &CertificateParams) -> Self {
         let base = format!("https://127.0.0.1:{}", listener.local_addr().unwrap().port());
         let (requests, answers) = (Arc::<Mutex<Vec<_>>>::default(), Arc::<Mutex<BTreeMap<_, _>>>::default());
-        let acceptor = authority.acceptor(&leaf);
+        let acceptor = authority.acceptor(leaf);
         let mut tasks = JoinSet::new();
         let (seen, known) = (Arc::clone(&requests), Arc::clone(&answers));
         tasks.spawn(async move {
@@ -68,6 +80,10 @@ impl Server {
             }
         });
         Self { base, root: authority.root.clone(), requests, answers, _tasks: tasks }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.base.trim_start_matches("https://").parse().unwrap()
     }
 
     pub(crate) fn client(&self) -> IssuerClient {
@@ -96,8 +112,11 @@ async fn serve(
     let Ok(mut stream) = acceptor.accept(stream).await else { return };
     while let Some(request) = read_request(&mut stream).await {
         let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
+        let mut answer = answers.lock().unwrap().get(path.as_str()).cloned();
+        if let Some(Answer::Choice(choices)) = answer {
+            answer = choices.into_iter().find(|(text, _)| request.contains(text)).map(|(_, answer)| answer);
+        }
         requests.lock().unwrap().push(request);
-        let answer = answers.lock().unwrap().get(path.as_str()).cloned();
         let answer = answer.unwrap_or_else(|| Answer::plain("404 Not Found", "", b""));
         if answer.send(&mut stream).await.is_err() {
             return;
@@ -110,7 +129,15 @@ async fn read_request(stream: &mut TlsStream<TcpStream>) -> Option<String> {
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
     }
-    String::from_utf8(head).ok()
+    let mut request = String::from_utf8(head).ok()?;
+    let length = request.to_ascii_lowercase().split("content-length: ").nth(1).and_then(|rest| {
+        let digits = rest.split('\r').next()?;
+        digits.parse().ok()
+    });
+    let mut body = vec![0; length.unwrap_or(0)];
+    stream.read_exact(&mut body).await.ok()?;
+    request.push_str(&String::from_utf8(body).ok()?);
+    Some(request)
 }
 
 // === impl Answer ===
@@ -147,7 +174,7 @@ impl Answer {
                     stream.write_all(chunk.as_bytes()).await?;
                 }
             }
-            Self::Silent => std::future::pending().await,
+            Self::Silent | Self::Choice(_) => std::future::pending().await,
             Self::CutOff => {
                 stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{}").await?;
                 stream.shutdown().await?;

@@ -4,7 +4,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CredentialSettings, Tls, WebhookAuthenticatorStatus};
+use super::{CredentialSettings, ReservedIdentities, Tls, WebhookAuthenticatorStatus};
 use crate::validation::{self, rules};
 
 /// How long a webhook may take where `timeoutSeconds` is absent. A person waits, and the cluster's signer may need ten of
@@ -61,6 +61,12 @@ pub struct WebhookAuthenticatorSpec {
     // `with`: Kubernetes knows the formats int32 and int64 only, and warns at every other.
     #[schemars(with = "Option<i32>", range(min = 1, max = MAX_WEBHOOK_TIMEOUT_SECONDS))]
     pub timeout_seconds: Option<u32>,
+
+    /// Which names the server may give although Kubernetes keeps them for itself. Default: none; a user or group whose name
+    /// begins with system: is refused, also a service account's. The group system:authenticated, which says nothing, is
+    /// left out instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reserved_identities: Option<ReservedIdentities>,
 
     /// What is handed out for a good token. A webhook does not say when its token ends: the credential's lifetime is the
     /// only bound.

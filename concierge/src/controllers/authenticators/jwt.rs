@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{Authenticators, members::Publish, records, watches::Kind};
 use crate::{
     controllers::jwt_authenticator::{self, Observed, Trust, Word},
-    convert::{BundleObject, BundleSource, JwtSpec},
+    convert::{BundleObject, BundleSource, TlsProblem},
     idp::issuer::IssuerReport,
     index::{AuthenticatorKind, AuthenticatorName, AuthenticatorRef, Entry},
 };
@@ -18,7 +18,7 @@ impl Authenticators {
         let Some(object) = self.objects.jwt.get(name) else { return };
         let now = self.clock.now();
         let authenticator = AuthenticatorName::new(name);
-        let trust = self.trust(object.jwt.as_ref().ok());
+        let trust = self.trust(object.jwt.as_ref().ok().map(|spec| &spec.trust));
         // Twice at most: the first plan may call for a keeper, and a keeper without a client is worth a word at once.
         let plan = loop {
             let observed = Observed {
@@ -83,8 +83,8 @@ impl Authenticators {
         }
     }
 
-    fn trust(&self, spec: Option<&JwtSpec>) -> Trust {
-        match spec.map(|spec| &spec.trust) {
+    pub(super) fn trust(&self, source: Option<&Result<BundleSource, TlsProblem>>) -> Trust {
+        match source {
             // Nobody is asked while the spec cannot be read; what is said of its trust roots is that nothing is known.
             None => Trust::Loading,
             Some(Ok(BundleSource::System)) => Trust::System,
@@ -95,9 +95,11 @@ impl Authenticators {
     }
 
     pub(super) fn wanted_bundles(&self) -> BTreeSet<BundleObject> {
-        let objects = self.objects.jwt.names().filter_map(|name| self.objects.jwt.get(name));
-        let sources = objects.filter_map(|object| object.jwt.as_ref().ok()?.trust.as_ref().ok());
-        sources
+        let (jwt, webhook) = (&self.objects.jwt, &self.objects.webhook);
+        let of_jwt = jwt.all().filter_map(|object| object.jwt.as_ref().ok()?.trust.as_ref().ok());
+        let of_webhook = webhook.all().filter_map(|object| object.webhook.as_ref().ok()?.trust.as_ref().ok());
+        of_jwt
+            .chain(of_webhook)
             .filter_map(|source| match source {
                 BundleSource::Object(object) => Some(object.clone()),
                 BundleSource::Inline(_) | BundleSource::System => None,

@@ -2,10 +2,7 @@
 //!
 //! Authenticators whose keys come from the same place share one keeper, so an issuer is asked once for all of them.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use tokio::{
     sync::mpsc,
@@ -49,7 +46,6 @@ pub(super) struct Members {
     /// Which of them each authenticator's keys come from.
     asked: BTreeMap<String, KeeperId>,
     published: BTreeMap<String, Published>,
-    webhooks: BTreeSet<String>,
     writes: BTreeMap<(Kind, String), Write>,
     again_at: BTreeMap<(Kind, String), Instant>,
 }
@@ -120,7 +116,6 @@ impl Members {
             sources: BTreeMap::new(),
             asked: BTreeMap::new(),
             published: BTreeMap::new(),
-            webhooks: BTreeSet::new(),
             writes: BTreeMap::new(),
             again_at: BTreeMap::new(),
         }
@@ -240,11 +235,6 @@ impl Members {
         change
     }
 
-    /// Whether the index must be told of an object of the kind that never admits anybody.
-    pub(super) fn shall_publish_webhook(&mut self, name: &str) -> bool {
-        self.webhooks.insert(name.to_owned())
-    }
-
     /// Whether the status may be written now.
     pub(super) fn may_write(&mut self, kind: Kind, name: &str, now: Instant) -> Writing {
         let write = self.writes.entry((kind, name.to_owned())).or_default();
@@ -306,9 +296,7 @@ impl Members {
                 self.leave(name);
                 self.published.remove(name);
             }
-            Kind::Webhook => {
-                self.webhooks.remove(name);
-            }
+            Kind::Webhook => {}
         }
     }
 }

@@ -7,7 +7,7 @@ use latchkey_crds::authentication::AuthenticatorStatus;
 use serde_json::Value;
 
 use crate::{
-    convert::{self, InvalidSpec, JwtSpec},
+    convert::{self, InvalidSpec, JwtSpec, WebhookSpec},
     time::UnixTime,
 };
 
@@ -16,9 +16,10 @@ use crate::{
 pub(super) struct Object {
     pub(super) uid: String,
     pub(super) generation: i64,
-    pub(super) spec: Value,
     /// The spec as a `JWTAuthenticator`'s; what it says of another kind's nobody asks.
     pub(super) jwt: Result<JwtSpec, InvalidSpec>,
+    /// The spec as a `WebhookAuthenticator`'s, likewise.
+    pub(super) webhook: Result<WebhookSpec, InvalidSpec>,
     pub(super) status: AuthenticatorStatus,
     /// When this generation was first seen here.
     pub(super) seen_at: UnixTime,
@@ -92,17 +93,21 @@ impl Objects {
         }
         let seen_at = known.filter(|known| known.generation == generation).map_or(now, |known| known.seen_at);
         let spec = data.get_mut("spec").map(Value::take).unwrap_or_default();
-        let jwt = convert::jwt_authenticator(&spec);
+        let (jwt, webhook) = (convert::jwt_authenticator(&spec), convert::webhook_authenticator(&spec));
         // A status that cannot be read is none; it will be written anew.
         let status = data.get_mut("status").map(Value::take).unwrap_or_default();
         let status = serde_json::from_value(status).unwrap_or_default();
-        let object = Object { uid, generation, spec, jwt, status, seen_at, version };
+        let object = Object { uid, generation, jwt, webhook, status, seen_at, version };
         self.by_name.insert(name.clone(), object);
         Some(name)
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&Object> {
         self.by_name.get(name)
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Object> {
+        self.by_name.values()
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &String> {

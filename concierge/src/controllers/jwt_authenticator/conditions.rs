@@ -31,8 +31,12 @@ pub(in crate::controllers) fn findings(observed: &Observed<'_>, word: Option<&Wo
         Some(Word::Report(report)) => Some(report),
         Some(Word::NoClient(_)) | None => None,
     };
+    let no_client = match word {
+        Some(Word::NoClient(problem)) => Some(problem.as_str()),
+        Some(Word::Report(_)) | None => None,
+    };
     vec![
-        tls(observed, word),
+        trust_roots(observed.spec.is_ok().then_some(observed.trust), no_client),
         issuer(observed),
         discovery(report),
         jwks_url(report),
@@ -41,15 +45,15 @@ pub(in crate::controllers) fn findings(observed: &Observed<'_>, word: Option<&Wo
     ]
 }
 
-fn tls(observed: &Observed<'_>, word: Option<&Word>) -> Finding {
+/// What is said of `spec.tls`, of either kind: `trust` is what it names, if the spec could be read, and `no_client` why no
+/// client could be made with that.
+pub(in crate::controllers) fn trust_roots(trust: Option<&Trust>, no_client: Option<&str>) -> Finding {
     use tls_configuration_valid::{INVALID_TLS_CONFIG, TYPE};
-    if let Some(Word::NoClient(problem)) = word {
+    if let Some(problem) = no_client {
         return Finding::failure(TYPE, INVALID_TLS_CONFIG, format!("spec.tls is invalid: {problem}"));
     }
-    if observed.spec.is_err() {
-        return Finding::untried(TYPE);
-    }
-    match observed.trust {
+    let Some(trust) = trust else { return Finding::untried(TYPE) };
+    match trust {
         Trust::Loading => Finding::unknown(TYPE, "the CA bundle is being read"),
         Trust::Problem(problem) => Finding::failure(TYPE, INVALID_TLS_CONFIG, problem.to_string()),
         Trust::Unreadable(detail) => Finding::unknown(TYPE, detail),
