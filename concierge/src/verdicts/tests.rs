@@ -62,7 +62,7 @@ fn yes(by: &Arc<Authenticator>, seconds: i64, groups: usize) -> Verdict {
         facts: Arc::new(TokenFacts { verified: Some(verified), ..TokenFacts::default() }),
         authenticator: Some(JudgedBy::Jwt(Arc::clone(by))),
         outcome: Ok(Admitted {
-            user: mapping::vouched(vouched).unwrap(),
+            user: mapping::vouched(vouched, &mapping::ReservedIdentities::default()).unwrap(),
             token_expires_at: Some(at(seconds)),
             credential_lifetime: None,
         }),
