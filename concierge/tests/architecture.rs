@@ -55,7 +55,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("authn", &["index", "jwt", "mapping", "secret", "time", "token_review"]),
-    ("verdicts", &["authn", "index", "jwt", "secret", "time"]),
+    ("verdicts", &["authn", "index", "jwt", "mapping", "secret", "time"]),
     ("strategies", &["credential", "policy", "mapping", "runtime", "time"]),
     ("credential", &["policy", "mapping", "time"]),
     ("policy", &["mapping"]),
