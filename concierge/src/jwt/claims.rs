@@ -157,11 +157,17 @@ fn names(audiences: &[Json]) -> Vec<String> {
 /// must be one of them. Where it does not, `azp` matters only for a token that names strangers: then whoever asked for
 /// it must be one of us, or a stranger could have had it made.
 ///
-/// `jti` and `sid`, which records and revocation rely on, are judged here too.
+/// `jti` and `sid`, which records and revocation rely on, are judged here too, and the other claims that are strings.
 fn check_parties(members: &Object, profile: &Profile, strangers: Strangers) -> Result<(), Rejection> {
     let azp = optional_string(members, "azp", Step::AuthorizedParty)?;
     for claim in ["jti", "sid"] {
         optional_string(members, claim, Step::AuthorizedParty)?;
+    }
+    // As kube-apiserver, which reads these as strings whether they are mapped or not, and null as absence.
+    for claim in ["sub", "nonce", "at_hash"] {
+        if members.get(claim).is_some_and(|value| !matches!(value, Json::Null)) {
+            optional_string(members, claim, Step::AuthorizedParty)?;
+        }
     }
     let listed = &profile.authorized_parties;
     if !listed.is_empty() {
