@@ -180,6 +180,12 @@ impl Cluster {
         self.api_server.audit_log()
     }
 
+    /// kube-apiserver's own log, appended to over restarts.
+    #[must_use]
+    pub fn api_server_log(&self) -> &Path {
+        self.api_server.log()
+    }
+
     /// Process ids of etcd, kube-apiserver and, if it runs, kube-controller-manager.
     #[must_use]
     pub fn pids(&self) -> Vec<u32> {

@@ -11,7 +11,7 @@ mod grants;
 mod keys;
 mod login_page;
 mod mint;
-mod server;
+pub(crate) mod server;
 mod settings;
 mod token;
 

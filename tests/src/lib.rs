@@ -7,6 +7,7 @@
 //! | [`concierge`], [`programs`] | our own programs, installed and run as a user would |
 //! | [`exchange`] | the exchange on the wire, without the plugin |
 //! | [`site`], [`person`] | a cluster with all of it, and somebody at a laptop |
+//! | [`conformance`] | what kube-apiserver says of a token, beside what we say |
 //! | [`issuer`] | an identity provider of ours that misbehaves on command |
 //! | [`oidc_provider`], [`keycloak`] | two that are not ours |
 //! | [`login`], [`browser`] | somebody who logs in, without and with a browser |
@@ -22,6 +23,7 @@ mod cache;
 pub mod child;
 pub mod cluster;
 pub mod concierge;
+pub mod conformance;
 pub mod control_plane;
 pub mod exchange;
 pub mod folder;

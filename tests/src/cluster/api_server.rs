@@ -89,6 +89,10 @@ impl ApiServer {
         &self.audit_log
     }
 
+    pub(super) fn log(&self) -> &Path {
+        self.child.stderr()
+    }
+
     pub(super) fn pid(&self) -> u32 {
         self.child.pid()
     }

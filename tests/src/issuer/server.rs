@@ -56,12 +56,12 @@ pub enum Certificate {
 }
 
 /// The issuer's certificate authority.
-pub(super) struct Authority {
+pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl Authority {
-    pub(super) fn make(name: &str) -> Result<Self> {
+    pub(crate) fn make(name: &str) -> Result<Self> {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -69,7 +69,7 @@ impl Authority {
         Ok(Self { issuer: CertifiedIssuer::self_signed(params, KeyPair::generate()?)? })
     }
 
-    pub(super) fn pem(&self) -> String {
+    pub(crate) fn pem(&self) -> String {
         self.issuer.pem()
     }
 
@@ -79,7 +79,7 @@ impl Authority {
         Ok((certificate.pem(), key.serialize_pem()))
     }
 
-    pub(super) fn tls(&self, certificate: Certificate) -> Result<Arc<ServerConfig>> {
+    pub(crate) fn tls(&self, certificate: Certificate) -> Result<Arc<ServerConfig>> {
         let (certificate, key) = match certificate {
             Certificate::UnknownAuthority => Self::make("somebody else's CA")?.sign(Certificate::Good)?,
             other => self.sign(other)?,
@@ -147,13 +147,18 @@ impl Ledger {
 
 /// What answers requests.
 #[derive(Clone)]
-pub(super) struct Service {
+pub(crate) struct Service {
     pub(super) router: Router,
     pub(super) faults: Arc<Faults>,
     pub(super) ledger: Arc<Ledger>,
 }
 
 impl Service {
+    /// Answers by `router` and never misbehaves.
+    pub(crate) fn plain(router: Router) -> Self {
+        Self { router, faults: Arc::new(Faults::new()), ledger: Arc::default() }
+    }
+
     /// Counts, misbehaves if told to, answers. An error closes the connection.
     async fn answer(self, request: Request<Body>) -> io::Result<Response<Body>> {
         self.ledger.note(&request);
@@ -173,14 +178,14 @@ impl Service {
 }
 
 /// A listener with its connections; they end when it is dropped.
-pub(super) struct Listener {
+pub(crate) struct Listener {
     port: u16,
     task: JoinHandle<()>,
 }
 
 impl Listener {
     /// Listens on the loopback; port 0 takes any. Without TLS it speaks plain HTTP.
-    pub(super) async fn bind(port: u16, service: Service, tls: Option<TlsSlot>) -> Result<Self> {
+    pub(crate) async fn bind(port: u16, service: Service, tls: Option<TlsSlot>) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .await
             .with_context(|| format!("listening on 127.0.0.1:{port}"))?;
@@ -189,7 +194,7 @@ impl Listener {
         Ok(Self { port, task })
     }
 
-    pub(super) fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
@@ -208,7 +213,7 @@ impl Drop for Listener {
 }
 
 /// The TLS configuration for the next handshake.
-pub(super) type TlsSlot = Arc<Mutex<Arc<ServerConfig>>>;
+pub(crate) type TlsSlot = Arc<Mutex<Arc<ServerConfig>>>;
 
 async fn accept(listener: TcpListener, service: Service, tls: Option<TlsSlot>) {
     let mut connections = JoinSet::new();
