@@ -4,6 +4,7 @@ mod cidr;
 mod conversions;
 #[cfg(test)]
 mod examples;
+mod formats;
 mod ip;
 mod kubernetes_lists;
 mod lists;
@@ -25,6 +26,7 @@ pub fn overloads() -> Vec<Overload> {
     [
         cidr::overloads(),
         conversions::overloads(),
+        formats::overloads(),
         ip::overloads(),
         kubernetes_lists::overloads(),
         lists::overloads(),
