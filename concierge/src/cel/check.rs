@@ -67,7 +67,7 @@ impl Checker {
         let at = expression.at;
         let mut checked = match &expression.kind {
             Kind::Literal(value) => Checked { kind: value.type_of(), node: Node::Constant(value.clone()) },
-            Kind::Identifier { name, absolute } => self.identifier(at, name, *absolute)?,
+            Kind::Identifier { name, .. } => self.identifier(at, name)?,
             Kind::Select { operand, field, optional } => match type_name(expression) {
                 Some(found) => found,
                 None => self.select(at, operand, field, if *optional { Access::Optional } else { Access::Demand })?,
@@ -88,8 +88,8 @@ impl Checker {
         Ok(checked)
     }
 
-    fn identifier(&mut self, at: usize, name: &str, absolute: bool) -> Result<Checked, Fault> {
-        let local = self.locals.iter().rposition(|(local, _)| local == name).filter(|_| !absolute);
+    fn identifier(&mut self, at: usize, name: &str) -> Result<Checked, Fault> {
+        let local = self.locals.iter().rposition(|(local, _)| local == name);
         if let Some(place) = local {
             return Ok(Checked { kind: self.locals[place].1.clone(), node: Node::Local(place) });
         }

@@ -256,3 +256,6 @@ fn takes(kind: &Type, value: &Value, budget: &mut Budget) -> Result<bool, Evalua
         _ => false,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,13 +12,13 @@ use super::{Value, compile_error::Fault};
 /// Bytes of a source text: what the custom resource's schema allows.
 pub(super) const MAX_SOURCE: usize = 4096;
 
-/// How high a tree may be. Each level costs a few stack frames in the checker and the evaluator; 150 fit in 512 KiB. A
-/// chain of `||` or `&&` is one level.
-const MAX_HEIGHT: u16 = 150;
+/// How high a tree may be: each level costs a few stack frames in the checker and the evaluator. A chain of `||` or `&&`
+/// is one level, however long; a rule that people can read has ten.
+const MAX_HEIGHT: u16 = 100;
 
 /// How deep parentheses, brackets, arguments and branches may be nested. Below [`MAX_HEIGHT`], because the parser needs
 /// more stack for a level than the others.
-const MAX_NESTING: u16 = 60;
+const MAX_NESTING: u16 = 32;
 
 /// A part of a source text.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub(super) struct Expr {
 #[derive(Debug)]
 pub(super) enum Kind {
     Literal(Value),
-    /// A name; `.name` is never a macro's variable.
+    /// A name; `.name` with the dot means the same, but binds no variable.
     Identifier {
         name: String,
         absolute: bool,

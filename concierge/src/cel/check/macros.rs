@@ -134,6 +134,9 @@ impl Checker {
             let found = self.shown(key);
             return Err(Fault::new(at, format!("lists are sorted by numbers, texts, times or bools, not by {found}")));
         }
+        if range.is_dynamic() {
+            return Ok(range.clone());
+        }
         let list = Type::list(self.bindings.fresh());
         if self.bindings.assign(range, &list) {
             return Ok(self.bindings.substitute(&list, false));

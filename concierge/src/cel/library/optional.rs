@@ -42,13 +42,12 @@ fn of_non_zero_value(values: &[Value], budget: &mut Budget) -> Result<Value, Eva
 
 fn is_zero(value: &Value) -> bool {
     match value {
-        Value::Null | Value::Bool(false) | Value::Int(0) | Value::Uint(0) | Value::Optional(None) => true,
+        Value::Null | Value::Bool(false) | Value::Int(0) | Value::Uint(0) | Value::Duration(0) => true,
         Value::Double(number) => *number == 0.0,
         Value::String(text) => text.is_empty(),
         Value::Bytes(bytes) => bytes.is_empty(),
         Value::List(list) => list.is_empty(),
         Value::Map(map) => map.is_empty(),
-        Value::Optional(Some(value)) => is_zero(value),
         _ => false,
     }
 }

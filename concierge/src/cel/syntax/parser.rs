@@ -231,6 +231,11 @@ impl Parser {
 
     fn list(&mut self, at: usize) -> Result<Expr, Fault> {
         let mut elements = Vec::new();
+        // The grammar lets a comma end a list, even an empty one.
+        if self.takes(",") {
+            self.expect("]")?;
+            return Expr::new(at, Kind::List(elements));
+        }
         while !self.takes("]") {
             let optional = self.takes("?");
             elements.push(Element { optional, value: self.expression()? });
@@ -244,6 +249,10 @@ impl Parser {
 
     fn map(&mut self, at: usize) -> Result<Expr, Fault> {
         let mut entries = Vec::new();
+        if self.takes(",") {
+            self.expect("}")?;
+            return Expr::new(at, Kind::Map(entries));
+        }
         while !self.takes("}") {
             let optional = self.takes("?");
             let key = self.expression()?;
