@@ -8,6 +8,7 @@ mod extra_key;
 mod issuer;
 mod judge;
 mod key_source;
+mod manifests;
 mod problems;
 mod rules;
 mod strict;
@@ -23,6 +24,7 @@ pub use self::{
     issuer::IssuerProblem,
     judge::Judge,
     key_source::{KeySource, KeySourceProblem},
+    manifests::{MAX_MANIFEST_BYTES, MAX_MANIFESTS, Manifest, ManifestError, ManifestKind, manifests, refuse_twins},
     problems::InvalidSpec,
     tls::{Bundle, BundleObject, BundleSource, TlsProblem},
     webhook::{Endpoint, EndpointProblem, WebhookSettings, WebhookSpec, webhook_authenticator},
