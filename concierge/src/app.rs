@@ -3,7 +3,7 @@
 mod panics;
 mod system_clock;
 
-use std::{sync::Arc, time::Duration};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use kube::{
@@ -19,6 +19,7 @@ use self::system_clock::SystemClock;
 use crate::{
     api::{self, Api, exchange::Exchange, front_proxy_config},
     audit::sink::Sink,
+    check::{self, Check, CheckError, Ending},
     config::Config,
     controllers::{
         Jitter, api_service,
@@ -66,6 +67,28 @@ pub fn run(config: Config) -> Result<(), anyhow::Error> {
     // What is left (a name lookup on a blocking thread) must not hold the process.
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
+}
+
+/// Checks tokens by files and says how that ended (design 14.15): 0 allowed, 1 refused, 2 nothing could be judged.
+#[must_use]
+pub fn check(check: &Check) -> ExitCode {
+    let (mut output, mut notes) = (std::io::stdout().lock(), std::io::stderr().lock());
+    let judged =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CheckError::Output).and_then(
+            |runtime| {
+                let input = std::io::stdin().lock();
+                runtime.block_on(check::run(check, &SystemClock, input, &mut output, &mut notes))
+            },
+        );
+    match judged {
+        Ok(Ending::Well) => ExitCode::SUCCESS,
+        Ok(Ending::Refused) => ExitCode::FAILURE,
+        Err(error) => {
+            // Standard error is the only place to say it; if that is gone too, the exit code remains.
+            let _ = std::io::Write::write_fmt(&mut notes, format_args!("latchkey-concierge check: {error}\n"));
+            ExitCode::from(2)
+        }
+    }
 }
 
 /// Logs why the process ends, with every cause.

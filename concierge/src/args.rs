@@ -1,20 +1,52 @@
-//! The flags as they are typed. Each can be given as an environment variable too; no secret is ever a flag.
+//! The flags as they are typed. Each of the server's can be given as an environment variable too; no secret is ever a flag.
 
-use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+mod check;
 
-use clap::Parser;
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+
+use clap::{Parser, Subcommand};
 use latchkey_crds::groups::GroupSuffix;
 
-use crate::config::{ClusterName, Config, Destination, LogFilter};
+use self::check::CheckArgs;
+use crate::{
+    check::Check,
+    config::{ClusterName, Config, Destination, LogFilter},
+};
+
+/// What the program was asked to do.
+#[derive(Debug)]
+pub enum Command {
+    /// Serve, until asked to stop.
+    Serve(Box<Config>),
+    /// Judge tokens by files, and say how.
+    Check(Check),
+}
 
 /// Latchkey's concierge: judges the tokens of your identity provider for one cluster and exchanges good ones for
 /// short-lived credentials.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "latchkey-concierge", version)]
-pub struct Args {
+#[command(name = "latchkey-concierge", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+struct Args {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+/// What can be done beside serving.
+#[derive(Clone, Debug, Subcommand)]
+enum Verb {
+    Check(CheckArgs),
+}
+
+/// The flags of the server.
+#[derive(Clone, Debug, clap::Args)]
+struct ServerArgs {
     /// The name of this cluster. It stands in every audit record, so it must differ between the clusters of a fleet.
-    #[arg(long, env = "LATCHKEY_CLUSTER_NAME", value_name = "NAME")]
-    cluster_name: ClusterName,
+    // An option only in type: a subcommand does without.
+    #[arg(long, env = "LATCHKEY_CLUSTER_NAME", value_name = "NAME", required = true)]
+    cluster_name: Option<ClusterName>,
 
     /// The ending of the API groups. With `pinniped.dev` the stock Pinniped CLI works without a flag.
     #[arg(long, env = "LATCHKEY_API_GROUP_SUFFIX", value_name = "DOMAIN", default_value_t)]
@@ -68,12 +100,28 @@ pub struct Args {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Span(Duration);
 
-// === impl Args ===
+// === impl Command ===
 
-impl From<Args> for Config {
-    fn from(args: Args) -> Self {
+impl Command {
+    /// Reads a command line; the first word is the program's name.
+    ///
+    /// # Errors
+    /// What clap would print: a mistake, or the help that was asked for.
+    pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let Args { verb, server } = Args::try_parse_from(words)?;
+        match verb {
+            None => server.config().map(|config| Self::Serve(Box::new(config))),
+            Some(Verb::Check(check)) => Ok(Self::Check(check.into())),
+        }
+    }
+}
+
+// === impl ServerArgs ===
+
+impl ServerArgs {
+    fn config(self) -> Result<Config, clap::Error> {
         // All fields are named, so that a new flag which nobody uses does not compile.
-        let Args {
+        let Self {
             cluster_name,
             api_group_suffix,
             namespace,
@@ -86,9 +134,10 @@ impl From<Args> for Config {
             kubeconfig,
             log,
             shutdown_grace,
-        } = args;
-        Self {
-            cluster_name,
+        } = self;
+        Ok(Config {
+            cluster_name: cluster_name
+                .ok_or_else(|| clap::Error::new(clap::error::ErrorKind::MissingRequiredArgument))?,
             api_group_suffix,
             namespace,
             replica: replica
@@ -102,7 +151,7 @@ impl From<Args> for Config {
             kubeconfig,
             log,
             shutdown_grace: shutdown_grace.0,
-        }
+        })
     }
 }
 
@@ -139,8 +188,15 @@ mod tests {
 
     use super::*;
 
+    fn command(arguments: &[&str]) -> Result<Command, clap::Error> {
+        Command::parse([&["latchkey-concierge"], arguments].concat().into_iter().map(OsString::from))
+    }
+
     fn parse(arguments: &[&str]) -> Result<Config, clap::Error> {
-        Args::try_parse_from([&["latchkey-concierge"], arguments].concat()).map(Config::from)
+        match command(arguments)? {
+            Command::Serve(config) => Ok(*config),
+            Command::Check(check) => panic!("{check:?}"),
+        }
     }
 
     #[test]
@@ -162,6 +218,35 @@ mod tests {
         assert_eq!(config.audit_log, Destination::Stdout);
         assert_eq!(config.shutdown_grace, Duration::from_secs(5));
         assert!(config.replica.starts_with("latchkey-concierge-"));
+    }
+
+    #[test]
+    fn a_check_needs_no_cluster() {
+        use crate::{check::Tokens, time::UnixTime};
+
+        let Ok(Command::Check(check)) =
+            command(&["check", "--authenticator", "a.yaml", "--now", "2026-11-21T00:00:00Z"])
+        else {
+            panic!("a check");
+        };
+        assert_eq!(check.authenticator, PathBuf::from("a.yaml"));
+        assert_eq!((check.jwks, check.tokens), (None, Tokens::Lines));
+        assert_eq!(check.now.map(UnixTime::as_secs), Some(1_795_219_200));
+        for (token, expected) in [("-", Tokens::Stdin), ("t.jwt", Tokens::File("t.jwt".into()))] {
+            let Ok(Command::Check(check)) = command(&["check", "--authenticator", "a.yaml", "--token", token]) else {
+                panic!("a check");
+            };
+            assert_eq!(check.tokens, expected);
+        }
+        for wrong in [
+            &["check"][..],
+            &["check", "--authenticator", "a", "--now", "yesterday"],
+            &["check", "--authenticator", "a", "--now", "2026-11-21T00:00:00"],
+            &["check", "--authenticator", "a", "b"],
+            &["--cluster-name", "staging", "check", "--authenticator", "a"],
+        ] {
+            assert!(command(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

@@ -27,6 +27,7 @@
 //! | `controllers` | observe, plan, act: custom resources, certificates, status | doors |
 //! | `tls` | the serving certificate, and client certificates handed to the request layer | doors |
 //! | `api` | the aggregated API server: thin handlers, one room for answers | doors |
+//! | `check` | `latchkey-concierge check`: files in, every step of the verdict out, by the same judge | doors |
 //! | `runtime` | readiness, shutdown, lease, logs, metrics, probes: no domain words | doors |
 //! | `args`, `config`, `app` | flags as typed, as meant, and the composition root | doors |
 //!
@@ -77,6 +78,7 @@ pub mod runtime;
 pub mod tls;
 
 pub mod api;
+pub mod check;
 
 pub mod app;
 pub mod args;

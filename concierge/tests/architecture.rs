@@ -11,7 +11,8 @@ use std::{
 /// Who may import whom: left may import right, and nothing else. `audit` has two rooms, one pure and one with a door.
 const ARROWS: &[(&str, &[&str])] = &[
     ("main", &["args", "app", "config"]),
-    ("args", &["config"]),
+    ("args", &["check", "config", "time"]),
+    ("check", &["authn", "convert", "idp", "index", "jwt", "mapping", "secret", "time"]),
     ("config", &["audit::sink", "runtime"]),
     ("convert", &["cel", "jwt", "mapping", "policy", "index", "time", "token_review"]),
     (

@@ -3,6 +3,7 @@
 //! What the API server would refuse is refused here too: a misspelt field, a key that stands twice, an object of another
 //! kind. Whoever reads from files has no API server that would tell them.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use latchkey_crds::groups::{GroupSuffix, VERSION};
 use serde::Deserialize as _;
 use serde_json::{Map, Value};
@@ -183,7 +184,7 @@ fn check_api_version(found: Option<&Value>) -> Result<(), String> {
 
 fn name(metadata: Option<&Value>) -> Result<String, String> {
     let metadata = metadata.ok_or("metadata is missing: expected metadata.name")?;
-    let typed = kube::core::ObjectMeta::deserialize(metadata).map_err(|error| format!("metadata: {error}"))?;
+    let typed = ObjectMeta::deserialize(metadata).map_err(|error| format!("metadata: {error}"))?;
     if let Some(field) = strict::unknown_fields(metadata, &typed).first() {
         return Err(format!("metadata.{field}: no such field"));
     }
