@@ -18,7 +18,6 @@ use crate::{
     authn::{self, Admitted, JudgedBy, Verdict},
     index::{Authenticator, AuthenticatorRef, Entry, Snapshot},
     jwt::TokenFacts,
-    mapping::GroupName,
     secret::BearerToken,
     time::UnixTime,
 };
@@ -125,7 +124,7 @@ impl Kept {
     fn bytes(&self) -> usize {
         const TEXT: usize = size_of::<String>();
         let user = &self.admitted.user;
-        let groups: usize = user.groups().iter().map(|name| TEXT + GroupName::as_str(name).len()).sum();
+        let groups: usize = user.groups().iter().map(|name| TEXT + name.as_str().len()).sum();
         let extra: usize = user
             .extra()
             .iter()

@@ -394,6 +394,17 @@ fn keys_that_must_not_verify_are_left_out_and_named() {
         ("e = 1", with(rsa, "e", json!("AQ")), "unusable exponent"),
         ("e even", with(rsa, "e", json!("AQAA")), "unusable exponent"),
         ("e of 34 bits", with(rsa, "e", json!(encode(&[3, 0, 0, 0, 1]))), "unusable exponent"),
+        ("ROCA", with(rsa, "n", json!(encode(&power_of_65537(128)))), "CVE-2017-15361"),
+        (
+            "three times a number",
+            with(rsa, "n", json!(encode(&[&[0xc0][..], &[0; 254], &[3]].concat()))),
+            "small factor",
+        ),
+        ("key_ops empty", with(rsa, "key_ops", json!([])), "not for verifying"),
+        ("key_ops a string", with(rsa, "key_ops", json!("verify")), "\"key_ops\""),
+        ("use in upper case", with(rsa, "use", json!("SIG")), "not for verifying"),
+        ("a prime beside the modulus", with(rsa, "p", json!("AQAB")), "private part"),
+        ("private part of Ed25519", with(ed, "d", json!("AQAB")), "private part"),
         ("off the curve", with(ec, "x", json!(encode(&[1; 32]))), "not a valid point"),
         ("short coordinate", with(ec, "x", json!(encode(&[1; 31]))), "not a valid point"),
         ("small order", with(ed, "x", json!(encode(&[0; 32]))), "not a valid point"),
@@ -410,6 +421,35 @@ fn keys_that_must_not_verify_are_left_out_and_named() {
         assert!(dropped[0].to_string().contains(expected), "{what}: {}", dropped[0]);
         assert!(!dropped[0].to_string().contains("AQAB"), "{what}: key material in a message");
     }
+}
+
+/// 65537^`exponent`, big-endian: what the moduli of the flawed library are modulo each small prime.
+fn power_of_65537(exponent: usize) -> Vec<u8> {
+    let mut digits = vec![1_u32];
+    for _ in 0..exponent {
+        let mut carry = 0;
+        for digit in &mut digits {
+            let product = *digit * 65_537 + carry;
+            *digit = product & 0xff;
+            carry = product >> 8;
+        }
+        while carry > 0 {
+            digits.push(carry & 0xff);
+            carry >>= 8;
+        }
+    }
+    digits.iter().rev().map(|digit| u8::try_from(*digit).unwrap()).collect()
+}
+
+#[test]
+fn keys_that_say_they_may_verify_are_taken() {
+    let mut rsa = key("rsa").jwk.clone();
+    rsa["use"] = json!("sig");
+    rsa["key_ops"] = json!(["sign", "verify"]);
+    let mut ed = key("ed25519").jwk.clone();
+    ed["alg"] = json!("Ed25519");
+    let (set, dropped) = KeySet::parse(&key_set([&rsa, &ed])).unwrap();
+    assert_eq!((set.len(), dropped), (2, Vec::new()));
 }
 
 #[test]

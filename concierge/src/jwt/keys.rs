@@ -1,6 +1,7 @@
 //! A key set (RFC 7517): parsed once into keys that can only verify, and the choice of the one key for a token.
 
 mod jwk;
+mod weakness;
 
 use std::fmt;
 

@@ -10,7 +10,10 @@ use aws_lc_rs::{
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::{Algorithm, DroppedKey, Json, Key, KeyId, Object};
+use super::{
+    Algorithm, DroppedKey, Json, Key, KeyId, Object,
+    weakness::{self, Weakness},
+};
 
 /// Why a key is left out of its set.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +42,12 @@ pub enum DropReason {
         /// Bits of the modulus.
         bits: usize,
     },
+    /// Made by the flawed library of CVE-2017-15361 (ROCA): anybody can compute the private part.
+    #[error("its private part can be computed (CVE-2017-15361, ROCA); the identity provider must replace this key")]
+    Roca,
+    /// The modulus has a small factor: it is damaged, or was made to be broken.
+    #[error("its modulus has a small factor; the identity provider must replace this key")]
+    SmallFactor,
     /// Not a point on the curve, a coordinate of the wrong length, or a point of small order.
     #[error("it is not a valid point on its curve")]
     InvalidPoint,
@@ -134,6 +143,11 @@ fn rsa(jwk: &Object, own: Option<Algorithm>) -> Result<(Vec<u8>, Verifiers), Dro
         || !odd(&n)
     {
         return Err(DropReason::WeakRsa { bits });
+    }
+    match weakness::of_modulus(&n) {
+        Some(Weakness::Roca) => return Err(DropReason::Roca),
+        Some(Weakness::SmallFactor) => return Err(DropReason::SmallFactor),
+        None => {}
     }
     let components = PublicKeyComponents { n: &n, e: &e };
     let mut verifiers = Vec::new();
