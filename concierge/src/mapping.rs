@@ -4,6 +4,7 @@
 //! name, `null` for groups is no group.
 
 mod claim;
+mod expression;
 mod names;
 mod refusal;
 mod reserved;
@@ -11,11 +12,12 @@ mod rules;
 mod user;
 mod vouched;
 
-use self::user::Draft;
+use self::{expression::Claims, user::Draft};
 pub use self::{
+    expression::{MappingProblem, RuleFailure},
     names::{GroupName, Unsafe, Username},
     refusal::Refusal,
-    rules::{ClaimRule, GroupsMapping, ReservedIdentities, Rules, UidMapping, UsernameMapping},
+    rules::{ClaimRule, GroupsMapping, ReservedIdentities, Rules, UidMapping, UserRule, UsernameMapping},
     user::User,
     vouched::vouched,
 };
@@ -34,27 +36,32 @@ pub const CREDENTIAL_ID: &str = "authentication.kubernetes.io/credential-id";
 ///
 /// The first rule that fails. There is no half identity: one bad group refuses the user.
 pub fn map(claims: &VerifiedClaims, rules: &Rules, trace: &mut impl Trace) -> Result<User, Refusal> {
+    let seen = Claims::new(claims);
     for rule in &rules.claim_rules {
         match rule {
             ClaimRule::Required { claim, value } => claim::require(claims, claim, value)?,
+            ClaimRule::Expression { expression, message } => seen.require(expression, message.as_deref())?,
         }
     }
     trace.passed(Step::ClaimRules);
 
     let username = match &rules.username {
         UsernameMapping::Claim { claim, prefix } => claim::username(claims, claim, prefix)?,
+        UsernameMapping::Expression(mapping) => seen.text(mapping, Step::Username)?,
     };
     trace.passed(Step::Username);
 
     let groups = match &rules.groups {
         GroupsMapping::Absent => Vec::new(),
         GroupsMapping::Claim { claim, prefix } => claim::groups(claims, claim, prefix)?,
+        GroupsMapping::Expression(mapping) => seen.groups(mapping)?,
     };
     trace.passed(Step::Groups);
 
     let uid = match &rules.uid {
         UidMapping::Absent => String::new(),
         UidMapping::Claim(claim) => claim::uid(claims, claim)?,
+        UidMapping::Expression(mapping) => seen.text(mapping, Step::Uid)?,
     };
     trace.passed(Step::Uid);
 
@@ -62,10 +69,17 @@ pub fn map(claims: &VerifiedClaims, rules: &Rules, trace: &mut impl Trace) -> Re
     if let Some(id) = claims.token_id().filter(|id| !id.is_empty()) {
         draft.extra.insert(CREDENTIAL_ID.to_owned(), vec![format!("JTI={id}")]);
     }
+    for (key, mapping) in &rules.extra {
+        let values = seen.texts(mapping, Step::Extra)?;
+        if !values.is_empty() {
+            draft.extra.insert(key.clone(), values);
+        }
+    }
     trace.passed(Step::Extra);
 
     let user = draft.into_user(&rules.reserved)?;
     trace.passed(Step::Reserved);
+    expression::check_user(&user, &rules.user_rules)?;
     trace.passed(Step::UserRules);
     Ok(user)
 }

@@ -4,6 +4,8 @@
 
 #[path = "judging/issuer.rs"]
 mod issuer;
+#[path = "judging/mapping.rs"]
+mod mapping;
 #[path = "judging/profile.rs"]
 mod profile;
 #[path = "judging/routing.rs"]
@@ -488,7 +490,8 @@ fn a_permit_is_for_people_and_workloads_not_for_kubernetes() {
 /// Each word of the closed enums is the answer to some token in this file: a code that nothing can cause is a lie.
 #[test]
 fn every_code_has_a_token() {
-    let file = [include_str!("judging.rs"), include_str!("judging/profile.rs")].concat();
+    let file =
+        [include_str!("judging.rs"), include_str!("judging/mapping.rs"), include_str!("judging/profile.rs")].concat();
     let codes: BTreeSet<&str> = Rejection::CODES.into_iter().chain(Refusal::CODES).collect();
     for code in codes {
         assert!(file.contains(&format!("\"{code}\"")), "no token is refused with {code}");

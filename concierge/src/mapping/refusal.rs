@@ -1,6 +1,6 @@
 //! Why claims do not become a user: a closed list with one stable word each.
 
-use super::{MAX_GROUPS, Unsafe, names::MAX_EXTRA};
+use super::{MAX_GROUPS, MappingProblem, RuleFailure, Unsafe, names::MAX_EXTRA};
 use crate::jwt::Step;
 
 /// The first rule that the claims failed. The display text is for the operator and may quote claims, which an issuer
@@ -17,6 +17,9 @@ pub enum Refusal {
         /// What is there.
         found: String,
     },
+    /// A claim rule is false, or has no answer.
+    #[error("claim {0}")]
+    ClaimRuleFailed(RuleFailure),
     /// A mapped claim is absent.
     #[error("claim {claim:?} is missing")]
     ClaimMissing {
@@ -35,6 +38,16 @@ pub enum Refusal {
         /// What it should be.
         expected: &'static str,
         /// The mapping that reads it.
+        step: Step,
+    },
+    /// Nothing can be made of a mapping expression.
+    #[error("mapping {expression:?}: {problem}")]
+    MappingFailed {
+        /// The mapping.
+        expression: String,
+        /// What is wrong.
+        problem: MappingProblem,
+        /// What it maps to.
         step: Step,
     },
     /// The username comes from `email`, and the issuer says that it did not verify it.
@@ -75,6 +88,9 @@ pub enum Refusal {
         /// How many.
         found: usize,
     },
+    /// A user rule is false, or has no answer.
+    #[error("user {0}")]
+    UserRuleFailed(RuleFailure),
 }
 
 impl Refusal {
@@ -82,17 +98,20 @@ impl Refusal {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::RequiredClaim { .. } => "claim-rule-failed",
+            Self::RequiredClaim { .. } | Self::ClaimRuleFailed(_) => "claim-rule-failed",
             Self::ClaimMissing { .. } => "claim-missing",
-            Self::ClaimWrongType { .. } | Self::UidUnsafe(_) | Self::ExtraUnsafe { .. } | Self::TooMuchExtra { .. } => {
-                "claim-wrong-type"
-            }
+            Self::ClaimWrongType { .. }
+            | Self::MappingFailed { .. }
+            | Self::UidUnsafe(_)
+            | Self::ExtraUnsafe { .. }
+            | Self::TooMuchExtra { .. } => "claim-wrong-type",
             Self::EmailUnverified => "email-unverified",
             Self::UsernameEmpty => "username-empty",
             Self::UsernameUnsafe(_) => "username-unsafe",
             Self::GroupUnsafe(_) => "group-unsafe",
             Self::IdentityReserved(_) => "identity-reserved",
             Self::TooManyGroups { .. } => "too-many-groups",
+            Self::UserRuleFailed(_) => "user-rule-failed",
         }
     }
 
@@ -100,8 +119,10 @@ impl Refusal {
     #[must_use]
     pub const fn step(&self) -> Step {
         match self {
-            Self::RequiredClaim { .. } => Step::ClaimRules,
-            Self::ClaimMissing { step, .. } | Self::ClaimWrongType { step, .. } => *step,
+            Self::RequiredClaim { .. } | Self::ClaimRuleFailed(_) => Step::ClaimRules,
+            Self::ClaimMissing { step, .. } | Self::ClaimWrongType { step, .. } | Self::MappingFailed { step, .. } => {
+                *step
+            }
             Self::EmailUnverified => Step::Username,
             Self::TooManyGroups { .. } => Step::Groups,
             Self::IdentityReserved(_)
@@ -111,11 +132,12 @@ impl Refusal {
             | Self::UidUnsafe(_)
             | Self::ExtraUnsafe { .. }
             | Self::TooMuchExtra { .. } => Step::Reserved,
+            Self::UserRuleFailed(_) => Step::UserRules,
         }
     }
 
     /// Every code, for tests that hold the list against the vectors.
-    pub const CODES: [&'static str; 9] = [
+    pub const CODES: [&'static str; 10] = [
         "claim-rule-failed",
         "claim-missing",
         "claim-wrong-type",
@@ -125,5 +147,6 @@ impl Refusal {
         "group-unsafe",
         "identity-reserved",
         "too-many-groups",
+        "user-rule-failed",
     ];
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::cel::Expression;
+
 /// Everything of an authenticator that decides which user a verified token becomes, and whether it may. Only `convert`
 /// makes one of a spec.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,8 +16,12 @@ pub struct Rules {
     pub groups: GroupsMapping,
     /// Where the uid comes from.
     pub uid: UidMapping,
+    /// Extra attributes by their keys, each a mapping.
+    pub extra: Vec<(String, Expression)>,
     /// Whether names of Kubernetes' own may come out.
     pub reserved: ReservedIdentities,
+    /// What the user must satisfy, in the order of the spec.
+    pub user_rules: Vec<UserRule>,
 }
 
 /// One entry of `claimValidationRules`.
@@ -28,6 +34,22 @@ pub enum ClaimRule {
         /// The value that it must have; `""` means that it must be there and empty.
         value: String,
     },
+    /// It must be true of the claims.
+    Expression {
+        /// A rule over `claims`.
+        expression: Expression,
+        /// What the administrator says of it, for the operator who reads why a token was refused.
+        message: Option<String>,
+    },
+}
+
+/// One entry of `userValidationRules`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UserRule {
+    /// A rule over `user`.
+    pub expression: Expression,
+    /// What the administrator says of it.
+    pub message: Option<String>,
 }
 
 /// Where the username comes from.
@@ -40,6 +62,8 @@ pub enum UsernameMapping {
         /// Put before the value; may be empty.
         prefix: String,
     },
+    /// A mapping that gives a string.
+    Expression(Expression),
 }
 
 /// Where the groups come from.
@@ -54,6 +78,8 @@ pub enum GroupsMapping {
         /// Put before each value; may be empty.
         prefix: String,
     },
+    /// A mapping that gives a string, a list of strings or null.
+    Expression(Expression),
 }
 
 /// Where the uid comes from.
@@ -63,6 +89,8 @@ pub enum UidMapping {
     Absent,
     /// A claim.
     Claim(String),
+    /// A mapping that gives a string.
+    Expression(Expression),
 }
 
 /// What becomes of users and groups whose names begin with `system:`.
@@ -88,7 +116,9 @@ impl Rules {
             username,
             groups,
             uid: UidMapping::Absent,
+            extra: Vec::new(),
             reserved: ReservedIdentities::default(),
+            user_rules: Vec::new(),
         }
     }
 
