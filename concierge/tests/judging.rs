@@ -8,6 +8,8 @@ mod issuer;
 mod mapping;
 #[path = "judging/profile.rs"]
 mod profile;
+#[path = "judging/properties.rs"]
+mod properties;
 #[path = "judging/routing.rs"]
 mod routing;
 
@@ -28,8 +30,12 @@ use serde_json::{Value, json};
 use self::issuer::{AUDIENCE, ISSUER, Key, NOW, bearer, claims, encode, index, key, key_set, keys, rs256, token};
 
 fn judge_at(index: &Reader, token: &str, now: i64) -> Verdict {
-    let now = UnixTime::from_secs(now);
-    authn::authenticate(&bearer(token), &AuthenticatorRef::jwt("staging"), &index.snapshot(), now)
+    let (staging, snapshot) = (AuthenticatorRef::jwt("staging"), index.snapshot());
+    let verdict = authn::authenticate(&bearer(token), &staging, &snapshot, UnixTime::from_secs(now));
+    if let Some(Entry::Ready(by)) = snapshot.entry(&staging) {
+        assert_eq!(issuer::judged(token, by, now), verdict.outcome, "one judge");
+    }
+    verdict
 }
 
 fn code_of(verdict: &Verdict) -> &'static str {

@@ -9,8 +9,9 @@ use aws_lc_rs::{
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use latchkey_concierge::{
+    authn::{self, Admitted, Reason},
     index::{self, Authenticator, AuthenticatorName, AuthenticatorRef, Entry, Reader},
-    jwt::{AlgorithmSet, Audience, Audiences, Issuer, KeySet, Profile, Verifier},
+    jwt::{AlgorithmSet, Audience, Audiences, Issuer, KeySet, Profile, Step, TokenFacts, Verifier},
     mapping::Rules,
     secret::BearerToken,
     time::UnixTime,
@@ -176,6 +177,19 @@ pub(crate) fn index_of(authenticator: Authenticator) -> (index::Writer, Reader) 
 /// An index with one authenticator that trusts all [`keys`].
 pub(crate) fn index() -> Reader {
     index_of(authenticator(&key_set(keys().iter().map(|key| &key.jwk)))).1
+}
+
+/// Judges, and holds the trace against the verdict: every step is heard of in order, and the one that failed is the one
+/// after the last passed.
+pub(crate) fn judged(token: &str, by: &Authenticator, now: i64) -> Result<Admitted, Reason> {
+    let (now, mut trace) = (UnixTime::from_secs(now), Vec::new());
+    let outcome = authn::judge(&bearer(token), by, now, &mut TokenFacts::default(), &mut trace);
+    let passed = match &outcome {
+        Ok(_) => &Step::ALL[..],
+        Err(reason) => &Step::ALL[..reason.step().unwrap() as usize],
+    };
+    assert_eq!(trace, passed, "{outcome:?}");
+    outcome
 }
 
 pub(crate) fn encode(bytes: &[u8]) -> String {

@@ -3,18 +3,17 @@
 use std::sync::Arc;
 
 use latchkey_concierge::{
-    authn::{self, Reason},
+    authn::Reason,
     cel::{Expression, Scope, Target},
-    jwt::{Step, TokenFacts},
+    jwt::Step,
     mapping::{
         ClaimRule, GroupName, GroupsMapping, ReservedIdentities, Rules, UidMapping, User, UserRule, UsernameMapping,
     },
     policy,
-    time::UnixTime,
 };
 use serde_json::{Value, json};
 
-use crate::issuer::{NOW, bearer, rs256, with_profile};
+use crate::issuer::{NOW, judged, rs256, with_profile};
 
 fn rules(change: impl FnOnce(&mut Rules)) -> Rules {
     let mut rules = Rules::of_claims("username", "groups");
@@ -25,10 +24,7 @@ fn rules(change: impl FnOnce(&mut Rules)) -> Rules {
 fn judge(rules: &Rules, changes: &Value) -> Result<User, Reason> {
     let mut authenticator = with_profile(|_| ());
     authenticator.rules = Arc::new(rules.clone());
-    let now = UnixTime::from_secs(NOW);
-    let outcome =
-        authn::judge(&bearer(&rs256(changes)), &authenticator, now, &mut TokenFacts::default(), &mut Vec::new());
-    outcome.map(|admitted| admitted.user)
+    judged(&rs256(changes), &authenticator, NOW).map(|admitted| admitted.user)
 }
 
 fn code(rules: &Rules, changes: &Value) -> &'static str {

@@ -3,19 +3,15 @@
 use std::time::Duration;
 
 use latchkey_concierge::{
-    authn,
     index::Authenticator,
-    jwt::{AdditionalAudiences, Issuer, Profile, TokenFacts, TokenType, TokenTypes},
-    time::UnixTime,
+    jwt::{AdditionalAudiences, Issuer, Profile, TokenType, TokenTypes},
 };
 use serde_json::{Value, json};
 
-use crate::issuer::{AUDIENCE, NOW, audiences, bearer, claims, key, rs256, token, with_profile};
+use crate::issuer::{AUDIENCE, NOW, audiences, claims, judged, key, rs256, token, with_profile};
 
 fn code(authenticator: &Authenticator, token: &str) -> &'static str {
-    let now = UnixTime::from_secs(NOW);
-    let outcome = authn::judge(&bearer(token), authenticator, now, &mut TokenFacts::default(), &mut ());
-    outcome.map_or_else(|reason| reason.code(), |_| "allowed")
+    judged(token, authenticator, NOW).map_or_else(|reason| reason.code(), |_| "allowed")
 }
 
 fn table(change: impl FnOnce(&mut Profile), rows: &[(Value, &str)]) {
