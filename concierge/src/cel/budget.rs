@@ -1,6 +1,8 @@
 //! What one evaluation may cost. Everything is paid for before it is done, so that no expression runs away.
 
-use super::EvaluationError;
+use std::sync::Arc;
+
+use super::{EvaluationError, Pattern};
 
 /// Cost units of one evaluation: what kube-apiserver allows one expression (`PerCallLimit`, about 0.1 s there). One unit
 /// is one step of the evaluator, or ten bytes of text looked at.
@@ -18,15 +20,30 @@ const BYTES_PER_UNIT: u64 = 10;
 pub struct Budget {
     cost: u64,
     bytes: u64,
+    patterns: Option<Patterns>,
 }
+
+/// The patterns that stand in an expression, compiled, by their sources.
+pub(super) type Patterns = Arc<[(Arc<str>, Pattern)]>;
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { cost: COST_LIMIT, bytes: MEMORY_LIMIT }
+        Self { cost: COST_LIMIT, bytes: MEMORY_LIMIT, patterns: None }
     }
 }
 
 impl Budget {
+    /// A whole allowance for an expression in which `patterns` stand.
+    pub(super) fn with_patterns(patterns: Option<Patterns>) -> Self {
+        Self { patterns, ..Self::default() }
+    }
+
+    /// The compiled pattern, if it stands in the expression.
+    pub(super) fn pattern(&self, source: &str) -> Option<Pattern> {
+        let patterns = self.patterns.as_deref()?;
+        patterns.iter().find(|(known, _)| **known == *source).map(|(_, pattern)| pattern.clone())
+    }
+
     /// Pays for `units` steps.
     ///
     /// # Errors

@@ -6,11 +6,12 @@ mod macros;
 mod resolve;
 mod unify;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use self::unify::Bindings;
 use super::{
-    Budget, Scope, Type, Value,
+    Budget, Pattern, Scope, Type, Value,
+    budget::Patterns,
     compile_error::Fault,
     evaluate, names,
     program::{Access, Field, Index, Node, Select},
@@ -25,6 +26,8 @@ pub(super) struct Program {
     pub(super) node: Node,
     pub(super) kind: Type,
     pub(super) mentioned: BTreeSet<String>,
+    /// The patterns that stand in it, compiled.
+    pub(super) patterns: Option<Patterns>,
 }
 
 /// Checks a whole expression.
@@ -36,11 +39,14 @@ pub(super) fn check(expression: &Expr, scope: Scope) -> Result<Program, Fault> {
         mentioned: BTreeSet::new(),
         aggregates: Vec::new(),
         exempt: 0,
+        patterns: Vec::new(),
         folding: Budget::default(),
     };
     let Checked { kind, node } = checker.check(expression)?;
     checker.check_aggregates()?;
-    Ok(Program { node, kind: checker.bindings.substitute(&kind, true), mentioned: checker.mentioned })
+    let kind = checker.bindings.substitute(&kind, true);
+    let patterns = (!checker.patterns.is_empty()).then(|| checker.patterns.into());
+    Ok(Program { node, kind, mentioned: checker.mentioned, patterns })
 }
 
 /// A checked part.
@@ -58,6 +64,7 @@ struct Checker {
     aggregates: Vec<aggregate::Aggregate>,
     /// Inside of how many `format()` calls, whose lists may mix types that are known with those that are not.
     exempt: usize,
+    patterns: Vec<(Arc<str>, Pattern)>,
     /// What computing constants may cost, all together.
     folding: Budget,
 }

@@ -115,7 +115,8 @@ impl Expression {
     /// # Errors
     /// Why it has none; never what the token says.
     pub fn evaluate(&self, variables: &Variables) -> Result<Value, EvaluationError> {
-        evaluate::run(&self.0.program.node, variables.root())
+        let program = &self.0.program;
+        evaluate::run(&program.node, variables.root(), program.patterns.as_ref())
     }
 
     /// Whether a rule holds.

@@ -1,5 +1,7 @@
 //! Regular expressions as Go reads them (RE2 syntax), on the `regex` crate, whose matching is linear too.
 
+use std::sync::Arc;
+
 use regex::{Regex, RegexBuilder};
 
 use super::{Budget, EvaluationError};
@@ -14,7 +16,7 @@ const COMPILE_UNITS_PER_BYTE: u64 = 100;
 /// A compiled pattern.
 #[derive(Clone, Debug)]
 pub struct Pattern {
-    regex: Regex,
+    regex: Arc<Regex>,
     /// Bytes of the source: what one character of a text costs grows with it.
     length: usize,
 }
@@ -33,14 +35,18 @@ impl Pattern {
             .dfa_size_limit(COMPILED_SIZE)
             .build()
             .map_err(|_| unreadable())?;
-        Ok(Self { regex, length: source.len() })
+        Ok(Self { regex: regex.into(), length: source.len() })
     }
 
-    /// Compiles a pattern that is known only when the expression runs, after paying for it.
+    /// A pattern that a function is called with: one that stands in the expression is compiled with it and costs nothing
+    /// here, another is compiled now, after paying for it.
     ///
     /// # Errors
     /// As [`Pattern::new`], and the budget's.
     pub fn paid(source: &str, budget: &mut Budget) -> Result<Self, EvaluationError> {
+        if let Some(pattern) = budget.pattern(source) {
+            return Ok(pattern);
+        }
         budget.spend(COMPILE_UNITS + COMPILE_UNITS_PER_BYTE * source.len() as u64)?;
         Self::new(source)
     }
@@ -219,5 +225,14 @@ mod tests {
         let text = "a".repeat(10_000);
         let searches = (0..100).take_while(|_| pattern.search(&text, &mut budget).is_ok()).count();
         assert_eq!(searches, 4);
+    }
+
+    #[test]
+    fn a_pattern_that_stands_in_the_expression_is_not_compiled_again() {
+        let known: crate::cel::budget::Patterns = [("a+".into(), Pattern::new("a+").unwrap())].into();
+        let mut budget = Budget::with_patterns(Some(known));
+        budget.spend(crate::cel::budget::COST_LIMIT).unwrap();
+        assert!(Pattern::paid("a+", &mut budget).is_ok());
+        assert_eq!(Pattern::paid("b+", &mut budget).err(), Some(EvaluationError::TooCostly));
     }
 }

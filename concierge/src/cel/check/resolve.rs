@@ -1,5 +1,7 @@
 //! Calls: which overloads take the arguments, and what their result is.
 
+use std::sync::Arc;
+
 use super::{Checked, Checker, functions};
 use crate::cel::{
     Overload, Pattern, Type, Value,
@@ -59,7 +61,7 @@ impl Checker {
             self.check_format(nodes.first(), arguments)?;
         }
         let node = self.node(name, receiver.is_some(), resolved, nodes);
-        let node = checked_literal(name, receiver.is_some(), arguments, node)?;
+        let node = self.checked_literal(name, receiver.is_some(), arguments, node)?;
         Ok(Checked { kind, node })
     }
 
@@ -142,39 +144,46 @@ impl Checker {
         let node = Node::Call(Box::new(call));
         if constant { self.fold(node) } else { node }
     }
-}
 
-/// Literals that are read only when the expression runs, read now: `int('x')` and `matches('(')` do not compile, in
-/// cel-go neither. A constant pattern is compiled here, once.
-fn checked_literal(name: &str, member: bool, arguments: &[Expr], node: Node) -> Result<Node, Fault> {
-    let literal = |place: usize| arguments.get(place).filter(|argument| matches!(argument.kind, Kind::Literal(_)));
-    match name {
-        "bool" | "bytes" | "double" | "duration" | "int" | "string" | "timestamp" | "uint"
-            if !matches!(node, Node::Constant(_)) =>
-        {
-            match literal(0) {
-                Some(argument) => Err(Fault::new(argument.at, format!("not a valid {name}"))),
-                None => Ok(node),
+    /// Literals that are read only when the expression runs, read now: `int('x')` and `matches('(')` do not compile, in
+    /// cel-go neither. A constant pattern is compiled here, once.
+    fn checked_literal(&mut self, name: &str, member: bool, arguments: &[Expr], node: Node) -> Result<Node, Fault> {
+        let literal = |place: usize| arguments.get(place).filter(|argument| matches!(argument.kind, Kind::Literal(_)));
+        match name {
+            "bool" | "bytes" | "double" | "duration" | "int" | "string" | "timestamp" | "uint"
+                if !matches!(node, Node::Constant(_)) =>
+            {
+                match literal(0) {
+                    Some(argument) => Err(Fault::new(argument.at, format!("not a valid {name}"))),
+                    None => Ok(node),
+                }
+            }
+            "matches" | "find" | "findAll" => {
+                match literal(usize::from(!member)).map(|argument| (argument.at, &argument.kind)) {
+                    Some((at, Kind::Literal(Value::String(source)))) => self.pattern(at, source, node),
+                    _ => Ok(node),
+                }
+            }
+            _ => Ok(node),
+        }
+    }
+
+    /// Compiles a pattern that stands in the expression.
+    fn pattern(&mut self, at: usize, source: &Arc<str>, node: Node) -> Result<Node, Fault> {
+        let pattern = Pattern::new(source).map_err(|_| Fault::new(at, "not a valid pattern (RE2 syntax)"))?;
+        match node {
+            Node::Call(mut call) if call.function == "matches" => match call.arguments.first_mut() {
+                Some(text) => {
+                    let text = std::mem::replace(text, Node::Root);
+                    Ok(Node::Matches(Box::new((text, pattern))))
+                }
+                None => Ok(Node::Call(call)),
+            },
+            node => {
+                self.patterns.push((source.clone(), pattern));
+                Ok(node)
             }
         }
-        "matches" => {
-            let Some(argument) = literal(usize::from(!member)) else {
-                return Ok(node);
-            };
-            let Kind::Literal(Value::String(pattern)) = &argument.kind else {
-                return Ok(node);
-            };
-            let wrong = |_| Fault::new(argument.at, "not a valid pattern (RE2 syntax)");
-            let pattern = Pattern::new(pattern).map_err(wrong)?;
-            Ok(match node {
-                Node::Call(call) => match <[Node; 2]>::try_from(Vec::from(call.arguments)) {
-                    Ok([text, _]) => Node::Matches(Box::new((text, pattern))),
-                    Err(_) => return Err(Fault::new(argument.at, "matches() takes a text and a pattern")),
-                },
-                other => other,
-            })
-        }
-        _ => Ok(node),
     }
 }
 
