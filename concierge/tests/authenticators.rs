@@ -492,13 +492,13 @@ async fn a_changed_spec_takes_effect_whole_and_at_once() {
         .await;
     assert_eq!(new.requests().len(), fetches);
 
-    // A rule that this version does not evaluate: nobody.
+    // A rule that is none: nobody.
     let mut with_rule = spec(&new);
-    with_rule["spec"]["userValidationRules"] = json!([{"expression": "true"}]);
+    with_rule["spec"]["userValidationRules"] = json!([{"expression": "user.groups"}]);
     world.api.put(JWT, "staff", with_rule);
     world.not_ready("staff").await;
     let message = world.api.reason(JWT, "staff", "AuthenticatorValid", "InvalidAuthenticator").await;
-    assert!(message.contains("userValidationRules[0].expression: this version does not evaluate"), "{message}");
+    assert!(message.contains("userValidationRules[0].expression: 1:1: "), "{message}");
 
     world.api.delete(JWT, "staff");
     world.until("gone", |world| world.entry("staff").is_none().then_some(())).await;

@@ -42,6 +42,21 @@ async fn an_object_that_can_never_work_is_refused_at_apply_and_says_why() -> Res
         .try_collect()
         .await?;
     ensure!(wrong.is_empty(), "{} of {} good objects:\n{}", wrong.len(), good.len(), wrong.join("\n"));
+    the_audience_column_shows_one_and_several(&cluster).await
+}
+
+/// One column for two fields, of which each object has one.
+async fn the_audience_column_shows_one_and_several(cluster: &Cluster) -> Result<()> {
+    for (object, shown) in [
+        ("jwt-smallest", "https://idp.example.com a "),
+        ("jwt-audiences", r#"https://idp.example.com/realms/main ["kubernetes-staging","kubernetes-staging-next"] "#),
+    ] {
+        let file = format!("{TABLES}/good_objects/{object}.yaml");
+        cluster.kubectl_ok(&["apply", "--server-side", "-f", &file]).await?;
+        let table = cluster.kubectl_ok(&["get", "jwtauthenticator", object, "--no-headers"]).await?;
+        let row = table.split_whitespace().collect::<Vec<_>>().join(" ");
+        ensure!(row.starts_with(&format!("{object} {shown}")), "{row}");
+    }
     Ok(())
 }
 

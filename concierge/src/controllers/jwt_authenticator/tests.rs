@@ -229,9 +229,9 @@ fn the_whole_profile_reaches_the_verifier_and_the_announced_algorithms_narrow_th
 #[test]
 fn a_new_generation_that_is_invalid_admits_nobody_though_the_keys_are_there() {
     for broken in [
-        json!({"issuer": ISSUER, "audience": "staging", "userValidationRules": [{"expression": "true"}]}),
-        json!({"issuer": ISSUER, "audience": "staging", "claims": {"usernameExpression": "claims.sub"}}),
-        json!({"issuer": ISSUER, "audience": "staging", "claimValidationRules": [{"expression": "true"}]}),
+        json!({"issuer": ISSUER, "audience": "staging", "userValidationRules": [{"expression": "user.groups"}]}),
+        json!({"issuer": ISSUER, "audience": "staging", "claims": {"usernameExpression": "claims.email"}}),
+        json!({"issuer": ISSUER, "audience": "staging", "claimValidationRules": [{"expression": "claims.admin"}]}),
         json!({"issuer": ISSUER, "audience": "staging", "claims": {"extra": [{"key": "a.b/c", "valueExpression": "x"}]}}),
         json!({"issuer": ISSUER, "audience": "staging", "additionalAudiences": "Permit"}),
         json!({"issuer": ISSUER, "audience": "staging", "audiences": ["next"]}),

@@ -5,7 +5,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::convert::{self, Judge};
+use crate::{
+    cel::{Scope, Target},
+    convert::{self, Judge},
+    mapping::{GroupsMapping, ReservedIdentities, UidMapping, UserRule},
+};
 
 /// Judges a spec of the fields given, beside issuer and audience.
 fn judged(fields: &Value) -> Result<Judge, Vec<String>> {
@@ -63,6 +67,115 @@ fn claims_prefixes_rules_and_exceptions_are_taken_over() {
 }
 
 #[test]
+fn expressions_are_compiled_each_for_its_place() {
+    let judge = judged(&json!({
+        "claims": {
+            "usernameExpression": "'oidc:' + claims.sub", "groupsExpression": "claims.roles",
+            "uidExpression": "claims.oid",
+            "extra": [{"key": "a.b/c", "valueExpression": "claims.c"}, {"key": "a.b/d", "valueExpression": "null"}],
+        },
+        "claimValidationRules": [
+            {"expression": "claims.hd == 'example.com'", "message": "staff only"},
+            {"claim": "a", "requiredValue": "b"},
+            {"expression": "has(claims.c)", "message": ""},
+        ],
+        "userValidationRules": [{"expression": "user.username != ''"}],
+    }))
+    .unwrap();
+    let mapping = |target, source| Expression::mapping(target, source).unwrap();
+    let claims = |source| Expression::rule(Scope::Claims, source).unwrap();
+    let expected = Rules {
+        claim_rules: vec![
+            ClaimRule::Expression {
+                expression: claims("claims.hd == 'example.com'"),
+                message: Some("staff only".to_owned()),
+            },
+            ClaimRule::Required { claim: "a".to_owned(), value: "b".to_owned() },
+            ClaimRule::Expression { expression: claims("has(claims.c)"), message: None },
+        ],
+        uid: UidMapping::Expression(mapping(Target::Uid, "claims.oid")),
+        extra: vec![
+            ("a.b/c".to_owned(), mapping(Target::Extra, "claims.c")),
+            ("a.b/d".to_owned(), mapping(Target::Extra, "null")),
+        ],
+        user_rules: vec![UserRule {
+            expression: Expression::rule(Scope::User, "user.username != ''").unwrap(),
+            message: None,
+        }],
+        ..Rules::new(
+            UsernameMapping::Expression(mapping(Target::Username, "'oidc:' + claims.sub")),
+            GroupsMapping::Expression(mapping(Target::Groups, "claims.roles")),
+        )
+    };
+    assert_eq!(*judge.rules, expected);
+}
+
+#[test]
+fn an_expression_that_cannot_be_used_is_told_with_its_place_in_the_text() {
+    let rules = |expression: &str| json!({"claimValidationRules": [{"expression": expression}]});
+    let users = |expression: &str| json!({"userValidationRules": [{"expression": expression}]});
+    for (fields, begins) in [
+        (json!({"claims": {"usernameExpression": "'a' +"}}), "claims.usernameExpression: 1:"),
+        (json!({"claims": {"usernameExpression": "claims.a ==\n  nobody"}}), "claims.usernameExpression: 2:3: "),
+        (json!({"claims": {"groupsExpression": "{'a': 'b'}"}}), "claims.groupsExpression: 1:1: "),
+        (json!({"claims": {"uidExpression": "1 + 1"}}), "claims.uidExpression: 1:1: "),
+        (
+            json!({"claims": {"extra": [{"key": "a.b/c", "valueExpression": "user.uid"}]}}),
+            "claims.extra[0].valueExpression: 1:1: ",
+        ),
+        (rules("claims.admin"), "claimValidationRules[0].expression: 1:1: "),
+        (rules("user.uid == ''"), "claimValidationRules[0].expression: 1:1: "),
+        (users("claims.a == ''"), "userValidationRules[0].expression: 1:1: "),
+        (users("user.name == ''"), "userValidationRules[0].expression: 1:"),
+        (users("'yes'"), "userValidationRules[0].expression: 1:1: "),
+    ] {
+        let problems = judged(&fields).unwrap_err();
+        assert!(problems.len() == 1 && problems[0].starts_with(begins), "{fields}: {problems:?}");
+    }
+    let long = format!("'{}' == ''", "x".repeat(4096));
+    let expected = "claimValidationRules[0].expression: has 4104 characters, at most 4096 are read";
+    assert_eq!(judged(&rules(&long)).unwrap_err(), [expected]);
+}
+
+#[test]
+fn who_uses_an_email_must_look_at_whether_it_was_verified() {
+    const RULE: &str = "claims.?email_verified.orValue(true) == true";
+    let spec = |username: &str, extra: &str, rule: &str, groups: &str| {
+        judged(&json!({
+            "claims": {
+                "usernameExpression": username, "groupsExpression": groups,
+                "extra": [{"key": "a.b/c", "valueExpression": extra}],
+            },
+            "claimValidationRules": [{"expression": rule}],
+        }))
+    };
+    for username in [
+        "claims.email",
+        "'x:' + claims.email.lowerAscii()",
+        "claims.?email.orValue(claims.sub)",
+        "has(claims.email) ? claims.sub : 'nobody'",
+        "claims[\"email\"]",
+        "claims[?'email'].orValue('nobody')",
+        "[claims.email][0]",
+        "[1].map(x, string(claims.email))[0]",
+    ] {
+        let problems = spec(username, "claims.c", "true", "claims.email_verified").unwrap_err();
+        assert!(
+            problems.len() == 1 && problems[0].starts_with("claims.usernameExpression: uses claims.email"),
+            "{username}"
+        );
+        assert!(spec(username, "claims.c", RULE, "null").is_ok(), "{username}");
+        assert!(spec(username, "string(claims.email_verified)", "true", "null").is_ok(), "{username}");
+    }
+    let within = "claims.email_verified == true ? string(claims.email) : 'nobody'";
+    for username in
+        [within, "claims.sub", "'claims.email'", "claims.profile.email", "claims.other.claims.email", "claims.email2"]
+    {
+        assert!(spec(username, "claims.c", "true", "claims.email").is_ok(), "{username}");
+    }
+}
+
+#[test]
 fn each_mistake_names_its_field_and_its_mend() {
     const UNKNOWN: &str = "this version does not know this field yet, and does not ignore it: remove it";
     let cases = [
@@ -72,6 +185,53 @@ fn each_mistake_names_its_field_and_its_mend() {
                 "claims.usernamePrefix: must not begin with white space: no name that begins so is ever accepted",
                 "claims.groupsPrefix: must not begin with white space: no name that begins so is ever accepted",
                 "claims.uid: must be the name of a claim, without white space around it",
+            ],
+        ),
+        (
+            json!({"claims": {"groups": "g", "groupsExpression": "claims.g", "uid": "u", "uidExpression": "claims.u"}}),
+            vec![
+                "claims.groups: claim and expression can't both be set: remove groups or groupsExpression",
+                "claims.uid: claim and expression can't both be set: remove uid or uidExpression",
+            ],
+        ),
+        (
+            json!({"claims": {"usernameExpression": "claims.sub", "usernamePrefix": "", "groupsExpression": "claims.g", "groupsPrefix": "x"}}),
+            vec![
+                "claims.usernamePrefix: goes with username, not with usernameExpression, even when it is empty: write the prefix into the expression",
+                "claims.groupsPrefix: goes with groups, not with groupsExpression, even when it is empty: write the prefix into the expression",
+            ],
+        ),
+        (
+            json!({"claims": {"extra": [
+                {"key": "a.b/c", "valueExpression": "claims.c"}, {"key": "a.b/c", "valueExpression": ""},
+                {"key": "c", "valueExpression": "'c'"},
+            ]}}),
+            vec![
+                "claims.extra[1].key: \"a.b/c\" is a duplicate: each key may stand once",
+                "claims.extra[1].valueExpression: is empty: write an expression or remove the mapping",
+                "claims.extra[2].key: \"c\" must be a path with a domain before it, such as example.com/department",
+            ],
+        ),
+        (
+            json!({"claims": {"groupsExpression": "claims.g", "distributed": {"allowedOrigins": ["https://a", "https://a/b"]}}}),
+            vec![
+                "claims.distributed.allowedOrigins[1]: \"https://a/b\" must be an https origin, a host and perhaps a port with nothing after it, such as https://graph.example.com",
+                "claims.distributed: goes with groups, not with groupsExpression: an expression sees only what stands in the token itself",
+                "claims.distributed: this version does not fetch distributed claims yet: remove it",
+            ],
+        ),
+        (
+            json!({"claimValidationRules": [{"expression": "true", "requiredValue": "b"}, {"expression": "true"}]}),
+            vec![
+                "claimValidationRules[0].requiredValue: goes with a claim only: remove it",
+                "claimValidationRules[1].expression: is a duplicate: remove it",
+            ],
+        ),
+        (
+            json!({"userValidationRules": [{"expression": ""}, {"expression": "true"}, {"expression": "true"}]}),
+            vec![
+                "userValidationRules[0].expression: is empty: write an expression or remove the rule",
+                "userValidationRules[2].expression: is a duplicate: remove it",
             ],
         ),
         (
