@@ -91,10 +91,7 @@ pub struct JWTAuthenticatorSpec {
     #[schemars(schema_with = "audiences")]
     pub audiences: Vec<String>,
 
-    /// What becomes of a token that is made for this cluster and for somebody else: Refuse (the default), because it
-    /// opens two doors and whoever holds the other one can use it here; or Allow. Where it is allowed, an azp in such a
-    /// token must still be one of this cluster's audiences or of authorizedParties, and an audience of another cluster
-    /// of the fleet is refused all the same.
+    /// What becomes of a token that is made for this cluster and for somebody else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub additional_audiences: Option<AdditionalAudiences>,
 

@@ -52,8 +52,7 @@ pub struct UserValidationRule {
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = rules(validation::RESERVED_IDENTITIES)))]
 pub struct ReservedIdentities {
-    /// Refuse (the default): a token that gives such a name is refused, unless allowed lists the name. Allow: the issuer
-    /// may make anybody cluster-admin.
+    /// What becomes of a token that gives such a name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<ReservedIdentityPolicy>,
 
@@ -64,7 +63,9 @@ pub struct ReservedIdentities {
     pub allowed: Vec<String>,
 }
 
-/// What becomes of a token that gives a reserved name.
+// The schema's description of a field of an enum is the enum's own: what people are to read stands here.
+/// Refuse (the default): a token that gives such a name is refused, unless allowed lists the name. Allow: the issuer may
+/// make anybody cluster-admin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ReservedIdentityPolicy {
     /// It is refused, unless the name is on the list of exceptions.

@@ -45,7 +45,11 @@ pub struct Jwks {
     pub inline: Option<String>,
 }
 
-/// What becomes of a token that is made for this cluster and for somebody else.
+// The schema's description of a field of an enum is the enum's own: what people are to read stands here.
+/// What becomes of a token that is made for this cluster and for somebody else: Refuse (the default), because it opens two
+/// doors, and whoever holds the other one can use it here; or Allow. Where it is allowed, an azp in such a token must still
+/// be one of this cluster's audiences or of authorizedParties, and an audience of another cluster of the fleet is refused
+/// all the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum AdditionalAudiences {
     /// It is refused.
