@@ -11,13 +11,16 @@ mod lists;
 mod operators;
 mod optional;
 mod quantity;
+mod regex;
 mod semver;
 mod sets;
 mod standard;
+mod string_format;
 mod strings;
 mod times;
 mod urls;
 
+pub(super) use self::lists::sort_pairs;
 use super::Overload;
 
 /// All overloads of all libraries.
@@ -33,9 +36,11 @@ pub fn overloads() -> Vec<Overload> {
         operators::overloads(),
         optional::overloads(),
         quantity::overloads(),
+        regex::overloads(),
         semver::overloads(),
         sets::overloads(),
         standard::overloads(),
+        string_format::overloads(),
         strings::overloads(),
         times::overloads(),
         urls::overloads(),

@@ -1,10 +1,9 @@
 //! Macros at work: over the elements of a list or the keys of a map.
 
-use std::cmp::Ordering;
-
 use super::{Evaluation, absorb};
 use crate::cel::{
-    Budget, EvaluationError, Map, Value,
+    EvaluationError, Map, Value,
+    library::sort_pairs,
     map::Keys,
     program::{Fold, Gather},
 };
@@ -97,7 +96,7 @@ impl Evaluation<'_> {
                     keyed.push((key, first.clone()));
                     Ok(())
                 })?;
-                sort(&mut keyed, self.budget)?;
+                sort_pairs(&mut keyed, self.budget)?;
                 self.budget.build_elements(keyed.len())?;
                 Ok(keyed.into_iter().map(|(_, element)| element).collect::<Vec<_>>().into())
             }
@@ -152,30 +151,4 @@ impl Evaluation<'_> {
         }
         outcome
     }
-}
-
-/// Sorts by keys, which must have one type that has an order.
-fn sort(keyed: &mut [(Value, Value)], budget: &mut Budget) -> Result<(), EvaluationError> {
-    let Some((first, _)) = keyed.first() else {
-        return Ok(());
-    };
-    let kind = first.type_of();
-    first.compare(first, budget)?;
-    if keyed.iter().any(|(key, _)| key.type_of() != kind) {
-        return Err(EvaluationError::NoSuchOverload("`sortBy` with keys of several types"));
-    }
-    let mut failure = None;
-    keyed.sort_by(|(left, _), (right, _)| {
-        if failure.is_some() {
-            return Ordering::Equal;
-        }
-        left.compare(right, budget).map_or_else(
-            |error| {
-                failure = Some(error);
-                Ordering::Equal
-            },
-            |order| order.unwrap_or(Ordering::Equal),
-        )
-    });
-    failure.map_or(Ok(()), Err)
 }

@@ -9,10 +9,6 @@ use crate::cel::{
     Overload, Type, Value,
 };
 
-/// What the macro `list.sortBy(e, key)` stands for: `list.@sortByAssociatedKeys(list.map(e, key))`, with the list
-/// evaluated once. No expression can write this name.
-pub(in crate::cel) const SORT_BY_KEYS: &str = "@sortByAssociatedKeys";
-
 /// The types whose lists have an order.
 pub(super) const ORDERED: [Type; 8] =
     [Type::Int, Type::Uint, Type::Double, Type::Bool, Type::Duration, Type::Timestamp, Type::String, Type::Bytes];
@@ -32,8 +28,7 @@ pub(super) fn overloads() -> Vec<Overload> {
         Overload::member("slice", [list(), Type::Int, Type::Int], list(), slice),
     ];
     for key in ORDERED {
-        overloads.push(Overload::member("sort", [Type::list(key.clone())], Type::list(key.clone()), sort));
-        overloads.push(Overload::member(SORT_BY_KEYS, [list(), Type::list(key)], list(), sort_by_keys));
+        overloads.push(Overload::member("sort", [Type::list(key.clone())], Type::list(key), sort));
     }
     overloads
 }
@@ -140,41 +135,35 @@ fn sort(arguments: &[Value], budget: &mut Budget) -> Result<Value, EvaluationErr
     let [Value::List(list)] = arguments else {
         return Err(NoSuchOverload("sort"));
     };
-    sorted(list, list, budget)
+    // Keys and elements are moved about in pairs.
+    budget.build_elements(2 * list.len())?;
+    let mut pairs = list.iter().map(|element| (element.clone(), element.clone())).collect::<Vec<_>>();
+    sort_pairs(&mut pairs, budget)?;
+    Ok(pairs.into_iter().map(|(_, element)| element).collect::<Vec<_>>().into())
 }
 
-fn sort_by_keys(arguments: &[Value], budget: &mut Budget) -> Result<Value, EvaluationError> {
-    let [Value::List(list), Value::List(keys)] = arguments else {
-        return Err(NoSuchOverload("sortBy"));
-    };
-    sorted(list, keys, budget)
-}
-
-/// The elements in the order of their keys. Equal keys keep the order of their elements. cel-go does that for up to
-/// twelve elements and leaves the order of more to Go's unstable sort; ours is one of the orders that it may give.
-fn sorted(list: &[Value], keys: &[Value], budget: &mut Budget) -> Result<Value, EvaluationError> {
-    if list.len() != keys.len() {
-        return Err(BadArgument("sortBy needs one key for each element"));
-    }
-    let Some(first) = keys.first() else {
-        return Ok(Vec::new().into());
+/// Brings pairs into the order of the first of each, its key. Pairs with equal keys keep their order. cel-go does that for
+/// up to twelve and leaves the order of more to Go's unstable sort; ours is one of the orders that it may give.
+///
+/// # Errors
+/// [`BadArgument`] for keys without an order or of several types; the budget's, before anything is compared.
+pub(in crate::cel) fn sort_pairs(pairs: &mut [(Value, Value)], budget: &mut Budget) -> Result<(), EvaluationError> {
+    let Some((first, _)) = pairs.first() else {
+        return Ok(());
     };
     if !is_ordered(first) {
         return Err(BadArgument("only booleans, numbers, texts, bytes, durations and timestamps can be sorted"));
     }
-    if keys.iter().any(|key| std::mem::discriminant(key) != std::mem::discriminant(first)) {
+    if pairs.iter().any(|(key, _)| std::mem::discriminant(key) != std::mem::discriminant(first)) {
         return Err(BadArgument("what is sorted must be of one type"));
     }
     // A merge sort looks at each key once for each time that the list can be halved; twice that is ample.
-    let rounds = 2 * (u64::from(keys.len().ilog2()) + 1);
-    let bytes = keys.iter().map(size).fold(0, usize::saturating_add);
-    budget.spend(rounds.saturating_mul(keys.len() as u64))?;
+    let rounds = 2 * (u64::from(pairs.len().ilog2()) + 1);
+    let bytes = pairs.iter().map(|(key, _)| size(key)).fold(0, usize::saturating_add);
+    budget.spend(rounds.saturating_mul(pairs.len() as u64))?;
     budget.scan(bytes.saturating_mul(usize::try_from(rounds).unwrap_or(usize::MAX)))?;
-    // Keys and elements are moved about in pairs.
-    budget.build_elements(2 * list.len())?;
-    let mut pairs = keys.iter().zip(list).collect::<Vec<_>>();
     pairs.sort_by(|(left, _), (right, _)| order(left, right));
-    Ok(pairs.into_iter().map(|(_, element)| element.clone()).collect::<Vec<_>>().into())
+    Ok(())
 }
 
 pub(super) const fn is_ordered(value: &Value) -> bool {
@@ -312,11 +301,11 @@ mod tests {
     }
 
     #[test]
-    fn lists_are_sorted_by_their_keys_and_keep_the_order_of_equal_ones() {
-        let names = texts(&["ab", "cb", "bb", "a"]);
-        gives(SORT_BY_KEYS, &[names.clone(), integers(&[2, 2, 2, 1])], texts(&["a", "ab", "cb", "bb"]));
-        fails(SORT_BY_KEYS, &[names, integers(&[1])], BadArgument("sortBy needs one key for each element"));
-        gives(SORT_BY_KEYS, &[list([]), list([])], list([]));
+    fn pairs_with_equal_keys_keep_their_order() {
+        let mut pairs = [(2, "ab"), (2, "cb"), (2, "bb"), (1, "a")].map(|(key, name)| (Value::Int(key), name.into()));
+        assert_eq!(sort_pairs(&mut pairs, &mut Budget::default()), Ok(()));
+        let names = pairs.iter().filter_map(|(_, name)| name.as_str()).collect::<Vec<_>>();
+        assert_eq!(names, ["a", "ab", "cb", "bb"]);
     }
 
     #[test]
