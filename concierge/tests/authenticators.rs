@@ -458,6 +458,48 @@ async fn only_the_leader_keeps_keys_and_a_new_leader_does_it_at_once() {
 }
 
 #[tokio::test]
+async fn keys_come_from_where_the_spec_says() {
+    let (world, issuer) = (World::start(), Server::start().await);
+    let document = json!({"issuer": issuer.base, "jwks_uri": format!("{}/keys", issuer.base)});
+    issuer.answer("/elsewhere/metadata", Answer::json("", &document));
+    issuer.answer("/keys", Answer::json("", &json!({ "keys": [key("discovered")] })));
+    issuer.answer("/given", Answer::json("", &json!({ "keys": [key("given")] })));
+    issuer.answer("/strange", Answer::json("", &json!({"issuer": "https://other", "jwks_uri": document["jwks_uri"]})));
+    let with = |name: &str, value: Value| {
+        let mut spec = spec(&issuer);
+        spec["spec"][name] = value;
+        spec
+    };
+    let at = |path: &str| format!("{}{path}", issuer.base);
+    let inline = json!({"inline": json!({"keys": [key("inline")]}).to_string()});
+
+    world.api.put(JWT, "inline", with("jwks", inline.clone()));
+    assert_eq!(key_ids(&*world.ready("inline").await), ["inline"]);
+    assert!(issuer.requests().is_empty(), "ready without a word to anybody");
+    assert!(!world.ask("inline", "unknown").await);
+    assert_eq!(world.metric("latchkey_keys_usable{authenticator=\"inline\"}").unwrap(), "1");
+    assert_eq!(world.metric("latchkey_keys_age_seconds{authenticator=\"inline\"}"), None);
+
+    world.api.put(JWT, "elsewhere", with("discoveryURL", json!(at("/elsewhere/metadata"))));
+    world.api.put(JWT, "given", with("jwks", json!({"url": at("/given")})));
+    assert_eq!(key_ids(&*world.ready("elsewhere").await), ["discovered"]);
+    assert_eq!(key_ids(&*world.ready("given").await), ["given"]);
+    assert!(issuer.requests().iter().all(|request| !request.contains("/.well-known/")), "{:?}", issuer.requests());
+    world.api.put(JWT, "strange", with("discoveryURL", json!(at("/strange"))));
+    let message = world.api.reason(JWT, "strange", "DiscoveryURLValid", "InvalidDiscoveryProbe").await;
+    assert!(message.contains("is issuer \"https://other\"'s"), "{message}");
+
+    // From one source to the next: what one says is nothing to the other, and inline keys change with the spec alone.
+    world.api.put(JWT, "given", with("jwks", inline));
+    world
+        .until("inline keys", |world| match world.entry("given") {
+            Some(Entry::Ready(now)) => (now.generation == 2).then(|| assert_eq!(key_ids(&now), ["inline"])),
+            other => panic!("{other:?}"),
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn a_request_for_an_authenticator_without_a_keeper_is_answered_at_once() {
     let world = World::start();
     assert!(!world.ask("nobody", "one").await);

@@ -69,6 +69,28 @@ pub mod jwks_fetch_valid {
     pub const INVALID_COULD_NOT_FETCH_JWKS: &str = "InvalidCouldNotFetchJWKS";
 }
 
+/// Whether the issuer's keys are as fresh as they should be. It does not count for `Ready`: keys that were good a while ago
+/// admit for a stated time. (Not of Pinniped.)
+pub mod keys_fresh {
+    /// The condition's type.
+    pub const TYPE: &str = "KeysFresh";
+    /// They cannot be fetched; those that were fetched before are in use.
+    pub const FETCH_FAILING: &str = "FetchFailing";
+    /// The issuer has not answered since this replica started; keys that were kept from before are in use.
+    pub const KEPT_KEYS_IN_USE: &str = "KeptKeysInUse";
+    /// There are none.
+    pub const NO_KEYS: &str = "NoKeys";
+}
+
+/// Whether the issuer keeps its secrets: a key set is there to be read by everybody. It does not count for `Ready`: such a
+/// key is never used, and the others are as good as before. (Not of Pinniped.)
+pub mod keys_public_only {
+    /// The condition's type.
+    pub const TYPE: &str = "KeysPublicOnly";
+    /// The key set holds a private or a symmetric key.
+    pub const SECRET_KEY_PUBLISHED: &str = "SecretKeyPublished";
+}
+
 /// The whole of an authenticator, once its parts are known to be sound.
 pub mod authenticator_valid {
     /// The condition's type.

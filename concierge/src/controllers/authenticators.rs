@@ -386,7 +386,7 @@ impl Authenticators {
         self.members.forget(kind, name);
         match kind {
             Kind::Jwt => {
-                self.metrics.no_keys(name);
+                self.metrics.forget_authenticator(name);
                 self.records.forget(name);
                 self.index.remove(&AuthenticatorRef::jwt(name));
             }

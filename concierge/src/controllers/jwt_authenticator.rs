@@ -6,17 +6,20 @@
 pub(super) mod conditions;
 pub(super) mod keeper;
 pub(super) mod record;
+pub(super) mod standing;
 
 use std::{sync::Arc, time::Duration};
 
 use latchkey_crds::authentication::AuthenticatorStatus;
 
+use self::standing::{InForce, Standing};
 use super::status::{self, Truth};
 use crate::{
-    convert::{Bundle, InvalidSpec, Judge, JwtSpec, KeySource, TlsProblem},
+    convert::{Bundle, InvalidSpec, JwtSpec, KeySource, TlsProblem},
     idp::issuer::{IssuerReport, KeysFrom},
     index::{Authenticator, AuthenticatorName},
-    jwt::{AlgorithmSet, Issuer, Verifier},
+    jwt::{Issuer, Verifier},
+    runtime::metrics::KeysState,
     time::UnixTime,
 };
 
@@ -92,6 +95,8 @@ pub(super) struct Plan {
     pub(super) status: Option<AuthenticatorStatus>,
     /// Why nobody is admitted, in the words of the first condition that says so.
     pub(super) obstacle: Option<String>,
+    /// The keys as the metrics tell of them.
+    pub(super) keys: KeysState,
     /// Plan again after this long even if nothing happens.
     pub(super) again_in: Option<Duration>,
 }
@@ -100,48 +105,56 @@ pub(super) struct Plan {
 pub(super) fn plan(observed: &Observed<'_>, now: UnixTime) -> Plan {
     let source = source(observed);
     // A word about another source is no word about this one.
-    let word = observed.asked.filter(|(asked, _)| Some(*asked) == source.as_ref()).map(|(_, word)| word);
-    let findings = conditions::findings(observed, word);
+    let asked = observed.asked.filter(|(asked, _)| Some(*asked) == source.as_ref());
+    let findings = conditions::findings(observed, asked);
+    let standing = standing::standing(observed, asked);
+    let keys = standing.map(Standing::state).unwrap_or_default();
+    let counting = || findings.iter().filter(|finding| finding.counts);
     // Whether nothing is wrong, but something has not answered yet.
-    let pending = findings.iter().any(|finding| finding.truth == Truth::Unknown)
-        && findings.iter().all(|finding| finding.truth != Truth::False);
-    let obstacle = [Truth::False, Truth::Unknown].into_iter().find_map(|truth| {
-        findings.iter().find(|finding| finding.truth == truth).map(|finding| finding.message.clone())
-    });
-    let admit = if obstacle.is_none() { admit(observed, word) } else { None };
+    let pending = counting().any(|finding| finding.truth == Truth::Unknown)
+        && counting().all(|finding| finding.truth != Truth::False);
+    let obstacle = [Truth::False, Truth::Unknown]
+        .into_iter()
+        .find_map(|truth| counting().find(|finding| finding.truth == truth).map(|finding| finding.message.clone()));
+    let admit = if obstacle.is_none() { admit(observed, standing) } else { None };
 
     // A clock set back must not prolong it.
     let grace = if now < observed.seen_at { Duration::ZERO } else { PENDING_GRACE };
     let grace = grace.saturating_sub(now.since(observed.seen_at));
     if pending && !grace.is_zero() {
-        return Plan { source, admit, status: None, obstacle, again_in: Some(grace) };
+        return Plan { source, admit, status: None, obstacle, keys, again_in: Some(grace) };
     }
-    let status = status::authenticator_status("JWTAuthenticator", findings, observed.generation, observed.status, now);
+    let mut status =
+        status::authenticator_status("JWTAuthenticator", findings, observed.generation, observed.status, now);
+    status.keys = standing.map(Standing::status);
+    standing::keep_times(&mut status, observed.status);
     let status = (status != *observed.status).then_some(status);
-    Plan { source, admit, status, obstacle, again_in: None }
+    Plan { source, admit, status, obstacle, keys, again_in: None }
 }
 
 fn source(observed: &Observed<'_>) -> Option<Source> {
     let spec = observed.spec.as_ref().ok()?;
     let issuer = spec.issuer.clone().ok()?;
-    // Whoever takes keys from elsewhere must not be given the issuer's own.
-    if spec.keys != Ok(KeySource::Discovery) {
-        return None;
-    }
+    let from = match spec.keys.as_ref().ok()? {
+        KeySource::Discovery => KeysFrom::Discovery,
+        KeySource::DiscoveryUrl(url) => KeysFrom::DiscoveryAt(url.parse().ok()?),
+        KeySource::JwksUrl(url) => KeysFrom::Jwks(url.parse().ok()?),
+        // Nobody is asked, so the issuer need not even exist.
+        KeySource::Inline { .. } => return None,
+    };
     match observed.trust {
-        Trust::System => Some(Source { issuer, from: KeysFrom::Discovery, bundle: None }),
-        Trust::Bundle(bundle) => Some(Source { issuer, from: KeysFrom::Discovery, bundle: Some(bundle.clone()) }),
+        Trust::System => Some(Source { issuer, from, bundle: None }),
+        Trust::Bundle(bundle) => Some(Source { issuer, from, bundle: Some(bundle.clone()) }),
         Trust::Loading | Trust::Problem(_) | Trust::Unreadable(_) => None,
     }
 }
 
-fn admit(observed: &Observed<'_>, word: Option<&Word>) -> Option<Authenticator> {
+fn admit(observed: &Observed<'_>, standing: Option<Standing<'_>>) -> Option<Authenticator> {
     let spec = observed.spec.as_ref().ok()?;
-    let (Ok(issuer), Ok(judge)) = (&spec.issuer, &spec.judge) else { return None };
-    let Some(Word::Report(report)) = word else { return None };
-    let (keys, keys_fetched_at) = (&report.keys.as_ref()?.keys, report.keys_fetched_at?);
+    let (Ok(issuer), Ok(judge), Some(standing)) = (&spec.issuer, &spec.judge, standing) else { return None };
+    let InForce { keys, fetched_at: keys_fetched_at } = standing.in_force(observed.seen_at)?;
     let profile = Arc::new(judge.profile(issuer.clone()));
-    let verifier = Verifier::new(profile, algorithms(judge, report), Arc::clone(keys));
+    let verifier = Verifier::new(profile, standing.algorithms(judge.algorithms), Arc::clone(keys));
     Some(Authenticator {
         name: observed.name.clone(),
         uid: observed.uid.to_owned(),
@@ -151,12 +164,6 @@ fn admit(observed: &Observed<'_>, word: Option<&Word>) -> Option<Authenticator> 
         credential_lifetime: judge.credential_lifetime,
         keys_fetched_at,
     })
-}
-
-/// What the issuer announces narrows what the spec accepts; an issuer that announces nothing narrows nothing.
-fn algorithms(judge: &Judge, report: &IssuerReport) -> AlgorithmSet {
-    let announced = report.discovered.as_ref().and_then(|found| found.signing_algorithms.as_ref());
-    announced.map_or(judge.algorithms, |names| judge.algorithms.intersect(AlgorithmSet::from_names(names.iter())))
 }
 
 #[cfg(test)]

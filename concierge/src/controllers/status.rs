@@ -39,6 +39,8 @@ pub(super) struct Finding {
     pub(super) reason: &'static str,
     /// Its message.
     pub(super) message: String,
+    /// Whether it counts for the sum: whether nobody is admitted while it is not true.
+    pub(super) counts: bool,
 }
 
 /// A condition's status.
@@ -78,11 +80,11 @@ pub(super) enum WriteError {
 
 impl Finding {
     pub(super) fn success(condition: &'static str, message: impl Into<String>) -> Self {
-        Self { condition, truth: Truth::True, reason: conditions::SUCCESS, message: message.into() }
+        Self { condition, truth: Truth::True, reason: conditions::SUCCESS, message: message.into(), counts: true }
     }
 
     pub(super) fn failure(condition: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { condition, truth: Truth::False, reason, message: message.into() }
+        Self { condition, truth: Truth::False, reason, message: message.into(), counts: true }
     }
 
     /// An earlier step failed, so this one was not tried.
@@ -93,7 +95,12 @@ impl Finding {
     /// Not told yet, for a reason of its own.
     pub(super) fn unknown(condition: &'static str, message: impl Into<String>) -> Self {
         let reason = conditions::UNABLE_TO_VALIDATE;
-        Self { condition, truth: Truth::Unknown, reason, message: message.into() }
+        Self { condition, truth: Truth::Unknown, reason, message: message.into(), counts: true }
+    }
+
+    /// Told beside the others: a person should know, and logins work all the same.
+    pub(super) fn aside(self) -> Self {
+        Self { counts: false, ..self }
     }
 
     fn holds(&self) -> bool {
@@ -122,9 +129,10 @@ pub(super) fn authenticator_status(
     observed: &AuthenticatorStatus,
     now: UnixTime,
 ) -> AuthenticatorStatus {
-    let phase = if findings.iter().all(Finding::holds) {
+    let counting = || findings.iter().filter(|finding| finding.counts);
+    let phase = if counting().all(Finding::holds) {
         Phase::Ready
-    } else if findings.iter().any(|finding| finding.truth == Truth::False) {
+    } else if counting().any(|finding| finding.truth == Truth::False) {
         Phase::Error
     } else {
         // Nothing is wrong; some steps have not come to an end.
@@ -160,7 +168,7 @@ fn condition(finding: Finding, generation: i64, observed: &AuthenticatorStatus, 
 }
 
 /// Whole seconds, as `metav1.Time` is written: a fraction would make every comparison with what was read back differ.
-fn kubernetes_time(now: UnixTime) -> Time {
+pub(super) fn kubernetes_time(now: UnixTime) -> Time {
     Time(Timestamp::from_second(now.as_secs()).unwrap_or(Timestamp::UNIX_EPOCH))
 }
 
@@ -223,6 +231,13 @@ mod tests {
                 "False",
                 "NotReady",
                 "the JWTAuthenticator is not ready: see other conditions for details",
+            ),
+            (
+                vec![good(), Finding::failure("A", "Bad", "no").aside()],
+                Phase::Ready,
+                "True",
+                "Success",
+                "the JWTAuthenticator is ready",
             ),
             (
                 vec![Finding::failure("A", "Bad", "no"), Finding::untried("B")],

@@ -30,12 +30,31 @@ pub enum HandshakeFailure {
     TimedOut,
 }
 
+/// The keys of one authenticator at one moment. What does not apply is absent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeysState {
+    /// How many are in use.
+    pub usable: usize,
+    /// How many keys there are in the set whose secret part everybody can read.
+    pub exposed: usize,
+    /// When they were last fetched with success.
+    pub fetched_at: Option<UnixTime>,
+    /// When they are fetched next.
+    pub next_fetch_at: Option<UnixTime>,
+    /// Since when fetches fail.
+    pub failing_since: Option<UnixTime>,
+}
+
 struct Inner {
     registry: Registry,
     verdicts: Family<Verdict, Counter>,
     exchange_seconds: Histogram,
     keys_age: Family<OfAuthenticator, Gauge>,
-    keys_fetched_at: Mutex<HashMap<String, UnixTime>>,
+    keys_next_fetch: Family<OfAuthenticator, Gauge>,
+    keys_failing_since: Family<OfAuthenticator, Gauge>,
+    keys_usable: Family<OfAuthenticator, Gauge>,
+    keys_exposed: Family<OfAuthenticator, Gauge>,
+    keys: Mutex<HashMap<String, KeysState>>,
     keys_fetch: Family<Fetch, Counter>,
     keys_fetch_suppressed: Counter,
     webhook_asked: Family<Fetch, Counter>,
@@ -96,7 +115,11 @@ impl Metrics {
             verdicts: Family::default(),
             exchange_seconds: Histogram::new(EXCHANGE_BUCKETS),
             keys_age: Family::default(),
-            keys_fetched_at: Mutex::default(),
+            keys_next_fetch: Family::default(),
+            keys_failing_since: Family::default(),
+            keys_usable: Family::default(),
+            keys_exposed: Family::default(),
+            keys: Mutex::default(),
             keys_fetch: Family::default(),
             keys_fetch_suppressed: Counter::default(),
             webhook_asked: Family::default(),
@@ -132,7 +155,27 @@ impl Metrics {
             "Time since the key set of an authenticator was last fetched from its issuer",
             inner.keys_age.clone(),
         );
-        registry.register("keys_fetch", "Fetches of key sets, by authenticator and result", inner.keys_fetch.clone());
+        registry.register(
+            "keys_next_fetch_timestamp_seconds",
+            "When the key set of an authenticator is fetched next",
+            inner.keys_next_fetch.clone(),
+        );
+        registry.register(
+            "keys_failing_since_timestamp_seconds",
+            "Since when the key set of an authenticator cannot be fetched; absent while it can",
+            inner.keys_failing_since.clone(),
+        );
+        registry.register("keys_usable", "Keys of an authenticator that are in use", inner.keys_usable.clone());
+        registry.register(
+            "keys_exposed",
+            "Keys whose secret part the issuer of an authenticator publishes: an alarm",
+            inner.keys_exposed.clone(),
+        );
+        registry.register(
+            "keys_fetch",
+            "Fetches that the keys of an authenticator hung on, by result; one fetch serves all authenticators of its source",
+            inner.keys_fetch.clone(),
+        );
         registry.register(
             "keys_fetch_suppressed",
             "Fetches for an unknown key id that were not made because one was made just before",
@@ -188,9 +231,18 @@ impl Metrics {
         self.0.exchange_seconds.observe(latency.as_secs_f64());
     }
 
-    /// The key set of `authenticator` was fetched at `at`. Its age is worked out whenever the metrics are read.
-    pub fn keys_fetched(&self, authenticator: &str, at: UnixTime) {
-        self.fetched_at().insert(authenticator.to_owned(), at);
+    /// How the keys of `authenticator` stand. Their age is worked out whenever the metrics are read.
+    pub fn keys(&self, authenticator: &str, state: KeysState) {
+        let of = OfAuthenticator { authenticator: authenticator.to_owned() };
+        let (mut known, time) = (self.keys_known(), |at: UnixTime| at.as_secs());
+        set(&self.0.keys_next_fetch, &of, state.next_fetch_at.map(time));
+        set(&self.0.keys_failing_since, &of, state.failing_since.map(time));
+        set(&self.0.keys_usable, &of, i64::try_from(state.usable).ok());
+        set(&self.0.keys_exposed, &of, i64::try_from(state.exposed).ok());
+        if state.fetched_at.is_none() {
+            self.0.keys_age.remove(&of);
+        }
+        known.insert(of.authenticator, state);
     }
 
     /// A fetch for `authenticator` ended in `result`, a word of a closed list.
@@ -203,10 +255,20 @@ impl Metrics {
         self.0.keys_fetch_suppressed.inc();
     }
 
-    /// `authenticator` has no keys, so they have no age.
-    pub fn no_keys(&self, authenticator: &str) {
-        self.fetched_at().remove(authenticator);
-        self.0.keys_age.remove(&OfAuthenticator { authenticator: authenticator.to_owned() });
+    /// `authenticator` is gone, and nothing is told of its keys any more.
+    pub fn forget_authenticator(&self, authenticator: &str) {
+        let of = OfAuthenticator { authenticator: authenticator.to_owned() };
+        let mut known = self.keys_known();
+        known.remove(authenticator);
+        for gauges in [
+            &self.0.keys_age,
+            &self.0.keys_next_fetch,
+            &self.0.keys_failing_since,
+            &self.0.keys_usable,
+            &self.0.keys_exposed,
+        ] {
+            gauges.remove(&of);
+        }
     }
 
     /// The server of the `WebhookAuthenticator` named `authenticator` was asked, with `result`, a word of a closed list.
@@ -268,8 +330,9 @@ impl Metrics {
     /// All series in the `OpenMetrics` text format, ages as of `now`.
     #[must_use]
     pub fn encode(&self, now: UnixTime) -> String {
-        for (authenticator, at) in self.fetched_at().iter() {
-            let seconds = i64::try_from(now.since(*at).as_secs()).unwrap_or(i64::MAX);
+        for (authenticator, state) in self.keys_known().iter() {
+            let Some(at) = state.fetched_at else { continue };
+            let seconds = i64::try_from(now.since(at).as_secs()).unwrap_or(i64::MAX);
             self.0.keys_age.get_or_create(&OfAuthenticator { authenticator: authenticator.clone() }).set(seconds);
         }
         let mut text = String::new();
@@ -278,9 +341,17 @@ impl Metrics {
         text
     }
 
-    fn fetched_at(&self) -> MutexGuard<'_, HashMap<String, UnixTime>> {
+    fn keys_known(&self) -> MutexGuard<'_, HashMap<String, KeysState>> {
         // A poisoned map is still a map of times.
-        self.0.keys_fetched_at.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A series that does not apply is absent, not zero.
+fn set(gauges: &Family<OfAuthenticator, Gauge>, of: &OfAuthenticator, value: Option<i64>) {
+    match value {
+        Some(value) => drop(gauges.get_or_create(of).set(value)),
+        None => drop(gauges.remove(of)),
     }
 }
 
@@ -315,13 +386,30 @@ mod tests {
     }
 
     #[test]
-    fn shows_key_ages_as_of_now_and_forgets_them() {
+    fn shows_how_keys_stand_as_of_now_and_forgets_them() {
         let metrics = Metrics::new();
-        metrics.keys_fetched("staff", UnixTime::from_secs(1_000));
-        let series = r#"latchkey_keys_age_seconds{authenticator="staff"} "#;
-        assert!(metrics.encode(UnixTime::from_secs(1_030)).contains(&format!("{series}30\n")));
-        assert!(metrics.encode(UnixTime::from_secs(1_090)).contains(&format!("{series}90\n")));
-        metrics.no_keys("staff");
-        assert!(!metrics.encode(UnixTime::from_secs(1_090)).contains(series));
+        let at = UnixTime::from_secs;
+        let working = KeysState {
+            usable: 2,
+            fetched_at: Some(at(1_000)),
+            next_fetch_at: Some(at(1_240)),
+            ..KeysState::default()
+        };
+        metrics.keys("staff", working);
+        let has = |now: i64, line: &str| metrics.encode(at(now)).lines().any(|found| found == line);
+        assert!(has(1_030, r#"latchkey_keys_age_seconds{authenticator="staff"} 30"#));
+        assert!(has(1_090, r#"latchkey_keys_age_seconds{authenticator="staff"} 90"#));
+        assert!(has(1_090, r#"latchkey_keys_next_fetch_timestamp_seconds{authenticator="staff"} 1240"#));
+        assert!(has(1_090, r#"latchkey_keys_usable{authenticator="staff"} 2"#));
+        assert!(has(1_090, r#"latchkey_keys_exposed{authenticator="staff"} 0"#));
+        let failing = r#"latchkey_keys_failing_since_timestamp_seconds{authenticator="staff"} 1250"#;
+        assert!(!metrics.encode(at(0)).contains("keys_failing_since_timestamp_seconds{"));
+        metrics.keys("staff", KeysState { failing_since: Some(at(1_250)), ..working });
+        assert!(has(1_300, failing));
+        metrics.keys("staff", KeysState { usable: 0, fetched_at: None, ..working });
+        assert!(!has(1_300, failing));
+        assert!(!metrics.encode(at(0)).contains("keys_age_seconds{"), "no keys, no age");
+        metrics.forget_authenticator("staff");
+        assert!(!metrics.encode(at(1_090)).contains("staff"));
     }
 }

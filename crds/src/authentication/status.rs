@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AuthenticatorStatus {
-    /// Ready when logins work; Error when a condition is not True; Pending until the concierge has looked at it.
+    /// Ready when logins work; Error when a condition that counts is not True; Pending until the concierge has looked at
+    /// it.
     #[serde(default)]
     pub phase: Phase,
 
     /// One condition for each thing that was checked, by type. Ready sums them up; the others say what is wrong and
-    /// where.
+    /// where. What is said of the freshness and secrecy of keys stands beside the sum: logins work all the same.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "conditions")]
     pub conditions: Vec<Condition>,
@@ -29,7 +30,8 @@ pub struct AuthenticatorStatus {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WebhookAuthenticatorStatus {
-    /// Ready when logins work; Error when a condition is not True; Pending until the concierge has looked at it.
+    /// Ready when logins work; Error when a condition that counts is not True; Pending until the concierge has looked at
+    /// it.
     #[serde(default)]
     pub phase: Phase,
 
@@ -60,11 +62,12 @@ pub struct KeysStatus {
     #[schemars(schema_with = "dropped")]
     pub dropped: Vec<String>,
 
-    /// When the keys in use were last fetched, or found unchanged.
+    /// When the keys in use were last fetched, or found unchanged. A status is not written at each fetch: this time may
+    /// be up to 15 minutes behind, as long as nothing else changes. The metric of their age is exact.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_fetch_time: Option<Time>,
 
-    /// When they are fetched again, if nothing happens before.
+    /// When they are fetched again, if nothing happens before; as of the same moment as lastFetchTime.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_fetch_time: Option<Time>,
 

@@ -9,7 +9,6 @@ use super::{Authenticators, members::Publish, records, watches::Kind};
 use crate::{
     controllers::jwt_authenticator::{self, Observed, Trust, Word},
     convert::{BundleObject, BundleSource, TlsProblem},
-    idp::issuer::IssuerReport,
     index::{AuthenticatorKind, AuthenticatorName, AuthenticatorRef, Entry},
 };
 
@@ -53,12 +52,7 @@ impl Authenticators {
             }
         }
         // Here and not at each report: an authenticator that joins others of its source has keys of some age at once.
-        match self.members.asked(name) {
-            Some((_, Word::Report(IssuerReport { keys_fetched_at: Some(at), .. }))) => {
-                self.metrics.keys_fetched(name, *at);
-            }
-            _ => self.metrics.no_keys(name),
-        }
+        self.metrics.keys(name, plan.keys);
         self.records.keep(name, &object.uid, plan.source.as_ref(), Instant::now());
         self.keep_keys(name);
         self.members.again_in(Kind::Jwt, name, plan.again_in);

@@ -94,8 +94,16 @@ struct Running {
 struct Published {
     uid: String,
     generation: i64,
-    /// By which word of which keeper it admits; `None` admits nobody.
-    admits_by: Option<(KeeperId, u64)>,
+    /// By what it admits; `None` admits nobody.
+    admits_by: Option<By>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// By this word of this keeper.
+    Keeper(KeeperId, u64),
+    /// By keys in the spec, which change only with its generation.
+    Spec,
 }
 
 #[derive(Debug, Default)]
@@ -217,8 +225,8 @@ impl Members {
 
     /// Whether the index must be changed so that it shows this; it counts as shown from now on.
     pub(super) fn shall_publish(&mut self, name: &str, uid: &str, generation: i64, admits: bool) -> Publish {
-        let word = self.asked_for(name).map(|(keeper, asked)| (keeper, asked.words));
-        let next = Published { uid: uid.to_owned(), generation, admits_by: word.filter(|_| admits) };
+        let by = self.asked_for(name).map_or(By::Spec, |(keeper, asked)| By::Keeper(keeper, asked.words));
+        let next = Published { uid: uid.to_owned(), generation, admits_by: admits.then_some(by) };
         let change = match self.published.get(name) {
             Some(known) if *known == next => Publish::No,
             Some(known)

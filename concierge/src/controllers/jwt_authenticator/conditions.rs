@@ -2,18 +2,26 @@
 //!
 //! What can be judged without the network is judged at once and always: a person who made two mistakes sees both. While
 //! last good keys are in use during an outage the conditions stay `True`, for logins do work, and their messages say
-//! what is going on and until when.
+//! what is going on and until when. Two conditions stand beside the sum: `KeysFresh`, and `KeysPublicOnly`, which is an
+//! alarm about the issuer.
 
 use latchkey_crds::conditions::{
-    authenticator_valid, discovery_url_valid, issuer_url_valid, jwks_fetch_valid, jwks_url_valid,
-    tls_configuration_valid,
+    authenticator_valid, discovery_url_valid, issuer_url_valid, jwks_fetch_valid, jwks_url_valid, keys_fresh,
+    keys_public_only, tls_configuration_valid,
 };
 
-use super::{Observed, Trust, Word, algorithms};
+use super::{
+    Observed, Source, Trust, Word,
+    standing::{Standing, standing},
+};
 use crate::{
     controllers::status::Finding,
-    convert::KeySource,
-    idp::issuer::{IssuerReport, Step, Trouble},
+    idp::{
+        caching::FRESH_CEILING,
+        issuer::{IssuerReport, KeysFrom, Step, Trouble},
+    },
+    jwt::DroppedKey,
+    time::UnixTime,
 };
 
 /// What stands before every sentence about the spec, as with Pinniped.
@@ -25,23 +33,25 @@ const ASKING: &str = "the issuer has not answered yet";
 /// Keys left out of a set are named one by one up to this many; a set of strangers' keys is not listed whole.
 const NAMED_KEYS: usize = 5;
 
-/// One finding for each condition, without the sum.
-pub(in crate::controllers) fn findings(observed: &Observed<'_>, word: Option<&Word>) -> Vec<Finding> {
-    let report = match word {
-        Some(Word::Report(report)) => Some(report),
-        Some(Word::NoClient(_)) | None => None,
-    };
-    let no_client = match word {
-        Some(Word::NoClient(problem)) => Some(problem.as_str()),
-        Some(Word::Report(_)) | None => None,
+/// One finding for each condition, without the sum. `asked` is the word about the very source that the spec names.
+pub(in crate::controllers) fn findings<'a>(
+    observed: &Observed<'a>,
+    asked: Option<(&'a Source, &'a Word)>,
+) -> Vec<Finding> {
+    let standing = standing(observed, asked);
+    let no_client = match asked {
+        Some((_, Word::NoClient(problem))) => Some(problem.as_str()),
+        Some((_, Word::Report(_))) | None => None,
     };
     vec![
         trust_roots(observed.spec.is_ok().then_some(observed.trust), no_client),
         issuer(observed),
-        discovery(report),
-        jwks_url(report),
-        jwks_fetch(report),
-        authenticator(observed, report),
+        discovery(standing),
+        jwks_url(standing),
+        jwks_fetch(standing),
+        authenticator(observed, standing),
+        keys_fresh(standing).aside(),
+        keys_public_only(standing).aside(),
     ]
 }
 
@@ -74,9 +84,16 @@ fn issuer(observed: &Observed<'_>) -> Finding {
     }
 }
 
-fn discovery(report: Option<&IssuerReport>) -> Finding {
+fn discovery(standing: Option<Standing<'_>>) -> Finding {
     use discovery_url_valid::{INVALID_DISCOVERY_PROBE, TYPE};
-    let Some(report) = report else { return Finding::untried(TYPE) };
+    let report = match standing {
+        None => return Finding::untried(TYPE),
+        Some(Standing::Inline(..)) => return Finding::success(TYPE, "not needed: spec.jwks.inline holds the keys"),
+        Some(Standing::Asked(KeysFrom::Jwks(_), _)) => {
+            return Finding::success(TYPE, "not needed: spec.jwks.url names the key set");
+        }
+        Some(Standing::Asked(KeysFrom::Discovery | KeysFrom::DiscoveryAt(_), report)) => report,
+    };
     let trouble = report.trouble.as_ref().filter(|trouble| trouble.step == Step::Discovery);
     match (&report.discovered, trouble) {
         (None, None) => Finding::unknown(TYPE, ASKING),
@@ -92,13 +109,20 @@ fn discovery(report: Option<&IssuerReport>) -> Finding {
     }
 }
 
-fn jwks_url(report: Option<&IssuerReport>) -> Finding {
+fn jwks_url(standing: Option<Standing<'_>>) -> Finding {
     use jwks_url_valid::{INVALID_PROVIDER_JWKS_URL, INVALID_PROVIDER_JWKS_URL_SCHEME, TYPE};
-    let Some(found) = report.and_then(|report| report.discovered.as_ref()) else { return Finding::untried(TYPE) };
+    let report = match standing {
+        None => return Finding::untried(TYPE),
+        Some(Standing::Inline(..)) => return Finding::success(TYPE, "not needed: spec.jwks.inline holds the keys"),
+        Some(Standing::Asked(KeysFrom::Jwks(_), _)) => {
+            return Finding::success(TYPE, "spec.jwks.url is a valid URL");
+        }
+        Some(Standing::Asked(KeysFrom::Discovery | KeysFrom::DiscoveryAt(_), report)) => report,
+    };
+    let Some(found) = &report.discovered else { return Finding::untried(TYPE) };
     match &found.jwks_uri {
         Ok(_) => {
-            let trouble = report.and_then(|report| report.trouble.as_ref());
-            let trouble = trouble.filter(|trouble| matches!(trouble.step, Step::JwksUri { .. }));
+            let trouble = report.trouble.as_ref().filter(|trouble| matches!(trouble.step, Step::JwksUri { .. }));
             Finding::success(TYPE, format!("jwks_uri is a valid URL{}", still("the one before is in use", trouble)))
         }
         Err(problem) if problem.is_scheme() => {
@@ -108,26 +132,32 @@ fn jwks_url(report: Option<&IssuerReport>) -> Finding {
     }
 }
 
-fn jwks_fetch(report: Option<&IssuerReport>) -> Finding {
+fn jwks_fetch(standing: Option<Standing<'_>>) -> Finding {
     use jwks_fetch_valid::{INVALID_COULD_NOT_FETCH_JWKS, TYPE};
-    let Some(report) = report else { return Finding::untried(TYPE) };
+    let (from, report) = match standing {
+        None => return Finding::untried(TYPE),
+        Some(Standing::Inline(_, dropped)) => {
+            return Finding::success(TYPE, format!("jwks taken from spec.jwks.inline{}", left_out(dropped)));
+        }
+        Some(Standing::Asked(from, report)) => (from, report),
+    };
     if let (Some(held), Some(fetched_at), Some(dropped_at)) =
         (&report.keys, report.keys_fetched_at, report.keys_dropped_at)
     {
-        let mut message = "successfully fetched jwks".to_owned();
-        if !held.dropped.is_empty() {
-            let named: Vec<_> = held.dropped.iter().take(NAMED_KEYS).map(ToString::to_string).collect();
-            let more = held.dropped.len().saturating_sub(NAMED_KEYS);
-            let more = if more == 0 { String::new() } else { format!("; and {more} more") };
-            message = format!("{message}; left out: {}{more}", named.join("; "));
-        }
         let trouble = report.trouble.as_ref().filter(|_| report.keys_failing);
         let use_until = format!("the keys of {fetched_at} are in use until {dropped_at}");
-        return Finding::success(TYPE, format!("{message}{}", still(&use_until, trouble)));
+        let (left_out, still) = (left_out(&held.dropped), still(&use_until, trouble));
+        return Finding::success(TYPE, format!("successfully fetched jwks{left_out}{still}"));
     }
+    let located = match from {
+        KeysFrom::Jwks(_) => true,
+        KeysFrom::Discovery | KeysFrom::DiscoveryAt(_) => {
+            report.discovered.as_ref().is_some_and(|found| found.jwks_uri.is_ok())
+        }
+    };
     match &report.trouble {
-        // Discovery worked, and there were usable keys once: they have outlived their age, whichever step fails.
-        Some(trouble) if report.discovered.as_ref().is_some_and(|found| found.jwks_uri.is_ok()) => Finding::failure(
+        // It is known where the keys are: they cannot be fetched, or they have outlived their age, whichever step fails.
+        Some(trouble) if located => Finding::failure(
             TYPE,
             INVALID_COULD_NOT_FETCH_JWKS,
             format!("could not fetch keys since {}: {}", trouble.since, trouble.sentence),
@@ -137,19 +167,20 @@ fn jwks_fetch(report: Option<&IssuerReport>) -> Finding {
     }
 }
 
-fn authenticator(observed: &Observed<'_>, report: Option<&IssuerReport>) -> Finding {
+fn authenticator(observed: &Observed<'_>, standing: Option<Standing<'_>>) -> Finding {
     use authenticator_valid::{INVALID_AUTHENTICATOR, TYPE};
-    let judge = match observed.spec.as_ref().map(|spec| spec.judge.as_ref()) {
-        Ok(Ok(judge)) => judge,
-        Ok(Err(problem)) | Err(problem) => {
+    let judge = match observed.spec.as_ref().map(|spec| (spec.judge.as_ref(), spec.keys.as_ref())) {
+        Ok((Ok(judge), Ok(_))) => judge,
+        Ok((Ok(_), Err(problem))) => {
+            return Finding::failure(TYPE, INVALID_AUTHENTICATOR, format!("{INVALID}{problem}"));
+        }
+        Ok((Err(problem), _)) | Err(problem) => {
             return Finding::failure(TYPE, INVALID_AUTHENTICATOR, format!("{INVALID}{problem}"));
         }
     };
-    if let Some(problem) = unusable_keys(observed) {
-        return Finding::failure(TYPE, INVALID_AUTHENTICATOR, format!("{INVALID}{problem}"));
-    }
-    match report {
-        Some(report) if report.keys.is_some() && algorithms(judge, report).is_empty() => Finding::failure(
+    let Some(standing) = standing else { return Finding::untried(TYPE) };
+    match standing.in_force(observed.seen_at) {
+        Some(_) if standing.algorithms(judge.algorithms).is_empty() => Finding::failure(
             TYPE,
             INVALID_AUTHENTICATOR,
             format!(
@@ -157,22 +188,70 @@ fn authenticator(observed: &Observed<'_>, report: Option<&IssuerReport>) -> Find
                 judge.algorithms
             ),
         ),
-        Some(report) if report.keys.is_some() => Finding::success(TYPE, "authenticator initialized"),
-        Some(IssuerReport { trouble: None, .. }) => Finding::unknown(TYPE, ASKING),
-        Some(_) | None => Finding::untried(TYPE),
+        Some(_) => Finding::success(TYPE, "authenticator initialized"),
+        None if matches!(standing, Standing::Asked(_, IssuerReport { trouble: None, .. })) => {
+            Finding::unknown(TYPE, ASKING)
+        }
+        None => Finding::untried(TYPE),
     }
 }
 
-/// What is wrong with the place that the spec takes keys from, if anything is.
-fn unusable_keys(observed: &Observed<'_>) -> Option<String> {
-    match &observed.spec.as_ref().ok()?.keys {
-        Ok(KeySource::Discovery) => None,
-        Ok(KeySource::DiscoveryUrl(_) | KeySource::JwksUrl(_) | KeySource::Inline { .. }) => Some(
-            "this version takes keys from the issuer's own discovery document only: remove discoveryURL or jwks"
-                .to_owned(),
+fn keys_fresh(standing: Option<Standing<'_>>) -> Finding {
+    use keys_fresh::{FETCH_FAILING, KEPT_KEYS_IN_USE, NO_KEYS, TYPE};
+    let report = match standing {
+        None => return Finding::untried(TYPE),
+        Some(Standing::Inline(..)) => {
+            return Finding::success(TYPE, "the keys are those of spec.jwks.inline: change them there");
+        }
+        Some(Standing::Asked(_, report)) => report,
+    };
+    let why = report.trouble.as_ref().map(|trouble| format!("failing since {}: {}", trouble.since, trouble.sentence));
+    let why = why.unwrap_or_else(|| ASKING.to_owned());
+    match (report.keys_fetched_at, report.keys_dropped_at) {
+        (Some(fetched_at), Some(dropped_at)) if report.keys_restored || report.keys_failing => {
+            let (reason, kept) = if report.keys_restored {
+                (KEPT_KEYS_IN_USE, ", kept since before this replica started,")
+            } else {
+                (FETCH_FAILING, "")
+            };
+            let message = format!("the keys of {fetched_at}{kept} are in use until {dropped_at}; {why}");
+            Finding::failure(TYPE, reason, message)
+        }
+        (Some(_), _) => Finding::success(
+            TYPE,
+            format!(
+                "keys are fetched anew within {} minutes, and withdrawn keys die then",
+                FRESH_CEILING.as_secs() / 60
+            ),
         ),
-        Err(problem) => Some(problem.to_string()),
+        (None, _) if report.trouble.is_some() => Finding::failure(TYPE, NO_KEYS, format!("there are no keys; {why}")),
+        (None, _) => Finding::unknown(TYPE, ASKING),
     }
+}
+
+fn keys_public_only(standing: Option<Standing<'_>>) -> Finding {
+    use keys_public_only::{SECRET_KEY_PUBLISHED, TYPE};
+    let Some(standing) = standing else { return Finding::untried(TYPE) };
+    if standing.in_force(UnixTime::from_secs(0)).is_none() {
+        return Finding::untried(TYPE);
+    }
+    let exposed: Vec<_> = standing.exposed().take(NAMED_KEYS).map(ToString::to_string).collect();
+    if exposed.is_empty() {
+        return Finding::success(TYPE, "the key set holds public keys only");
+    }
+    let message = format!("whoever has read the key set can sign with a key of it: {}", exposed.join("; "));
+    Finding::failure(TYPE, SECRET_KEY_PUBLISHED, message)
+}
+
+/// What is added to a message about a set of which some keys are not used.
+fn left_out(dropped: &[DroppedKey]) -> String {
+    if dropped.is_empty() {
+        return String::new();
+    }
+    let named: Vec<_> = dropped.iter().take(NAMED_KEYS).map(ToString::to_string).collect();
+    let more = dropped.len().saturating_sub(NAMED_KEYS);
+    let more = if more == 0 { String::new() } else { format!("; and {more} more") };
+    format!("; left out: {}{more}", named.join("; "))
 }
 
 /// What is added to a message while the last good answer is still in use.
