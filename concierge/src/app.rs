@@ -175,6 +175,7 @@ async fn start(
         credential_issuer: issuer_name,
         api_service_name,
         kubeconfig,
+        proxies,
         log: _,
         shutdown_grace: _,
     } = config;
@@ -276,6 +277,7 @@ async fn start(
         leadership,
         metrics: metrics.clone(),
         namespace,
+        proxies,
         refreshes,
         suffix: suffix.clone(),
     };

@@ -86,6 +86,16 @@ struct ServerArgs {
     #[arg(long, env = "LATCHKEY_KUBECONFIG", value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
 
+    /// The proxy through which issuers are asked for their keys, where the cluster has no other way out: an http or https
+    /// URL, which may carry a user name and password. Issuers on loopback are never asked through it.
+    #[arg(long, env = "HTTPS_PROXY", value_name = "URL", default_value = "", hide_env_values = true)]
+    https_proxy: HttpsProxy,
+
+    /// The hosts that are asked without the proxy, separated by commas: names (with all names below them), addresses,
+    /// networks such as 10.0.0.0/8, or `*` for all.
+    #[arg(long, env = "NO_PROXY", value_name = "HOSTS", default_value = "")]
+    no_proxy: String,
+
     /// What is logged: a level (error, warn, info, debug, trace), or directives such as `info,kube=warn`.
     #[arg(long, env = "LATCHKEY_LOG", value_name = "FILTER", default_value = "info")]
     log: LogFilter,
@@ -132,6 +142,8 @@ impl ServerArgs {
             credential_issuer,
             api_service_name,
             kubeconfig,
+            https_proxy,
+            no_proxy,
             log,
             shutdown_grace,
         } = self;
@@ -149,6 +161,7 @@ impl ServerArgs {
             credential_issuer,
             api_service_name,
             kubeconfig,
+            proxies: Proxies::new(https_proxy, no_proxy),
             log,
             shutdown_grace: shutdown_grace.0,
         })
@@ -259,6 +272,7 @@ mod tests {
             &["--cluster-name", "staging", "--admin-address", "8080"],
             &["--cluster-name", "staging", "--log", "info,kube=loud"],
             &["--cluster-name", "staging", "--audit-log", ""],
+            &["--cluster-name", "staging", "--https-proxy", "socks5://proxy"],
         ] {
             assert!(parse(wrong).is_err(), "{wrong:?}");
         }

@@ -4,7 +4,11 @@ use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use latchkey_crds::groups::GroupSuffix;
 
-pub use crate::{audit::sink::Destination, runtime::telemetry::LogFilter};
+pub use crate::{
+    audit::sink::Destination,
+    idp::proxy::{HttpsProxy, Proxies},
+    runtime::telemetry::LogFilter,
+};
 
 /// What one concierge was told to be.
 #[derive(Clone, Debug)]
@@ -29,6 +33,8 @@ pub struct Config {
     pub api_service_name: String,
     /// How to reach the API server; `None` is the pod's service account.
     pub kubeconfig: Option<PathBuf>,
+    /// The proxy through which issuers are asked.
+    pub proxies: Proxies,
     /// What is logged.
     pub log: LogFilter,
     /// How long requests are still taken after SIGTERM.

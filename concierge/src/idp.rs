@@ -10,3 +10,4 @@ pub mod http;
 pub mod issuer;
 pub mod jwks;
 pub mod key_schedule;
+pub mod proxy;

@@ -13,7 +13,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("main", &["args", "app", "config"]),
     ("args", &["check", "config", "time"]),
     ("check", &["authn", "convert", "idp", "index", "jwt", "mapping", "secret", "time"]),
-    ("config", &["audit::sink", "runtime"]),
+    // idp: the proxy is parsed where it is used.
+    ("config", &["audit::sink", "idp", "runtime"]),
     ("convert", &["cel", "jwt", "mapping", "policy", "index", "time", "token_review"]),
     (
         "controllers",

@@ -21,6 +21,7 @@ use latchkey_concierge::{
         Jitter,
         authenticators::{Settings, Synced, authenticators},
     },
+    idp::proxy::Proxies,
     index::{
         self, AskError, Authenticator, AuthenticatorName, AuthenticatorRef, Entry, Reader, RefreshRequester, Webhook,
     },
@@ -80,6 +81,7 @@ impl World {
             leadership,
             metrics: metrics.clone(),
             namespace: "latchkey".to_owned(),
+            proxies: Proxies::default(),
             refreshes,
             suffix: "latchkey.dev".parse().unwrap(),
         };

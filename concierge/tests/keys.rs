@@ -6,7 +6,10 @@
 #[expect(dead_code, reason = "what the tests of webhooks need beside")]
 mod server;
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use aws_lc_rs::signature::{ED25519_PUBLIC_KEY_LEN, Ed25519KeyPair, KeyPair};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -15,11 +18,16 @@ use latchkey_concierge::idp::{
     discovery::{self, DISCOVERY_LIMIT, DiscoveryError},
     http::{ClientError, FetchError, Fetched, HttpsUrl, IssuerClient, Limits},
     jwks::{self, FetchedKeys, JwksAnswer, JwksError},
+    proxy::Proxies,
 };
 use rcgen::CertificateParams;
 use rustls_pki_types::CertificateDer;
 use serde_json::json;
-use tokio::{io::AsyncWriteExt, net::TcpListener, task::JoinSet};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
 
 use self::server::{Answer, Authority, Server};
 
@@ -286,4 +294,61 @@ fn keys(answer: Result<JwksAnswer, JwksError>, fresh_for: u64) -> FetchedKeys {
         }
         other => panic!("{other:?}"),
     }
+}
+
+/// A proxy on loopback that joins every CONNECT to `target`; returns its address and the requests it saw.
+async fn connect_proxy(target: u16) -> (String, Arc<Mutex<Vec<String>>>, JoinSet<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (seen, mut tasks) = (Arc::<Mutex<Vec<_>>>::default(), JoinSet::new());
+    let log = Arc::clone(&seen);
+    tasks.spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(client.read_u8().await.unwrap());
+            }
+            log.lock().unwrap().push(String::from_utf8(head).unwrap());
+            let mut server = TcpStream::connect(("127.0.0.1", target)).await.unwrap();
+            client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await.unwrap();
+            let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+        }
+    });
+    (address, seen, tasks)
+}
+
+#[tokio::test]
+async fn a_configured_proxy_is_the_way_out_and_sees_nothing_but_the_host() {
+    let authority = Authority::new();
+    let name = "idp.example.test".to_owned();
+    let server = Server::with(&authority, CertificateParams::new([name]).unwrap()).await;
+    server.answer("/keys", Answer::json("", &json!({})));
+    let port: u16 = server.base.rsplit_once(':').unwrap().1.parse().unwrap();
+    let (address, seen, _proxy) = connect_proxy(port).await;
+    let roots = [authority.root.clone()];
+    let url: HttpsUrl = format!("https://idp.example.test:{port}/keys").parse().unwrap();
+    let get = async |except: &str, url: &HttpsUrl| {
+        let proxies = Proxies::new(format!("http://ann:hunter2@{address}").parse().unwrap(), except.to_owned());
+        let client = IssuerClient::through(&proxies, Some(&roots), Limits::default()).unwrap();
+        client.get(url, 100, None).await
+    };
+
+    assert!(matches!(get("", &url).await, Ok(Fetched::Body { .. })), "the name resolves nowhere but at the proxy");
+    let head = seen.lock().unwrap().remove(0);
+    assert!(head.starts_with(&format!("CONNECT idp.example.test:{port} HTTP/1.1\r\n")), "{head}");
+    assert!(head.to_ascii_lowercase().contains("proxy-authorization: basic yw5uomh1bnrlcji="), "{head}");
+    assert!(!head.contains("/keys"), "{head}");
+    assert!(!server.requests()[0].to_ascii_lowercase().contains("proxy-authorization"));
+
+    // Left out by name, by the domain above it, and because it is this very machine.
+    for except in ["idp.example.test", "other.test,example.test", "*"] {
+        assert!(get(except, &url).await.is_err(), "{except}");
+    }
+    let loopback = server.url("/keys");
+    assert_eq!(
+        get("", &loopback).await.unwrap_err().result(),
+        "tls",
+        "asked directly, under another name than its own"
+    );
+    assert!(seen.lock().unwrap().is_empty(), "{seen:?}");
 }

@@ -45,6 +45,7 @@ use super::{
     status::{self, Target, WriteError},
 };
 use crate::{
+    idp::proxy::Proxies,
     index::{self, AuthenticatorRef, RefreshRequest, RefreshRequests},
     runtime::{lease::Leadership, metrics::Metrics},
     time::Clock,
@@ -75,6 +76,8 @@ pub struct Settings {
     pub metrics: Metrics,
     /// Our own namespace: CA bundles are read from there, and from nowhere else.
     pub namespace: String,
+    /// The proxy through which issuers are asked.
+    pub proxies: Proxies,
     /// Requests for keys that a token named and the index lacks.
     pub refreshes: RefreshRequests,
     /// The ending of the API groups.
@@ -137,7 +140,7 @@ struct Written {
 /// The task, ready to run, and its word for readiness.
 #[must_use]
 pub fn authenticators(client: kube::Client, settings: Settings) -> (Authenticators, Synced) {
-    let Settings { clock, index, jitter, leadership, metrics, namespace, refreshes, suffix } = settings;
+    let Settings { clock, index, jitter, leadership, metrics, namespace, proxies, refreshes, suffix } = settings;
     let (reporter, reports) = mpsc::channel(REPORTS);
     let (synced, receiver) = watch::channel(false);
     let around = Surroundings {
@@ -158,7 +161,7 @@ pub fn authenticators(client: kube::Client, settings: Settings) -> (Authenticato
         },
         objects: Kinds { jwt: Objects::default(), webhook: Objects::default() },
         bundles: Bundles::new(&namespace),
-        members: Members::new(around),
+        members: Members::new(around, proxies),
         records: Records::new(authentication::jwt_authenticator(&suffix)),
         secrets: Api::namespaced(client.clone(), &namespace),
         webhooks,

@@ -1,8 +1,8 @@
 //! The one HTTP client that speaks to issuers: https only, no redirects, no cookies, bounded in bytes and in time.
 //!
-//! Proxies: `HTTPS_PROXY` and `NO_PROXY` of the process are honoured (reqwest's default), because clusters behind an
-//! egress proxy have no other way out; a loopback host is never asked by a proxy, as in Go. Nothing else comes from the
-//! environment, and no credential is ever sent: no cookie, no `Authorization`, no client certificate.
+//! A proxy is used if one was configured ([`Proxies`]), because clusters behind an egress proxy have no other way out; a
+//! loopback host is never asked by a proxy, as in Go. Nothing comes from the environment, and no credential is ever sent:
+//! no cookie, no `Authorization`, no client certificate.
 
 mod https_url;
 
@@ -20,7 +20,10 @@ use rustls_pki_types::CertificateDer;
 use url::Url;
 
 pub use self::https_url::{HttpsUrl, UrlError};
-use super::addresses::{self, CheckedResolver};
+use super::{
+    addresses::{self, CheckedResolver},
+    proxy::Proxies,
+};
 
 /// How long a TCP connection and TLS handshake may take, name resolution included (jwt-profile 8).
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -133,12 +136,25 @@ impl Default for Limits {
 // === impl IssuerClient ===
 
 impl IssuerClient {
-    /// A client that trusts `roots`, or the system's roots if there are none given: a bundle replaces the system's.
+    /// A client that trusts `roots`, or the system's roots if there are none given: a bundle replaces the system's. It
+    /// uses no proxy.
     ///
     /// # Errors
     /// When the roots cannot be used.
     pub fn new(roots: Option<&[CertificateDer<'static>]>, limits: Limits) -> Result<Self, ClientError> {
-        let client = build(builder(limits), roots)?;
+        Self::through(&Proxies::default(), roots, limits)
+    }
+
+    /// The same through a proxy.
+    ///
+    /// # Errors
+    /// When the roots cannot be used.
+    pub fn through(
+        proxies: &Proxies,
+        roots: Option<&[CertificateDer<'static>]>,
+        limits: Limits,
+    ) -> Result<Self, ClientError> {
+        let client = build(proxies.apply(builder(limits)), roots)?;
         Ok(Self { client, direct: OnceLock::new(), roots: roots.map(<[_]>::to_vec), limits })
     }
 

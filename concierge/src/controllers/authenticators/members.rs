@@ -20,6 +20,7 @@ use crate::{
     idp::{
         http::{IssuerClient, Limits},
         issuer::{IssuerReport, LastGood},
+        proxy::Proxies,
     },
     index::{AuthenticatorName, RefreshRequest},
 };
@@ -38,6 +39,7 @@ const WRITE_AGAIN_LAST: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub(super) struct Members {
     around: Surroundings,
+    proxies: Proxies,
     keepers: JoinSet<()>,
     next_keeper: u64,
     /// The sources that are being asked, each by one keeper. There are as many as authenticators at most, so they are
@@ -116,9 +118,10 @@ struct Write {
 // === impl Members ===
 
 impl Members {
-    pub(super) fn new(around: Surroundings) -> Self {
+    pub(super) fn new(around: Surroundings, proxies: Proxies) -> Self {
         Self {
             around,
+            proxies,
             keepers: JoinSet::new(),
             next_keeper: 0,
             sources: BTreeMap::new(),
@@ -161,7 +164,7 @@ impl Members {
         let id = KeeperId(self.next_keeper);
         self.next_keeper += 1;
         let bundle = source.bundle.as_ref().map(crate::convert::Bundle::certificates);
-        let (word, keeper) = match IssuerClient::new(bundle, Limits::default()) {
+        let (word, keeper) = match IssuerClient::through(&self.proxies, bundle, Limits::default()) {
             Ok(client) => (Word::Report(IssuerReport::default()), Some(self.run(id, source, client))),
             Err(problem) => (Word::NoClient(problem.to_string()), None),
         };
