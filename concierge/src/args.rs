@@ -10,7 +10,7 @@ use latchkey_crds::groups::GroupSuffix;
 use self::check::CheckArgs;
 use crate::{
     check::Check,
-    config::{ClusterName, Config, Destination, LogFilter},
+    config::{ClusterName, Config, Destination, HttpsProxy, LogFilter, Proxies},
 };
 
 /// What the program was asked to do.
@@ -87,7 +87,8 @@ struct ServerArgs {
     kubeconfig: Option<PathBuf>,
 
     /// The proxy through which issuers are asked for their keys, where the cluster has no other way out: an http or https
-    /// URL, which may carry a user name and password. Issuers on loopback are never asked through it.
+    /// URL. One that carries a password belongs in the variable, not on the command line. Issuers on loopback are never
+    /// asked through it.
     #[arg(long, env = "HTTPS_PROXY", value_name = "URL", default_value = "", hide_env_values = true)]
     https_proxy: HttpsProxy,
 

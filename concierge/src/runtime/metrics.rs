@@ -150,47 +150,7 @@ impl Metrics {
             "Time from the parsed exchange request to its recorded answer",
             inner.exchange_seconds.clone(),
         );
-        registry.register(
-            "keys_age_seconds",
-            "Time since the key set of an authenticator was last fetched from its issuer",
-            inner.keys_age.clone(),
-        );
-        registry.register(
-            "keys_next_fetch_timestamp_seconds",
-            "When the key set of an authenticator is fetched next",
-            inner.keys_next_fetch.clone(),
-        );
-        registry.register(
-            "keys_failing_since_timestamp_seconds",
-            "Since when the key set of an authenticator cannot be fetched; absent while it can",
-            inner.keys_failing_since.clone(),
-        );
-        registry.register("keys_usable", "Keys of an authenticator that are in use", inner.keys_usable.clone());
-        registry.register(
-            "keys_exposed",
-            "Keys whose secret part the issuer of an authenticator publishes: an alarm",
-            inner.keys_exposed.clone(),
-        );
-        registry.register(
-            "keys_fetch",
-            "Fetches that the keys of an authenticator hung on, by result; one fetch serves all authenticators of its source",
-            inner.keys_fetch.clone(),
-        );
-        registry.register(
-            "keys_fetch_suppressed",
-            "Fetches for an unknown key id that were not made because one was made just before",
-            inner.keys_fetch_suppressed.clone(),
-        );
-        registry.register(
-            "webhook_asked",
-            "Questions to the servers of WebhookAuthenticators, by authenticator and result",
-            inner.webhook_asked.clone(),
-        );
-        registry.register(
-            "webhook_seconds",
-            "Time that the servers of WebhookAuthenticators took to answer, tries included",
-            inner.webhook_seconds.clone(),
-        );
+        register_keys(&mut registry, &inner);
         registry.register(
             "audit_dropped",
             "Audit records of refusals that the sink could not take",
@@ -345,6 +305,51 @@ impl Metrics {
         // A poisoned map is still a map of times.
         self.0.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What is told of the keys of issuers.
+fn register_keys(registry: &mut Registry, inner: &Inner) {
+    registry.register(
+        "keys_age_seconds",
+        "Time since the key set of an authenticator was last fetched from its issuer",
+        inner.keys_age.clone(),
+    );
+    registry.register(
+        "keys_next_fetch_timestamp_seconds",
+        "When the key set of an authenticator is fetched next",
+        inner.keys_next_fetch.clone(),
+    );
+    registry.register(
+        "keys_failing_since_timestamp_seconds",
+        "Since when the key set of an authenticator cannot be fetched; absent while it can",
+        inner.keys_failing_since.clone(),
+    );
+    registry.register("keys_usable", "Keys of an authenticator that are in use", inner.keys_usable.clone());
+    registry.register(
+        "keys_exposed",
+        "Keys whose secret part the issuer of an authenticator publishes: an alarm",
+        inner.keys_exposed.clone(),
+    );
+    registry.register(
+        "keys_fetch",
+        "Fetches that the keys of an authenticator hung on, by result; one fetch serves all authenticators of its source",
+        inner.keys_fetch.clone(),
+    );
+    registry.register(
+        "keys_fetch_suppressed",
+        "Fetches for an unknown key id that were not made because one was made just before",
+        inner.keys_fetch_suppressed.clone(),
+    );
+    registry.register(
+        "webhook_asked",
+        "Questions to the servers of WebhookAuthenticators, by authenticator and result",
+        inner.webhook_asked.clone(),
+    );
+    registry.register(
+        "webhook_seconds",
+        "Time that the servers of WebhookAuthenticators took to answer, tries included",
+        inner.webhook_seconds.clone(),
+    );
 }
 
 /// A series that does not apply is absent, not zero.
