@@ -544,6 +544,41 @@ mod tests {
     }
 
     #[test]
+    fn however_long_a_key_set_may_be_cached_a_withdrawn_key_dies_within_five_minutes() {
+        let (both, one) = (keys(&["old", "new"], "/keys"), keys(&["new"], "/keys"));
+        let old = KeyId::new("old").unwrap();
+        for fraction in [0.0, 0.5, 0.999] {
+            let mut state = IssuerState::new(ISSUER, KeysFrom::Discovery, START);
+            let keys = Some(Ok(JwksAnswer::Keys { fetched: both.clone(), freshness: FRESH }));
+            state.apply(Attempt { discovery: Some(Ok(found("/keys"))), keys }, START, fraction);
+            // Withdrawn the moment after, and nobody asks for an unknown key.
+            let next = START.plus(state.wait(START));
+            assert!(next <= START.plus(FRESH), "{fraction}");
+            state.apply(Attempt { discovery: None, keys: Some(Ok(fetched(&one))) }, next, fraction);
+            assert!(!state.knows(&old));
+        }
+    }
+
+    #[test]
+    fn an_issuer_that_rotates_twice_a_second_is_followed_without_being_asked_more_often() {
+        let mut state = working(&keys(&["0"], "/keys"));
+        let mut fetches = 0_u32;
+        for half_second in 1..=240_u64 {
+            let now = START.plus(Duration::from_millis(500 * half_second));
+            let id = KeyId::new(&half_second.to_string()).unwrap();
+            // Each key's first token comes at once.
+            if state.unknown_key(Some(&id), now) == UnknownKey::Fetch {
+                fetches += 1;
+                let published = keys(&[id.as_str()], "/keys");
+                state.apply(Attempt { discovery: None, keys: Some(Ok(fetched(&published))) }, now, 0.0);
+                assert!(state.knows(&id));
+            }
+        }
+        // Two minutes: a burst of three, and one more every ten seconds.
+        assert!((10..=15).contains(&fetches), "{fetches}");
+    }
+
+    #[test]
     fn the_same_keys_and_304_renew_their_age_and_change_nothing() {
         let first = keys(&["a"], "/keys");
         let mut state = working(&first);
