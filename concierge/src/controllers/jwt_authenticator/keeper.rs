@@ -266,3 +266,72 @@ fn judge(state: &mut IssuerState, request: RefreshRequest, changed: bool, now: U
     }
     (request, found)
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    use futures::FutureExt;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        idp::{http::Limits, jwks::FetchedKeys},
+        index::{AuthenticatorName, refresh_channel},
+        time::ManualClock,
+    };
+
+    const NOW: UnixTime = UnixTime::from_secs(1_795_233_600);
+    const ISSUER: &str = "https://idp.example.com";
+
+    fn last_good() -> LastGood {
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+        let point = pair.public_key().as_ref();
+        let [x, y] = [&point[1..33], &point[33..]].map(|half| URL_SAFE_NO_PAD.encode(half));
+        let set = json!({"keys": [{"kty": "EC", "crv": "P-256", "kid": "one", "x": x, "y": y}]}).to_string();
+        let keys = FetchedKeys::parse(set.as_bytes(), format!("{ISSUER}/keys").parse().unwrap()).unwrap();
+        LastGood { keys: Arc::new(keys), discovered: None, fetched_at: NOW }
+    }
+
+    #[tokio::test]
+    async fn a_request_for_a_key_that_is_there_is_answered_behind_the_report_that_has_it() {
+        let (reporter, mut reports) = mpsc::channel(1);
+        let (_requests, requests) = mpsc::channel(1);
+        let (_remembered, remembered) = mpsc::channel(1);
+        let roots = rcgen::generate_simple_self_signed(["idp.example.com".to_owned()]).unwrap().cert.der().clone();
+        let keeper = Keeper {
+            id: KeeperId(7),
+            issuer: Issuer::new(ISSUER.to_owned()),
+            from: KeysFrom::Discovery,
+            remembered,
+            client: IssuerClient::new(Some(&[roots]), Limits::default()).unwrap(),
+            requests,
+            around: Surroundings {
+                clock: Arc::new(ManualClock::new(NOW)),
+                jitter: Jitter::new(|| 0.0),
+                attempts: Arc::new(Semaphore::new(1)),
+                metrics: Metrics::new(),
+                reports: reporter,
+            },
+        };
+        let mut state = IssuerState::new(ISSUER, KeysFrom::Discovery, NOW);
+        state.remember(last_good(), NOW);
+        assert!(state.adopt(NOW));
+
+        let (requester, mut queue) = refresh_channel();
+        let (name, key_id) = (AuthenticatorName::new("staff"), KeyId::new("one"));
+        let mut asking = Box::pin(requester.request(&name, key_id.as_ref()));
+        assert!(asking.as_mut().now_or_never().is_none());
+        let request = queue.recv().await.unwrap();
+        assert!(keeper.worth_an_attempt(&mut state, request).await.unwrap().is_none(), "no fetch for it");
+        assert!(asking.as_mut().now_or_never().is_none(), "answered before the index could have the key");
+
+        let KeeperReport { keeper, report, answers, .. } = reports.recv().await.unwrap();
+        assert_eq!(keeper, KeeperId(7));
+        assert!(report.keys.is_some_and(|held| held.keys.contains(key_id.as_ref().unwrap())));
+        for (request, changed) in answers {
+            request.answer(changed);
+        }
+        assert!(asking.await);
+    }
+}
