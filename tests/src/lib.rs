@@ -12,6 +12,7 @@
 //! | [`oidc_provider`], [`keycloak`] | two that are not ours |
 //! | [`login`], [`browser`] | somebody who logs in, without and with a browser |
 //! | [`relying_party`] | an OIDC client for tests that need no plugin |
+//! | [`webhook`] | a server that judges opaque tokens |
 //! | [`child`] | child processes that die with the test |
 //! | [`folder`], [`ports`] | a place for files and a place to listen |
 //! | [`wait`] | the only place where anything here waits for a condition |
@@ -37,6 +38,7 @@ pub mod programs;
 pub mod relying_party;
 pub mod site;
 pub mod wait;
+pub mod webhook;
 
 /// Makes aws-lc-rs the process' TLS provider; safe to call from every test.
 ///

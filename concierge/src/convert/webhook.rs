@@ -9,9 +9,8 @@ use latchkey_crds::{
     conditions::endpoint_url_valid as condition,
 };
 use serde_json::Value;
-use url::Url;
 
-use super::{BundleSource, InvalidSpec, TlsProblem, judge::credential_lifetime, problems::Problems, rules, tls};
+use super::{BundleSource, InvalidSpec, TlsProblem, judge::credential_lifetime, problems::Problems, rules, tls, url};
 use crate::{mapping::ReservedIdentities, token_review::Version};
 
 /// All that can be said of a `WebhookAuthenticator` without asking anybody. Its parts stand apart because each has a
@@ -74,17 +73,9 @@ pub fn webhook_authenticator(spec: &Value) -> Result<WebhookSpec, InvalidSpec> {
 }
 
 fn endpoint(text: &str) -> Result<Endpoint, EndpointProblem> {
-    // The parser would trim blanks, drop line breaks and turn backslashes around.
-    if text.chars().any(|c| c.is_whitespace() || c.is_control() || c == '\\') {
-        return Err(EndpointProblem::NotAUrl);
-    }
-    let url = Url::parse(text).map_err(|_| EndpointProblem::NotAUrl)?;
+    let url = url::parse(text).ok_or(EndpointProblem::NotAUrl)?;
     if url.scheme() != "https" {
         return Err(EndpointProblem::Scheme);
-    }
-    // `https:host` parses; it is not what anybody means.
-    if !text.starts_with("https://") || url.host_str().is_none_or(str::is_empty) {
-        return Err(EndpointProblem::NotAUrl);
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(EndpointProblem::UserInfo);
