@@ -27,6 +27,10 @@ use crate::{
         certificate_authority, credential_issuer, serving_cert,
     },
     index,
+    review::{
+        self, AllowedCallers,
+        files::{Files, Loaded},
+    },
     runtime::{
         admin::{self, Admin},
         http_server::{self, Limits, Plain},
@@ -171,6 +175,7 @@ async fn start(
         replica,
         aggregated_api_address,
         admin_address,
+        review,
         audit_log,
         credential_issuer: issuer_name,
         api_service_name,
@@ -186,6 +191,15 @@ async fn start(
     // Listen first: a port that is taken should be the first thing that is said.
     let admin_listener = listen(admin_address, "admin").await?;
     let api_listener = listen(aggregated_api_address, "aggregated API").await?;
+    let review = if let Some(config) = review {
+        let listener = listen(config.address, "TokenReview").await?;
+        let files = Files { client_ca: config.client_ca_file, serving: config.serving };
+        let loaded = files.load().await.context("reading the files of the TokenReview listener")?;
+        Some((listener, loaded, config.client_names))
+    } else {
+        tracing::info!("No TokenReview listener: --review-client-ca-file does not say who may ask");
+        None
+    };
 
     let (audit, sink) = Sink::open(&audit_log, cluster.clone(), replica.clone(), Arc::clone(&clock))
         .await
@@ -286,8 +300,23 @@ async fn start(
     let end = stop.draining();
     tasks.spawn("authenticators", async move { keepers.run(end).await.context("keeping the authenticators") });
 
-    let exchange =
-        Exchange { index, refresh, verdicts: Verdicts::default(), strategies, audit, metrics: metrics.clone(), clock };
+    let verdicts = Verdicts::default();
+    if let Some((listener, Loaded { pool, serving, watcher }, names)) = review {
+        let settings = review::Settings {
+            callers: AllowedCallers::new(pool, names),
+            index: index.clone(),
+            refresh: refresh.clone(),
+            verdicts: verdicts.clone(),
+            audit: audit.clone(),
+            metrics: metrics.clone(),
+            clock: Arc::clone(&clock),
+        };
+        spawn(tasks, "review-files", watcher.run(stop.draining()));
+        let tls = Tls::new(serving.unwrap_or_else(|| certificate.clone())).context("preparing TLS")?;
+        let (router, limits, end) = (review::router(settings), Limits::default(), stop.draining());
+        spawn(tasks, "review", http_server::serve(listener, tls, router, limits, metrics.clone(), end));
+    }
+    let exchange = Exchange { index, refresh, verdicts, strategies, audit, metrics: metrics.clone(), clock };
     let settings = api::Settings { suffix, front_proxy, exchange, readiness: readiness.clone(), work: work.clone() };
     let router = api::router::router(Api::new(client, settings));
     let tls = Tls::new(certificate).context("preparing TLS")?;

@@ -10,7 +10,7 @@ use latchkey_crds::groups::GroupSuffix;
 use self::check::CheckArgs;
 use crate::{
     check::Check,
-    config::{ClusterName, Config, Destination, HttpsProxy, LogFilter, Proxies},
+    config::{ClusterName, Config, Destination, HttpsProxy, LogFilter, Proxies, Review},
 };
 
 /// What the program was asked to do.
@@ -69,6 +69,36 @@ struct ServerArgs {
     /// Where probes and metrics are served, over plain HTTP: /livez, /readyz, /metrics.
     #[arg(long, env = "LATCHKEY_ADMIN_ADDRESS", value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
     admin_address: SocketAddr,
+
+    /// Where kube-apiserver asks whose a bearer token is (--authentication-token-webhook-config-file), over TLS, at
+    /// /token-review. It listens only if --review-client-ca-file is given.
+    #[arg(long, env = "LATCHKEY_REVIEW_ADDRESS", value_name = "ADDRESS", default_value = "0.0.0.0:9443")]
+    review_address: SocketAddr,
+
+    /// The certificate authorities, PEM, of the client certificate that kube-apiserver shows when it asks about tokens.
+    /// Without this file nobody is asked and nobody listens: who may ask can find out what a stolen token is worth.
+    #[arg(long, env = "LATCHKEY_REVIEW_CLIENT_CA_FILE", value_name = "FILE")]
+    review_client_ca_file: Option<PathBuf>,
+
+    /// The common name in kube-apiserver's client certificate; may be given more than once. Needed where those
+    /// authorities sign for others too. Without it whoever has a certificate of theirs may ask.
+    #[arg(
+        long,
+        env = "LATCHKEY_REVIEW_CLIENT_NAME",
+        value_name = "NAME",
+        value_delimiter = ',',
+        requires = "review_client_ca_file"
+    )]
+    review_client_name: Vec<String>,
+
+    /// The certificate chain, PEM, that is shown to kube-apiserver. Without it that of the aggregated API is shown, which
+    /// the concierge makes and renews itself.
+    #[arg(long, env = "LATCHKEY_REVIEW_TLS_CERT_FILE", value_name = "FILE", requires_all = ["review_tls_key_file", "review_client_ca_file"])]
+    review_tls_cert_file: Option<PathBuf>,
+
+    /// The key of that certificate, PEM.
+    #[arg(long, env = "LATCHKEY_REVIEW_TLS_KEY_FILE", value_name = "FILE", requires = "review_tls_cert_file")]
+    review_tls_key_file: Option<PathBuf>,
 
     /// Where audit records are written, one JSON object a line: a file, or `-` for standard output.
     #[arg(long, env = "LATCHKEY_AUDIT_LOG", value_name = "FILE", default_value = "-", value_parser = destination)]
@@ -139,6 +169,11 @@ impl ServerArgs {
             replica,
             aggregated_api_address,
             admin_address,
+            review_address,
+            review_client_ca_file,
+            review_client_name,
+            review_tls_cert_file,
+            review_tls_key_file,
             audit_log,
             credential_issuer,
             api_service_name,
@@ -158,6 +193,12 @@ impl ServerArgs {
                 .unwrap_or_else(|| format!("latchkey-concierge-{}", uuid::Uuid::new_v4().simple())),
             aggregated_api_address,
             admin_address,
+            review: review_client_ca_file.map(|client_ca_file| Review {
+                address: review_address,
+                client_ca_file,
+                client_names: review_client_name,
+                serving: review_tls_cert_file.zip(review_tls_key_file),
+            }),
             audit_log,
             credential_issuer,
             api_service_name,
@@ -264,6 +305,20 @@ mod tests {
     }
 
     #[test]
+    fn reviews_are_served_to_those_whom_an_authority_vouches_for() {
+        assert_eq!(parse(&["--cluster-name", "staging"]).unwrap().review, None);
+        let given = ["--review-client-ca-file", "ca.crt", "--review-client-name", "one,two"];
+        let config = parse(&[&["--cluster-name", "staging"][..], &given].concat()).unwrap();
+        let expected = Review {
+            address: ([0, 0, 0, 0], 9443).into(),
+            client_ca_file: "ca.crt".into(),
+            client_names: vec!["one".to_owned(), "two".to_owned()],
+            serving: None,
+        };
+        assert_eq!(config.review, Some(expected));
+    }
+
+    #[test]
     fn mistakes_are_found_at_start() {
         for wrong in [
             &["--cluster-name", ""][..],
@@ -274,6 +329,9 @@ mod tests {
             &["--cluster-name", "staging", "--log", "info,kube=loud"],
             &["--cluster-name", "staging", "--audit-log", ""],
             &["--cluster-name", "staging", "--https-proxy", "socks5://proxy"],
+            &["--cluster-name", "staging", "--review-client-name", "kube-apiserver"],
+            &["--cluster-name", "staging", "--review-client-ca-file", "ca.crt", "--review-tls-cert-file", "tls.crt"],
+            &["--cluster-name", "staging", "--review-client-ca-file", "ca.crt", "--review-tls-key-file", "tls.key"],
         ] {
             assert!(parse(wrong).is_err(), "{wrong:?}");
         }

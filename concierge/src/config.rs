@@ -25,6 +25,8 @@ pub struct Config {
     pub aggregated_api_address: SocketAddr,
     /// The probes' listener.
     pub admin_address: SocketAddr,
+    /// The `TokenReview` listener, if there is to be one.
+    pub review: Option<Review>,
     /// Where audit records go.
     pub audit_log: Destination,
     /// Name of our `CredentialIssuer`.
@@ -39,6 +41,19 @@ pub struct Config {
     pub log: LogFilter,
     /// How long requests are still taken after SIGTERM.
     pub shutdown_grace: Duration,
+}
+
+/// The listener that kube-apiserver asks about tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Review {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Authorities of the API server's client certificate, PEM.
+    pub client_ca_file: PathBuf,
+    /// Common names of those who may ask; none: whomever the authorities vouch for.
+    pub client_names: Vec<String>,
+    /// Files of the serving certificate and its key; `None`: the certificate of the aggregated API.
+    pub serving: Option<(PathBuf, PathBuf)>,
 }
 
 /// The name of a cluster: a DNS-1123 subdomain, as the name of any Kubernetes object.

@@ -28,6 +28,7 @@
 //! | `tls` | the serving certificate, and client certificates handed to the request layer | doors |
 //! | `api` | the aggregated API server: thin handlers, one room for answers | doors |
 //! | `check` | `latchkey-concierge check`: files in, every step of the verdict out, by the same judge | doors |
+//! | `review` | the `TokenReview` webhook for kube-apiserver: thin, asks all authenticators of an issuer | doors |
 //! | `runtime` | readiness, shutdown, lease, logs, metrics, probes: no domain words | doors |
 //! | `args`, `config`, `app` | flags as typed, as meant, and the composition root | doors |
 //!
@@ -79,6 +80,7 @@ pub mod tls;
 
 pub mod api;
 pub mod check;
+pub mod review;
 
 pub mod app;
 pub mod args;

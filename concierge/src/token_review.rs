@@ -1,13 +1,17 @@
 //! The `TokenReview` API (`authentication.k8s.io`) as bytes, in both versions that Kubernetes speaks. Pure.
 //!
-//! We ask in it (a `WebhookAuthenticator`'s server), so the question is written here and the answer read. Reading is
+//! We ask in it (a `WebhookAuthenticator`'s server), so the question is written here and the answer read; and we are asked
+//! in it (by kube-apiserver), the other way round in `asked`. Reading is
 //! strict where a loose reading could admit somebody: types, the version, duplicate names. Members that we do not know
 //! are passed over, as Kubernetes does.
+
+mod asked;
 
 use std::collections::BTreeMap;
 
 use zeroize::Zeroizing;
 
+pub use self::asked::{MAX_QUESTION_BYTES, Question, QuestionError, Reply, UserInfo, answer, read_question};
 use crate::{
     jwt::{Json, JsonError, Limits, Object},
     secret::BearerToken,

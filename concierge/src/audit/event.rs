@@ -81,6 +81,8 @@ pub struct Exchange<'a> {
 /// How an exchange ended.
 #[derive(Clone, Debug)]
 pub enum Outcome<'a> {
+    /// The token is good, and nothing was made.
+    Accepted,
     /// A credential was made.
     Granted(CredentialFacts),
     /// No credential, with the stable code and the operator's sentence.
@@ -112,6 +114,8 @@ pub struct CredentialFacts {
 enum Kind {
     #[serde(rename = "credential.issued")]
     CredentialIssued,
+    #[serde(rename = "token.accepted")]
+    TokenAccepted,
     #[serde(rename = "token.refused")]
     TokenRefused,
     #[serde(rename = "audit.started")]
@@ -197,8 +201,19 @@ impl Event {
     /// A token was offered for exchange.
     #[must_use]
     pub fn exchange(now: UnixTime, exchange: &Exchange<'_>) -> Self {
+        Self::judged(now, "exchange", exchange)
+    }
+
+    /// kube-apiserver asked whose a token of one of our issuers is.
+    #[must_use]
+    pub fn review(now: UnixTime, review: &Exchange<'_>) -> Self {
+        Self::judged(now, "review", review)
+    }
+
+    fn judged(now: UnixTime, surface: &'static str, exchange: &Exchange<'_>) -> Self {
         let facts = &exchange.verdict.facts;
         let (kind, code, detail, credential) = match &exchange.outcome {
+            Outcome::Accepted => (Kind::TokenAccepted, "accepted", None, None),
             Outcome::Granted(credential) => (Kind::CredentialIssued, "granted", None, Some(credential.clone())),
             Outcome::Refused { code, detail } => (Kind::TokenRefused, *code, Some(clean(detail, TEXT)), None),
         };
@@ -208,7 +223,7 @@ impl Event {
             severity: severity(code),
             code,
             audit_id: Some(clean(exchange.audit_id, 64)),
-            surface: Some("exchange"),
+            surface: Some(surface),
             authenticator: exchange.verdict.authenticator.as_ref().map(|authenticator| Authenticator {
                 kind: authenticator.kind().name(),
                 name: authenticator.name().to_string(),

@@ -59,6 +59,7 @@ struct Inner {
     keys_fetch_suppressed: Counter,
     webhook_asked: Family<Fetch, Counter>,
     webhook_seconds: Histogram,
+    reviews_foreign: Counter,
     audit_dropped: Counter,
     leader: Gauge,
     csr_in_flight: Gauge,
@@ -124,6 +125,7 @@ impl Metrics {
             keys_fetch_suppressed: Counter::default(),
             webhook_asked: Family::default(),
             webhook_seconds: Histogram::new(EXCHANGE_BUCKETS),
+            reviews_foreign: Counter::default(),
             audit_dropped: Counter::default(),
             leader: Gauge::default(),
             csr_in_flight: Gauge::default(),
@@ -151,6 +153,11 @@ impl Metrics {
             inner.exchange_seconds.clone(),
         );
         register_keys(&mut registry, &inner);
+        registry.register(
+            "reviews_foreign",
+            "Tokens of no issuer of ours that the API server asked about; nothing else is known of them",
+            inner.reviews_foreign.clone(),
+        );
         registry.register(
             "audit_dropped",
             "Audit records of refusals that the sink could not take",
@@ -229,6 +236,18 @@ impl Metrics {
         ] {
             gauges.remove(&of);
         }
+    }
+
+    /// A token was judged for the API server: `code` is `accepted` or the reason code of its refusal. `authenticator` as
+    /// with [`Self::exchange`].
+    pub fn review(&self, code: &'static str, authenticator: &str) {
+        let labels = Verdict { surface: "review", authenticator: authenticator.to_owned(), code };
+        self.0.verdicts.get_or_create(&labels).inc();
+    }
+
+    /// The API server asked about a token of no issuer of ours.
+    pub fn review_foreign(&self) {
+        self.0.reviews_foreign.inc();
     }
 
     /// The server of the `WebhookAuthenticator` named `authenticator` was asked, with `result`, a word of a closed list.
