@@ -171,11 +171,7 @@ impl Evaluation<'_> {
             *argument = self.evaluate(node)?;
         }
         for overload in &call.candidates {
-            let mut fits = true;
-            for (kind, value) in overload.parameters.iter().zip(arguments.iter()) {
-                fits = fits && takes(kind, value, self.budget)?;
-            }
-            if fits {
+            if overload.parameters.iter().zip(arguments.iter()).all(|(kind, value)| takes(kind, value)) {
                 return (overload.call)(arguments, self.budget);
             }
         }
@@ -226,9 +222,9 @@ fn present(value: Value) -> Result<Option<Value>, EvaluationError> {
     }
 }
 
-/// Whether a parameter of type `kind` takes `value`. Pays for each element that is looked at.
-fn takes(kind: &Type, value: &Value, budget: &mut Budget) -> Result<bool, EvaluationError> {
-    Ok(match (kind, value) {
+/// Whether a parameter of type `kind` takes `value`.
+fn takes(kind: &Type, value: &Value) -> bool {
+    match (kind, value) {
         (Type::Dyn | Type::Any | Type::Parameter(_), _)
         | (Type::Null, Value::Null)
         | (Type::Bool, Value::Bool(_))
@@ -242,21 +238,14 @@ fn takes(kind: &Type, value: &Value, budget: &mut Budget) -> Result<bool, Evalua
         | (Type::Type(_), Value::Type(_))
         | (Type::Optional(_), Value::Optional(None)) => true,
         (Type::Opaque(name), Value::Opaque(value)) => value.type_name() == *name,
-        (Type::Optional(kind), Value::Optional(Some(value))) => takes(kind, value, budget)?,
+        (Type::Optional(kind), Value::Optional(Some(value))) => takes(kind, value),
         (Type::List(kind), Value::List(_)) if matches!(**kind, Type::Dyn | Type::Parameter(_)) => true,
-        (Type::List(kind), Value::List(elements)) => {
-            budget.spend(elements.len() as u64)?;
-            for element in elements.iter() {
-                if !takes(kind, element, budget)? {
-                    return Ok(false);
-                }
-            }
-            true
-        }
+        // As cel-go, by the first element: a function that meets another kind of element among the rest says so itself.
+        (Type::List(kind), Value::List(elements)) => elements.first().is_none_or(|first| takes(kind, first)),
         // Whole tokens and users have no size and are no argument (kube-apiserver's lazy map).
         (Type::Map(..), Value::Map(map)) => map.keys() != super::map::Keys::Root,
         _ => false,
-    })
+    }
 }
 
 #[cfg(test)]

@@ -27,22 +27,24 @@ use super::Overload;
 #[must_use]
 pub fn overloads() -> Vec<Overload> {
     [
-        cidr::overloads(),
+        // The language's own first: where several fit a type that is not known yet, the checker takes the first for it,
+        // as cel-go does.
         conversions::overloads(),
+        operators::overloads(),
+        standard::overloads(),
+        times::overloads(),
+        cidr::overloads(),
         formats::overloads(),
         ip::overloads(),
         kubernetes_lists::overloads(),
         lists::overloads(),
-        operators::overloads(),
         optional::overloads(),
         quantity::overloads(),
         regex::overloads(),
         semver::overloads(),
         sets::overloads(),
-        standard::overloads(),
         string_format::overloads(),
         strings::overloads(),
-        times::overloads(),
         urls::overloads(),
     ]
     .concat()

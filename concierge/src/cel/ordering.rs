@@ -1,4 +1,7 @@
 //! Which of two values is the less: numbers by their value whatever their type, others only within their type.
+//!
+//! An integer is compared with a double as its nearest double, as cel-go does it: a claim's number was rounded to one when
+//! it was read, so an identifier of more than 53 bits must be rounded on the other side too, to be equal.
 
 use std::cmp::Ordering;
 
@@ -30,13 +33,13 @@ impl Value {
     }
 }
 
-/// The order of two numbers of any types, exact: no number is rounded to be compared. The outer `None`: not numbers.
+/// The order of two numbers of any types. The outer `None`: not numbers.
 #[expect(clippy::option_option, reason = "not numbers, and not ordered, are two things")]
 pub(super) fn compare_numbers(left: &Value, right: &Value) -> Option<Option<Ordering>> {
     Some(match (left, right) {
         (Value::Double(left), Value::Double(right)) => left.partial_cmp(right),
-        (Value::Double(left), _) => compare_exactly(integer(right)?, *left).map(Ordering::reverse),
-        (_, Value::Double(right)) => compare_exactly(integer(left)?, *right),
+        (Value::Double(left), _) => left.partial_cmp(&nearest(integer(right)?)),
+        (_, Value::Double(right)) => nearest(integer(left)?).partial_cmp(right),
         _ => Some(integer(left)?.cmp(&integer(right)?)),
     })
 }
@@ -49,15 +52,9 @@ fn integer(value: &Value) -> Option<i128> {
     }
 }
 
-/// An integer of at most 65 bits against a double.
-fn compare_exactly(integer: i128, double: f64) -> Option<Ordering> {
-    if double.is_nan() {
-        return None;
-    }
-    // The cast saturates, so infinities and huge numbers are above or below every integer of 65 bits.
-    #[expect(clippy::cast_possible_truncation, reason = "the fraction is compared by itself below")]
-    let whole = double.trunc() as i128;
-    Some(integer.cmp(&whole).then_with(|| 0.0_f64.total_cmp(&(double.fract() + 0.0))))
+#[expect(clippy::cast_precision_loss, reason = "rounding to the nearest is what is meant")]
+const fn nearest(integer: i128) -> f64 {
+    integer as f64
 }
 
 #[cfg(test)]
@@ -79,7 +76,8 @@ mod tests {
         check(&Value::Uint(u64::MAX), &Value::Double(f64::INFINITY), Some(Ordering::Less));
         check(&Value::Int(i64::MIN), &Value::Double(f64::NEG_INFINITY), Some(Ordering::Greater));
         check(&Value::Int(0), &Value::Double(-0.0), Some(Ordering::Equal));
-        check(&Value::Int(9_007_199_254_740_993), &Value::Double(9_007_199_254_740_992.0), Some(Ordering::Greater));
+        check(&Value::Int(9_007_199_254_740_993), &Value::Double(9_007_199_254_740_992.0), Some(Ordering::Equal));
+        check(&Value::Int(i64::MAX), &Value::Double(9_223_372_036_854_775_808.0), Some(Ordering::Equal));
         check(&Value::Int(1), &Value::Double(f64::NAN), None);
     }
 

@@ -1,9 +1,12 @@
 //! Regular expressions as Go reads them (RE2 syntax), on the `regex` crate, whose matching is linear too.
 
+mod repeats;
+
 use std::sync::Arc;
 
 use regex::{Regex, RegexBuilder};
 
+use self::repeats::{Braces, Repeats};
 use super::{Budget, EvaluationError};
 
 /// Bytes that a compiled pattern may take. A list of a hundred host names takes a tenth of it.
@@ -70,17 +73,29 @@ impl Pattern {
 fn translate(source: &str) -> Option<String> {
     let mut out = String::with_capacity(source.len() + 16);
     let mut in_class = false;
+    let mut repeats = Repeats::default();
     let mut rest = source;
     while let Some(first) = rest.chars().next() {
         let mut length = first.len_utf8();
         match first {
+            '(' | ')' | '*' | '+' | '?' | '{' | '|' => {}
+            _ => repeats.piece(),
+        }
+        match first {
             '\\' => {
                 let escaped = rest[1..].chars().next()?;
                 length += escaped.len_utf8();
+                // A digit alone would name a group; octal numbers have more, or begin with zero.
+                if matches!(escaped, '1'..='7') && !rest[2..].starts_with(|next| matches!(next, '0'..='7')) {
+                    return None;
+                }
                 if escaped == 'Q' {
                     let quoted = rest[2..].split("\\E").next().unwrap_or("");
                     out.push_str(&regex::escape(quoted));
                     length = (2 + quoted.len() + 2).min(rest.len());
+                } else if matches!(escaped, 'p' | 'P' | 'x') && rest[2..].starts_with('{') {
+                    length = rest.find('}')? + 1;
+                    out.push_str(&rest[..length]);
                 } else {
                     escape(escaped, in_class, &mut out)?;
                 }
@@ -120,8 +135,40 @@ fn translate(source: &str) -> Option<String> {
                 if !flags.starts_with('P') && !flags.chars().all(|flag| "imsU-".contains(flag)) {
                     return None;
                 }
+                repeats.open();
+                // `?` belongs to the group's head, and repeats nothing.
+                length += 1;
+                out.push_str(&rest[..length]);
+            }
+            '(' if !in_class => {
+                repeats.open();
                 out.push('(');
             }
+            ')' if !in_class => {
+                repeats.close();
+                out.push(')');
+            }
+            '|' if !in_class => {
+                repeats.piece();
+                out.push('|');
+            }
+            '*' | '+' | '?' if !in_class => {
+                repeats.operator(1)?;
+                length += usize::from(rest[1..].starts_with('?'));
+                out.push_str(&rest[..length]);
+            }
+            '{' if !in_class => match Braces::parse(rest) {
+                Braces::Repeat { length: braces, times } => {
+                    repeats.operator(times)?;
+                    length = braces + usize::from(rest[braces..].starts_with('?'));
+                    out.push_str(&rest[..length]);
+                }
+                Braces::Refused => return None,
+                Braces::Itself => {
+                    repeats.piece();
+                    out.push_str("\\{");
+                }
+            },
             _ => out.push(first),
         }
         rest = &rest[length..];
@@ -208,11 +255,24 @@ mod tests {
         check(r"^\x41\101\x{42}$", "AAB", true);
         check(r"^(?P<name>a)(?:b)(?i:C)$", "abc", true);
         check(r"\pL", "é", true);
+        check(r"^\p{Greek}\P{Latin}{2}[\p{L}]$", "λλλa", true);
         check(r"^a$", "a\n", false);
     }
 
     #[test]
+    fn repetitions_and_braces_that_mean_themselves() {
+        check(r"^(?:ab{2,3}?)*?(c+?)??$", "abbabbbc", true);
+        check(r"^(a{0,31}){0,31}$", "aaa", true);
+        check("^a{,3}{$", "a{,3}{", true);
+        check("^[{}]{2}$", "{}", true);
+        check("^(?i)A|b+$", "a", true);
+    }
+
+    #[test]
     fn what_go_refuses_or_what_is_too_large_is_refused() {
+        for pattern in ["a**", "a++", "a{2}{3}", "a{1001}", "(a{0,100}){0,100}", "(a{2}){501}", r"(a)\1", "*a"] {
+            assert!(Pattern::new(pattern).is_err(), "{pattern}");
+        }
         for pattern in ["(", "[", r"\", r"\y", "(?x)a", r"\C", r"a\Z", "(?=a)", "(?<!a)b", r"((a{1000}){1000}){10}"] {
             assert!(Pattern::new(pattern).is_err(), "{pattern}");
         }

@@ -13,13 +13,14 @@ static FUNCTIONS: LazyLock<HashMap<&'static str, Vec<Overload>>> = LazyLock::new
     functions
 });
 
-/// Types of the libraries by their names: those that some function takes or gives.
+/// Types of the libraries by their names: those that some function takes or gives, but for Kubernetes' own, whose names
+/// kube-apiserver does not declare.
 static LIBRARY_TYPES: LazyLock<HashMap<&'static str, Type>> = LazyLock::new(|| {
     let declared =
         FUNCTIONS.values().flatten().flat_map(|overload| overload.parameters.iter().chain([&overload.result]));
     declared
         .filter_map(|kind| match kind {
-            Type::Opaque(name) => Some((*name, kind.clone())),
+            Type::Opaque(name) if !name.starts_with("kubernetes.") => Some((*name, kind.clone())),
             _ => None,
         })
         .collect()

@@ -56,6 +56,10 @@ impl Checker {
         {
             return Err(Fault::new(arguments[1].at, format!("both variables are named `{first}`")));
         }
+        // cel-go keeps what a macro has gathered under this name.
+        if let Some(place) = variables.iter().position(|name| *name == "__result__") {
+            return Err(Fault::new(arguments[place].at, "a macro's variable cannot be named `__result__`".to_owned()));
+        }
         let range = self.check(target)?;
         if matches!(range.node, Node::Root) {
             let message =

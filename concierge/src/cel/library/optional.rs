@@ -1,7 +1,7 @@
 //! Optionals: values that may be none. `or` and `orValue` are done by the evaluator, which computes the second only if
 //! the first is none.
 
-use crate::cel::{Budget, EvaluationError, Overload, Type, Value};
+use crate::cel::{Budget, EvaluationError, Overload, Timestamp, Type, Value};
 
 /// All of them.
 pub(super) fn overloads() -> Vec<Overload> {
@@ -48,6 +48,8 @@ fn is_zero(value: &Value) -> bool {
         Value::Bytes(bytes) => bytes.is_empty(),
         Value::List(list) => list.is_empty(),
         Value::Map(map) => map.is_empty(),
+        // Go's zero time.
+        Value::Timestamp(time) => Some(*time) == Timestamp::parse("0001-01-01T00:00:00Z"),
         _ => false,
     }
 }
