@@ -18,6 +18,7 @@ use self::{
 };
 use crate::{
     authn,
+    idp::proxy::Proxies,
     index::Authenticator,
     jwt::TokenFacts,
     secret::BearerToken,
@@ -38,6 +39,8 @@ pub struct Check {
     pub now: Option<UnixTime>,
     /// Which tokens.
     pub tokens: Tokens,
+    /// The proxy through which issuers are asked.
+    pub proxies: Proxies,
 }
 
 /// Where the tokens are.

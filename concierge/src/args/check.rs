@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::{
     check::{Check, Tokens},
+    config::{HttpsProxy, Proxies},
     time::UnixTime,
 };
 
@@ -42,16 +43,25 @@ pub(super) struct CheckArgs {
     /// could read it.
     #[arg(long, value_name = "FILE")]
     token: Option<PathBuf>,
+
+    /// The proxy through which issuers are asked for their keys, as the server has it.
+    #[arg(long, env = "HTTPS_PROXY", value_name = "URL", default_value = "", hide_env_values = true)]
+    https_proxy: HttpsProxy,
+
+    /// The hosts that are asked without the proxy, separated by commas, as the server has it.
+    #[arg(long, env = "NO_PROXY", value_name = "HOSTS", default_value = "")]
+    no_proxy: String,
 }
 
 impl From<CheckArgs> for Check {
-    fn from(CheckArgs { authenticator, jwks, now, token }: CheckArgs) -> Self {
+    fn from(args: CheckArgs) -> Self {
+        let CheckArgs { authenticator, jwks, now, token, https_proxy, no_proxy } = args;
         let tokens = match token {
             None => Tokens::Lines,
             Some(path) if path.as_os_str() == "-" => Tokens::Stdin,
             Some(path) => Tokens::File(path),
         };
-        Self { authenticator, jwks, now, tokens }
+        Self { authenticator, jwks, now, tokens, proxies: Proxies::new(https_proxy, no_proxy) }
     }
 }
 

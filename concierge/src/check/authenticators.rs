@@ -50,7 +50,7 @@ async fn authenticator(
     };
     let Keys { keys, dropped, announced } = match &check.jwks {
         Some(path) => key_sets::of_file(path)?,
-        None => key_sets::of_spec(&spec).await.map_err(|problem| refused(problem.to_string()))?,
+        None => key_sets::of_spec(&spec, &check.proxies).await.map_err(|problem| refused(problem.to_string()))?,
     };
     for key in &dropped {
         note(notes, &format!("JWTAuthenticator {}: not used: {key}", manifest.name))?;

@@ -9,6 +9,7 @@ use crate::{
         discovery::{self, Discovered},
         http::{HttpsUrl, IssuerClient, Limits},
         jwks::{self, JwksAnswer},
+        proxy::Proxies,
     },
     jwt::{AlgorithmSet, DroppedKey, Issuer, KeySet, MAX_KEY_SET_BYTES},
 };
@@ -34,9 +35,9 @@ pub(super) fn of_file(path: &Path) -> Result<Keys, CheckError> {
 }
 
 /// The keys as the spec says. Takes at most the time limits of two fetches.
-pub(super) async fn of_spec(spec: &JwtSpec) -> Result<Keys, anyhow::Error> {
+pub(super) async fn of_spec(spec: &JwtSpec, proxies: &Proxies) -> Result<Keys, anyhow::Error> {
     let issuer = spec.issuer.as_ref().map_err(Clone::clone)?;
-    let client = || client(spec);
+    let client = || client(spec, proxies);
     match spec.keys.as_ref().map_err(Clone::clone)? {
         KeySource::Inline { keys, dropped } => {
             Ok(Keys { keys: Arc::clone(keys), dropped: dropped.to_vec(), announced: None })
@@ -55,7 +56,7 @@ pub(super) async fn of_spec(spec: &JwtSpec) -> Result<Keys, anyhow::Error> {
     }
 }
 
-fn client(spec: &JwtSpec) -> Result<IssuerClient, anyhow::Error> {
+fn client(spec: &JwtSpec, proxies: &Proxies) -> Result<IssuerClient, anyhow::Error> {
     let roots = match spec.trust.as_ref().map_err(Clone::clone)? {
         BundleSource::System => None,
         BundleSource::Inline(bundle) => Some(bundle.certificates()),
@@ -65,7 +66,7 @@ fn client(spec: &JwtSpec) -> Result<IssuerClient, anyhow::Error> {
             object.place("latchkey")
         ),
     };
-    Ok(IssuerClient::new(roots, Limits::default())?)
+    Ok(IssuerClient::through(proxies, roots, Limits::default())?)
 }
 
 async fn discovered(client: &IssuerClient, issuer: &Issuer, found: &Discovered) -> Result<Keys, anyhow::Error> {

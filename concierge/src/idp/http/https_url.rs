@@ -53,8 +53,9 @@ impl FromStr for HttpsUrl {
         if url.scheme() != "https" {
             return Err(UrlError::Scheme(url.scheme().to_owned()));
         }
-        // `https:foo` is repaired to `https://foo` by the same parser.
-        if !text.get(..8).is_some_and(|head| head.eq_ignore_ascii_case("https://")) || url.host_str().is_none() {
+        // `https:foo` and `https:///foo` are repaired to `https://foo` by the same parser.
+        let written = text.split_at_checked("https://".len()).filter(|(head, _)| head.eq_ignore_ascii_case("https://"));
+        if written.is_none_or(|(_, host)| host.starts_with('/')) || url.host_str().is_none() {
             return Err(UrlError::NotAbsolute);
         }
         if !url.username().is_empty() || url.password().is_some() {
@@ -100,6 +101,8 @@ mod tests {
             ("idp.example.com/keys", UrlError::NotAbsolute),
             ("https:idp.example.com", UrlError::NotAbsolute),
             ("https:/idp.example.com", UrlError::NotAbsolute),
+            ("https:///idp.example.com", UrlError::NotAbsolute),
+            ("https:////idp.example.com", UrlError::NotAbsolute),
             ("https://", UrlError::NotAbsolute),
             (" https://idp.example.com", UrlError::NotAbsolute),
             ("https://idp.example.com/a\nb", UrlError::NotAbsolute),
