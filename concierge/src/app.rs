@@ -23,7 +23,7 @@ use crate::{
     config::Config,
     controllers::{
         Jitter, api_service,
-        authenticators::{self, authenticators},
+        authenticators::{self, Source, authenticators},
         certificate_authority, credential_issuer, serving_cert,
     },
     index,
@@ -295,7 +295,7 @@ async fn start(
         refreshes,
         suffix: suffix.clone(),
     };
-    let (keepers, synced) = authenticators(client.clone(), settings);
+    let (keepers, synced) = authenticators(Source::Api(client.clone()), settings);
     readiness.require("authenticators", move || said(synced.is_synced(), "they are not listed yet"));
     let end = stop.draining();
     tasks.spawn("authenticators", async move { keepers.run(end).await.context("keeping the authenticators") });

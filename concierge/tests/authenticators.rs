@@ -19,7 +19,7 @@ use futures::future::join_all;
 use latchkey_concierge::{
     controllers::{
         Jitter,
-        authenticators::{Settings, Synced, authenticators},
+        authenticators::{Settings, Source, Synced, authenticators},
     },
     idp::proxy::Proxies,
     index::{
@@ -85,7 +85,7 @@ impl World {
             refreshes,
             suffix: "latchkey.dev".parse().unwrap(),
         };
-        let (task, synced) = authenticators(api.client(), settings);
+        let (task, synced) = authenticators(Source::Api(api.client()), settings);
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { task.run(CancellationToken::new()).await.unwrap() });
         Self { api, reader, requester, metrics, synced, clock, _task: tasks }

@@ -1,10 +1,13 @@
-//! The task that keeps the authenticators in force: it watches both kinds and the CA bundles they name, runs a keeper of
-//! keys for each source of keys, owns the index's one writer, and, if it leads, writes their status.
+//! The task that keeps the authenticators in force: it watches both kinds, in the API or in a folder, and the CA bundles
+//! they name, runs a keeper of keys for each source of keys, owns the index's one writer, and, if it leads, writes their
+//! status.
 //!
 //! Its loop is observe, plan, act. Everything that takes time (reads, writes, fetches) runs beside the loop, so nothing
 //! that one authenticator waits for delays another or the data path.
 
 mod bundles;
+mod conditions;
+pub mod files;
 mod jwt;
 mod members;
 mod objects;
@@ -14,7 +17,11 @@ mod webhook;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use futures::{
+    StreamExt,
+    future::BoxFuture,
+    stream::{self, BoxStream, FuturesUnordered},
+};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api,
@@ -32,8 +39,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub use self::conditions::{Conditions, ConditionsSender, conditions};
 use self::{
     bundles::{Bundles, Loaded},
+    files::{Folder, Listing},
     members::{Members, Writing},
     objects::Objects,
     records::{Read, Records, Wrote},
@@ -60,6 +69,21 @@ const WRITES_AT_ONCE: usize = 4;
 /// Readiness waits this long for first answers of issuers once the lists are there. A replica that takes part in a
 /// rollout should know its keys before it is sent people; an issuer that is down must not hold the rollout up.
 const FIRST_ANSWERS: Duration = Duration::from_secs(3);
+
+/// Where the authenticators come from.
+pub enum Source {
+    /// The API. What is found of them is written into their status, and their keys are kept in Secrets.
+    Api(kube::Client),
+    /// Files. They have no status to write, and nothing could own a Secret of theirs.
+    Folder {
+        /// The files.
+        folder: Folder,
+        /// Where what is found of them is shown.
+        conditions: ConditionsSender,
+        /// The API server that has the CA bundles, if there is one.
+        client: Option<kube::Client>,
+    },
+}
 
 /// What the task is made of.
 #[derive(Debug)]
@@ -97,14 +121,15 @@ pub enum AuthenticatorsError {
     /// Everybody who could ask for keys is gone.
     #[error("the request layer is gone")]
     Requests,
-    /// The watches ended, which they never should.
+    /// The watches of the API, or of the folder, ended, which they never should.
     #[error("the watches ended")]
     Watches,
 }
 
 /// The task.
 pub struct Authenticators {
-    client: kube::Client,
+    /// The API server, if there is one.
+    client: Option<kube::Client>,
     clock: Arc<dyn Clock>,
     leadership: Leadership,
     metrics: Metrics,
@@ -114,7 +139,9 @@ pub struct Authenticators {
     bundles: Bundles,
     members: Members,
     records: Records,
-    secrets: Api<Secret>,
+    /// Shows what is found of authenticators from files.
+    conditions: Option<ConditionsSender>,
+    seen: BoxStream<'static, Seen>,
     webhooks: Webhooks,
     index: index::Writer,
     reports: mpsc::Receiver<KeeperReport>,
@@ -139,7 +166,7 @@ struct Written {
 
 /// The task, ready to run, and its word for readiness.
 #[must_use]
-pub fn authenticators(client: kube::Client, settings: Settings) -> (Authenticators, Synced) {
+pub fn authenticators(source: Source, settings: Settings) -> (Authenticators, Synced) {
     let Settings { clock, index, jitter, leadership, metrics, namespace, proxies, refreshes, suffix } = settings;
     let (reporter, reports) = mpsc::channel(REPORTS);
     let (synced, receiver) = watch::channel(false);
@@ -151,19 +178,30 @@ pub fn authenticators(client: kube::Client, settings: Settings) -> (Authenticato
         reports: reporter,
     };
     let webhooks = Webhooks::new(Arc::clone(&clock), metrics.clone());
+    let kinds = Kinds {
+        jwt: authentication::jwt_authenticator(&suffix),
+        webhook: authentication::webhook_authenticator(&suffix),
+    };
+    let (client, conditions, objects) = match source {
+        Source::Api(client) => {
+            let objects = watches::objects(&client, &kinds);
+            (Some(client), None, objects)
+        }
+        Source::Folder { folder, conditions, client } => (client, Some(conditions), watches::folder(folder)),
+    };
+    let bundles = client.as_ref().map(|client| watches::bundles(client, &namespace));
+    let seen = stream::select_all([Some(objects), bundles].into_iter().flatten()).boxed();
     let task = Authenticators {
         clock,
         leadership,
         metrics,
-        kinds: Kinds {
-            jwt: authentication::jwt_authenticator(&suffix),
-            webhook: authentication::webhook_authenticator(&suffix),
-        },
         objects: Kinds { jwt: Objects::default(), webhook: Objects::default() },
-        bundles: Bundles::new(&namespace),
+        bundles: Bundles::new(&namespace, client.is_some()),
         members: Members::new(around, proxies),
-        records: Records::new(authentication::jwt_authenticator(&suffix)),
-        secrets: Api::namespaced(client.clone(), &namespace),
+        records: Records::new(conditions.is_none().then(|| kinds.jwt.clone())),
+        kinds,
+        conditions,
+        seen,
         webhooks,
         index,
         reports,
@@ -201,7 +239,6 @@ impl Authenticators {
     /// # Errors
     /// When it cannot go on: a keeper panicked, or one of the ends it works between is gone.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), AuthenticatorsError> {
-        let mut seen = watches::all(&self.client, &self.kinds, &self.namespace);
         loop {
             self.settle();
             let wake = self.next_wake().unwrap_or_else(|| Instant::now() + Duration::from_hours(1));
@@ -210,7 +247,7 @@ impl Authenticators {
                 // cause after everything else.
                 biased;
                 () = stop.cancelled() => return Ok(()),
-                event = seen.next() => self.observe(event.ok_or(AuthenticatorsError::Watches)?),
+                event = self.seen.next() => self.observe(event.ok_or(AuthenticatorsError::Watches)?),
                 Some(loaded) = self.loads.next(), if !self.loads.is_empty() => {
                     self.bundles.loaded(loaded, Instant::now());
                     self.touch_all();
@@ -242,13 +279,12 @@ impl Authenticators {
 
     fn observe(&mut self, seen: Seen) {
         match seen {
+            Seen::Folder(listing) => self.observe_folder(listing),
             Seen::Object(kind, Ok(event)) => {
                 let now = self.clock.now();
                 let changed = self.objects.of_mut(kind).observe(event, now);
                 self.dirty.extend(changed.into_iter().map(|name| (kind, name)));
-                if self.listed_at.is_none() && self.objects.jwt.listed() && self.objects.webhook.listed() {
-                    self.listed_at = Some(Instant::now());
-                }
+                self.note_listed();
             }
             Seen::Object(kind, Err(error)) => {
                 let (kind, error) = (kind.name(), &error as &dyn std::error::Error);
@@ -266,6 +302,27 @@ impl Authenticators {
             }
             Seen::Secret(Err(error)) => self.bundle_watch_failed(true, &error),
             Seen::ConfigMap(Err(error)) => self.bundle_watch_failed(false, &error),
+        }
+    }
+
+    fn observe_folder(&mut self, listing: Listing) {
+        let Listing { declared, wrong } = listing;
+        self.metrics.authenticator_files_wrong(wrong.len());
+        if let Some(conditions) = &self.conditions {
+            conditions.wrong(wrong);
+        }
+        let now = self.clock.now();
+        let (jwt, webhook) = declared.into_iter().partition(|declared| declared.kind == Kind::Jwt);
+        for (kind, declared) in [(Kind::Jwt, jwt), (Kind::Webhook, webhook)] {
+            let changed = self.objects.of_mut(kind).replace(declared, now);
+            self.dirty.extend(changed.into_iter().map(|name| (kind, name)));
+        }
+        self.note_listed();
+    }
+
+    fn note_listed(&mut self) {
+        if self.listed_at.is_none() && self.objects.jwt.listed() && self.objects.webhook.listed() {
+            self.listed_at = Some(Instant::now());
         }
     }
 
@@ -345,13 +402,21 @@ impl Authenticators {
         while let Some((kind, name)) = self.dirty.pop_first() {
             self.settle_one(kind, &name);
         }
-        for object in self.bundles.due(now) {
-            self.loads.push(Box::pin(bundles::load(self.client.clone(), self.namespace.clone(), object)));
-        }
-        for record in self.records.take_reads(now) {
-            self.record_reads.push(Box::pin(records::read(self.secrets.clone(), record)));
+        // Without an API server nothing is ever due.
+        if let Some((client, secrets)) = self.client.clone().zip(self.secrets()) {
+            for object in self.bundles.due(now) {
+                self.loads.push(Box::pin(bundles::load(client.clone(), self.namespace.clone(), object)));
+            }
+            for record in self.records.take_reads(now) {
+                self.record_reads.push(Box::pin(records::read(secrets.clone(), record)));
+            }
         }
         self.tell_synced(now);
+    }
+
+    /// The Secrets of our own namespace, if there is an API server.
+    fn secrets(&self) -> Option<Api<Secret>> {
+        Some(Api::namespaced(self.client.clone()?, &self.namespace))
     }
 
     fn settle_one(&mut self, kind: Kind, name: &str) {
@@ -367,6 +432,12 @@ impl Authenticators {
 
     fn write(&mut self, kind: Kind, name: &str, uid: String, status: Option<AuthenticatorStatus>) {
         let Some(status) = status else { return };
+        if let Some(conditions) = &self.conditions {
+            let before = self.objects.of_mut(kind).found(name, &status);
+            conditions.found(kind, name, &before, status);
+            return;
+        }
+        let Some(client) = self.client.clone() else { return };
         if !self.leadership.is_leader() {
             self.unwritten = true;
             return;
@@ -375,7 +446,7 @@ impl Authenticators {
             return;
         }
         let target = Target { resource: self.kinds.of(kind).clone(), name: name.to_owned(), uid };
-        let (client, permits) = (self.client.clone(), Arc::clone(&self.write_permits));
+        let permits = Arc::clone(&self.write_permits);
         tracing::debug!(kind = kind.name(), object = name, phase = ?status.phase, "Writing status");
         self.writes.push(Box::pin(async move {
             // The semaphore is never closed.
@@ -387,6 +458,9 @@ impl Authenticators {
 
     fn forget(&mut self, kind: Kind, name: &str) {
         self.members.forget(kind, name);
+        if let Some(conditions) = &self.conditions {
+            conditions.forget(kind, name);
+        }
         match kind {
             Kind::Jwt => {
                 self.metrics.forget_authenticator(name);

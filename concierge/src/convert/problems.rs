@@ -80,6 +80,12 @@ impl InvalidSpec {
         Self(vec![format!("spec: cannot be read by this version: {error}")])
     }
 
+    /// The spec cannot be read where it stands.
+    #[must_use]
+    pub fn unread(problem: &str) -> Self {
+        Self(vec![problem.to_owned()])
+    }
+
     /// Each problem.
     pub fn problems(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)

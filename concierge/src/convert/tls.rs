@@ -61,6 +61,14 @@ pub enum TlsProblem {
         /// Object and key.
         place: String,
     },
+    /// There is no API to read it from.
+    #[error(
+        "spec.tls is invalid: {place} cannot be read without an API server: put the PEM bundle itself into certificateAuthorityData (base64 -w0 < ca.pem)"
+    )]
+    NoApi {
+        /// The object.
+        place: String,
+    },
     /// No such object.
     #[error("spec.tls is invalid: {place} does not exist: create it, or correct certificateAuthorityDataSource")]
     NoObject {
@@ -149,6 +157,12 @@ impl BundleObject {
     #[must_use]
     pub fn missing(&self, namespace: &str) -> TlsProblem {
         TlsProblem::NoObject { place: self.place(namespace) }
+    }
+
+    /// What to say when there is no API that could have it.
+    #[must_use]
+    pub fn out_of_reach(&self, namespace: &str) -> TlsProblem {
+        TlsProblem::NoApi { place: self.place(namespace) }
     }
 
     /// Kind, namespace and name, for people.

@@ -61,6 +61,7 @@ struct Inner {
     webhook_seconds: Histogram,
     reviews_foreign: Counter,
     audit_dropped: Counter,
+    authenticator_files_wrong: Gauge,
     leader: Gauge,
     csr_in_flight: Gauge,
     requests: Family<Request, Counter>,
@@ -127,6 +128,7 @@ impl Metrics {
             webhook_seconds: Histogram::new(EXCHANGE_BUCKETS),
             reviews_foreign: Counter::default(),
             audit_dropped: Counter::default(),
+            authenticator_files_wrong: Gauge::default(),
             leader: Gauge::default(),
             csr_in_flight: Gauge::default(),
             requests: Family::default(),
@@ -162,6 +164,11 @@ impl Metrics {
             "audit_dropped",
             "Audit records of refusals that the sink could not take",
             inner.audit_dropped.clone(),
+        );
+        registry.register(
+            "authenticator_files_wrong",
+            "Problems with the files of --authenticators; what they held admits nobody",
+            inner.authenticator_files_wrong.clone(),
         );
         registry.register("leader", "1 while this replica holds the lease of the writers", inner.leader.clone());
         registry.register(
@@ -259,6 +266,11 @@ impl Metrics {
     /// `count` audit records of refusals were lost.
     pub fn audit_dropped(&self, count: u64) {
         self.0.audit_dropped.inc_by(count);
+    }
+
+    /// So many things are wrong with the files that authenticators are read from.
+    pub fn authenticator_files_wrong(&self, count: usize) {
+        self.0.authenticator_files_wrong.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// Whether this replica holds the lease of the writers.

@@ -27,6 +27,8 @@ const READ_AGAIN: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Bundles {
     namespace: String,
+    /// Whether there is an API server that could have them.
+    reachable: bool,
     secrets: Versions,
     config_maps: Versions,
     entries: BTreeMap<BundleObject, Entry>,
@@ -89,9 +91,10 @@ pub(super) async fn load(client: kube::Client, namespace: String, object: Bundle
 // === impl Bundles ===
 
 impl Bundles {
-    pub(super) fn new(namespace: &str) -> Self {
+    /// `reachable`: whether there is an API server.
+    pub(super) fn new(namespace: &str, reachable: bool) -> Self {
         let (secrets, config_maps) = (Versions::default(), Versions::default());
-        Self { namespace: namespace.to_owned(), secrets, config_maps, entries: BTreeMap::new() }
+        Self { namespace: namespace.to_owned(), reachable, secrets, config_maps, entries: BTreeMap::new() }
     }
 
     /// Takes an event of the metadata watch in; `true` if authenticators may be concerned.
@@ -155,6 +158,9 @@ impl Bundles {
 
     /// What is known of a wanted bundle. While a changed object is being read, what it held before counts.
     pub(super) fn trust(&self, object: &BundleObject) -> Trust {
+        if !self.reachable {
+            return Trust::Problem(object.out_of_reach(&self.namespace));
+        }
         let versions = if object.secret { &self.secrets } else { &self.config_maps };
         let place = object.place(&self.namespace);
         if !self.exists(object) {
@@ -231,7 +237,7 @@ mod tests {
     }
 
     fn bundles() -> Bundles {
-        let mut bundles = Bundles::new("latchkey");
+        let mut bundles = Bundles::new("latchkey", true);
         bundles.want(&BTreeSet::from([wanted()]));
         bundles
     }
@@ -280,6 +286,18 @@ mod tests {
         assert_eq!(bundles.due(Instant::now()), [wanted()]);
         bundles.observe(false, Event::Delete(map("ca", "2")));
         assert_eq!(bundles.trust(&wanted()), Trust::Problem(wanted().missing("latchkey")));
+    }
+
+    #[test]
+    fn without_an_api_server_the_mend_is_to_put_the_bundle_into_the_spec() {
+        let mut bundles = Bundles::new("latchkey", false);
+        bundles.want(&BTreeSet::from([wanted()]));
+        let Trust::Problem(problem) = bundles.trust(&wanted()) else { panic!("it cannot be read") };
+        assert_eq!(
+            problem.to_string(),
+            "spec.tls is invalid: ConfigMap latchkey/ca cannot be read without an API server: put the PEM bundle itself \
+             into certificateAuthorityData (base64 -w0 < ca.pem)"
+        );
     }
 
     #[tokio::test]

@@ -67,8 +67,9 @@ impl Authenticators {
             self.unwritten = true;
             return;
         }
+        let Some(secrets) = self.secrets() else { return };
         if let Some(record) = self.records.take_write(name, report, Instant::now()) {
-            let (secrets, permits) = (self.secrets.clone(), Arc::clone(&self.write_permits));
+            let permits = Arc::clone(&self.write_permits);
             self.record_writes.push(Box::pin(async move {
                 // The semaphore is never closed.
                 let _permit = permits.acquire().await;

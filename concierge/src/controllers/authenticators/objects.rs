@@ -6,6 +6,7 @@ use kube::{core::DynamicObject, runtime::watcher::Event};
 use latchkey_crds::authentication::AuthenticatorStatus;
 use serde_json::Value;
 
+use super::files::Declared;
 use crate::{
     convert::{self, InvalidSpec, JwtSpec, WebhookSpec},
     time::UnixTime,
@@ -100,6 +101,38 @@ impl Objects {
         let object = Object { uid, generation, jwt, webhook, status, seen_at, version };
         self.by_name.insert(name.clone(), object);
         Some(name)
+    }
+
+    /// Takes in what a folder of files holds, whole: what is not in it is gone. Returns the names of what changed.
+    pub(super) fn replace(&mut self, declared: Vec<Declared>, now: UnixTime) -> Vec<String> {
+        self.listed = true;
+        let mut before = std::mem::take(&mut self.by_name);
+        let mut changed = Vec::new();
+        for Declared { name, uid, generation, spec, .. } in declared {
+            let known = before.remove(&name);
+            let object = match known {
+                Some(known) if known.generation == generation => known,
+                other => {
+                    changed.push(name.clone());
+                    let (jwt, webhook) = match spec {
+                        Ok(spec) => (convert::jwt_authenticator(&spec), convert::webhook_authenticator(&spec)),
+                        Err(problem) => (Err(InvalidSpec::unread(&problem)), Err(InvalidSpec::unread(&problem))),
+                    };
+                    // What was found before keeps the times of what has not changed.
+                    let status = other.map(|known| known.status).unwrap_or_default();
+                    Object { uid, generation, jwt, webhook, status, seen_at: now, version: None }
+                }
+            };
+            self.by_name.insert(name, object);
+        }
+        changed.extend(before.into_keys());
+        changed
+    }
+
+    /// What was found of an object that has no status in the API; returns what was found before.
+    pub(super) fn found(&mut self, name: &str, status: &AuthenticatorStatus) -> AuthenticatorStatus {
+        let object = self.by_name.get_mut(name);
+        object.map(|object| std::mem::replace(&mut object.status, status.clone())).unwrap_or_default()
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&Object> {

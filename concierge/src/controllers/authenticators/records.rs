@@ -46,7 +46,9 @@ const WRITE_AGAIN: Duration = Duration::from_mins(1);
 /// The records of all authenticators.
 #[derive(Debug)]
 pub(super) struct Records {
-    owner: ApiResource,
+    /// The kind of the authenticators; `None`: they are no objects of the API, so nothing could own a Secret of theirs,
+    /// and none is kept.
+    owner: Option<ApiResource>,
     by_name: BTreeMap<String, Record>,
 }
 
@@ -111,8 +113,8 @@ impl Read {
 // === impl Records ===
 
 impl Records {
-    /// `owner` is the kind of the authenticators.
-    pub(super) const fn new(owner: ApiResource) -> Self {
+    /// `owner` is the kind of the authenticators, if they are objects of the API.
+    pub(super) const fn new(owner: Option<ApiResource>) -> Self {
         Self { owner, by_name: BTreeMap::new() }
     }
 
@@ -122,7 +124,7 @@ impl Records {
         if known == source.map(|source| (uid, source)) {
             return;
         }
-        let Some(source) = source else {
+        let Some(source) = source.filter(|_| self.owner.is_some()) else {
             self.by_name.remove(name);
             return;
         };
@@ -181,6 +183,7 @@ impl Records {
 
     /// What is to be written now that `report` is known of the source of `name`; it counts as being written.
     pub(super) fn take_write(&mut self, name: &str, report: &IssuerReport, now: Instant) -> Option<ToWrite> {
+        let owner = self.owner.as_ref()?;
         let record = self.by_name.get_mut(name)?;
         // What could not be read yet may be just what would be written.
         if record.read != Reading::Done || record.writing || record.write_again_at.is_some_and(|at| now < at) {
@@ -191,7 +194,7 @@ impl Records {
             return None;
         }
         record.writing = true;
-        let secret = secret(&self.owner, name, &record.uid, data);
+        let secret = secret(owner, name, &record.uid, data);
         let (uid, source) = (record.uid.clone(), record.source.clone());
         Some(ToWrite { name: name.to_owned(), uid, source, secret, stored })
     }

@@ -1,5 +1,5 @@
-//! The watches of the authenticators' task, as one stream: both kinds whole, Secrets and `ConfigMap`s of our namespace by
-//! their metadata only.
+//! What the authenticators' task sees, as streams that never end: authenticators of both kinds whole, from the API or a
+//! folder; Secrets and `ConfigMap`s of our namespace by their metadata only. A watch that fails waits and starts anew.
 
 use futures::{
     StreamExt,
@@ -15,6 +15,8 @@ use kube::{
     },
 };
 
+use super::files::{Folder, Listing};
+
 /// One of each kind.
 #[derive(Debug)]
 pub(super) struct Kinds<T> {
@@ -28,27 +30,40 @@ pub(super) enum Kind {
     Webhook,
 }
 
-/// Something happened in the API.
+/// Something happened in the API, or in the folder.
 pub(super) enum Seen {
+    Folder(Listing),
     Object(Kind, watcher::Result<Event<DynamicObject>>),
     Secret(watcher::Result<Event<PartialObjectMeta<Secret>>>),
     ConfigMap(watcher::Result<Event<PartialObjectMeta<ConfigMap>>>),
 }
 
-/// All watches as one stream. One that fails waits and starts anew; none ever ends.
-pub(super) fn all(client: &kube::Client, kinds: &Kinds<ApiResource>, namespace: &str) -> BoxStream<'static, Seen> {
+/// The authenticators as they are in the API.
+pub(super) fn objects(client: &kube::Client, kinds: &Kinds<ApiResource>) -> BoxStream<'static, Seen> {
     let objects = |resource: &ApiResource| {
         let api = Api::<DynamicObject>::all_with(client.clone(), resource);
         watcher(api, watcher::Config::default()).default_backoff()
     };
+    stream::select(
+        objects(&kinds.jwt).map(|event| Seen::Object(Kind::Jwt, event)),
+        objects(&kinds.webhook).map(|event| Seen::Object(Kind::Webhook, event)),
+    )
+    .boxed()
+}
+
+/// The authenticators as they are in a folder.
+pub(super) fn folder(folder: Folder) -> BoxStream<'static, Seen> {
+    folder.listings().map(Seen::Folder).boxed()
+}
+
+/// The Secrets and `ConfigMap`s that may hold CA bundles.
+pub(super) fn bundles(client: &kube::Client, namespace: &str) -> BoxStream<'static, Seen> {
     let secrets = Api::<PartialObjectMeta<Secret>>::namespaced(client.clone(), namespace);
     let config_maps = Api::<PartialObjectMeta<ConfigMap>>::namespaced(client.clone(), namespace);
-    stream::select_all([
-        objects(&kinds.jwt).map(|event| Seen::Object(Kind::Jwt, event)).boxed(),
-        objects(&kinds.webhook).map(|event| Seen::Object(Kind::Webhook, event)).boxed(),
-        watcher(secrets, watcher::Config::default()).default_backoff().map(Seen::Secret).boxed(),
-        watcher(config_maps, watcher::Config::default()).default_backoff().map(Seen::ConfigMap).boxed(),
-    ])
+    stream::select(
+        watcher(secrets, watcher::Config::default()).default_backoff().map(Seen::Secret),
+        watcher(config_maps, watcher::Config::default()).default_backoff().map(Seen::ConfigMap),
+    )
     .boxed()
 }
 
