@@ -11,6 +11,9 @@ use serde::Deserialize;
 pub struct Difference {
     /// The cases that show it, as `table/case`; a `*` stands for any text.
     pub cases: Vec<String>,
+    /// Cases of those patterns that do not differ.
+    #[serde(default)]
+    pub except: Vec<String>,
     /// kube-apiserver's words in these cases.
     pub kubernetes: BTreeSet<String>,
     /// Our words in these cases; after a colon the reason's code of a refused token: `refused: audience-shared`.
@@ -37,7 +40,8 @@ impl Difference {
     /// Whether the case is one of this difference's.
     #[must_use]
     pub fn names(&self, case: &str) -> bool {
-        self.cases.iter().any(|pattern| matches(pattern, case))
+        let among = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, case));
+        among(&self.cases) && !among(&self.except)
     }
 }
 

@@ -15,9 +15,6 @@ use serde_json::{Map, Value, json};
 
 use super::{User, Verdict, table::merge};
 
-/// The name of a claim that no case gives to a token.
-const NO_CLAIM: &str = "conformance.invalid/none";
-
 /// What we say of a token, under an entry of kube-apiserver's file (with `patch` over what it becomes), for an issuer that
 /// publishes `keys`.
 #[must_use]
@@ -89,7 +86,7 @@ fn invalid(problem: &impl ToString) -> Verdict {
 /// The same configuration in our words. What has no counterpart keeps its name, and is refused as an unknown field.
 ///
 /// The two forms differ in three ways only. We have no `audienceMatchPolicy`: several audiences always mean any of them.
-/// Absent `groups` are Pinniped's default claim with us, so "no groups" is a claim that no token has. And a mapping is one
+/// Absent `groups` are Pinniped's default claim with us, so "no groups" is said by an expression. And a mapping is one
 /// object there, but two fields here.
 #[must_use]
 pub fn translate(entry: &Value) -> Value {
@@ -133,7 +130,7 @@ fn claims(mut mappings: Map<String, Value>) -> Map<String, Value> {
         claims.extend(mapping);
     }
     if groups_absent {
-        claims.insert("groups".to_owned(), NO_CLAIM.into());
+        claims.insert("groupsExpression".to_owned(), "null".into());
     }
     claims.extend(mappings);
     claims
