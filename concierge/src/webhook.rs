@@ -25,7 +25,10 @@ use tokio::{
 pub use self::dial::Dialed;
 use self::dial::Dialer;
 use crate::{
-    idp::http::{ClientError, FetchError, HttpsUrl, IssuerClient, Limits},
+    idp::{
+        http::{ClientError, FetchError, HttpsUrl, IssuerClient, Limits},
+        proxy::Proxies,
+    },
     index::{AskError, AskWebhook},
     runtime::metrics::Metrics,
     secret::BearerToken,
@@ -68,6 +71,8 @@ pub struct Settings<'a> {
     pub endpoint: HttpsUrl,
     /// The trust roots; `None` for the system's.
     pub roots: Option<&'a [CertificateDer<'static>]>,
+    /// The way out of the cluster.
+    pub proxies: &'a Proxies,
     /// The version to speak; `None`: it is found out.
     pub version: Option<Version>,
     /// For one answer, all tries included.
@@ -93,12 +98,12 @@ impl WebhookClient {
     /// # Errors
     /// When the trust roots cannot be used.
     pub fn new(settings: Settings<'_>) -> Result<Self, ClientError> {
-        let Settings { name, endpoint, roots, version, timeout, metrics } = settings;
+        let Settings { name, endpoint, roots, proxies, version, timeout, metrics } = settings;
         let limits = Limits { total: timeout, ..Limits::default() };
         Ok(Self {
             name: name.to_owned(),
-            client: IssuerClient::new(roots, limits)?,
-            dialer: Dialer::new(&endpoint, roots)?,
+            client: IssuerClient::through(proxies, roots, limits)?,
+            dialer: Dialer::new(&endpoint, roots, proxies)?,
             endpoint,
             wanted: version,
             learned: OnceLock::new(),

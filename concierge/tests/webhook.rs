@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use latchkey_concierge::{
-    idp::http::FetchError,
+    idp::{http::FetchError, proxy::Proxies},
     index::{AskError, AskWebhook as _},
     runtime::metrics::Metrics,
     secret::BearerToken,
@@ -39,8 +39,16 @@ fn of(
     metrics: &Metrics,
 ) -> WebhookClient {
     let endpoint = format!("{base}/review?tenant=1").parse().unwrap();
-    WebhookClient::new(Settings { name: "tokens", endpoint, roots, version, timeout, metrics: metrics.clone() })
-        .unwrap()
+    WebhookClient::new(Settings {
+        name: "tokens",
+        endpoint,
+        roots,
+        proxies: &Proxies::default(),
+        version,
+        timeout,
+        metrics: metrics.clone(),
+    })
+    .unwrap()
 }
 
 async fn ask(client: &WebhookClient) -> Result<Word, AskError> {

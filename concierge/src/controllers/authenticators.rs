@@ -177,7 +177,7 @@ pub fn authenticators(source: Source, settings: Settings) -> (Authenticators, Sy
         metrics: metrics.clone(),
         reports: reporter,
     };
-    let webhooks = Webhooks::new(Arc::clone(&clock), metrics.clone());
+    let webhooks = Webhooks::new(Arc::clone(&clock), proxies.clone(), metrics.clone());
     let kinds = Kinds {
         jwt: authentication::jwt_authenticator(&suffix),
         webhook: authentication::webhook_authenticator(&suffix),

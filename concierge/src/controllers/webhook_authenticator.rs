@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     convert::{Bundle, Endpoint, InvalidSpec, WebhookSettings, WebhookSpec},
-    idp::http::HttpsUrl,
+    idp::{http::HttpsUrl, proxy::Proxies},
     runtime::metrics::Metrics,
     time::UnixTime,
     token_review::Version,
@@ -160,7 +160,7 @@ fn connection(source: Option<&Source>, word: Option<&Word>) -> Finding {
         (Some(_), None | Some(Word::Undialed)) => Finding::unknown(TYPE, "the webhook server has not answered yet"),
         (Some(_), Some(Word::Dialed(Dialed::Directly))) => Finding::success(TYPE, "successfully dialed webhook server"),
         (Some(_), Some(Word::Dialed(Dialed::ByProxy))) => {
-            Finding::success(TYPE, "skipped dialing webhook server: HTTPS_PROXY applies to its host")
+            Finding::success(TYPE, "skipped dialing webhook server: the HTTPS_PROXY applies to its host")
         }
         (Some(_), Some(Word::Unreachable { since, sentence })) => {
             Finding::failure(TYPE, UNABLE_TO_DIAL_SERVER, format!("cannot dial server since {since}: {sentence}"))
@@ -188,13 +188,19 @@ fn authenticator(observed: &Observed<'_>, word: Option<&Word>) -> Finding {
 ///
 /// # Errors
 /// Why there can be none, in a sentence.
-pub(super) fn client(source: &Source, name: &str, metrics: &Metrics) -> Result<Arc<WebhookClient>, String> {
+pub(super) fn client(
+    source: &Source,
+    name: &str,
+    proxies: &Proxies,
+    metrics: &Metrics,
+) -> Result<Arc<WebhookClient>, String> {
     // The conversion has parsed it; the client's rules are the same.
     let endpoint: HttpsUrl = source.endpoint.as_str().parse().map_err(|problem| format!("spec.endpoint {problem}"))?;
     let settings = Settings {
         name,
         endpoint,
         roots: source.bundle.as_ref().map(Bundle::certificates),
+        proxies,
         version: source.version,
         timeout: source.timeout,
         metrics: metrics.clone(),

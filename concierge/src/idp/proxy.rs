@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::NoProxy;
 use url::Url;
 
@@ -73,6 +74,16 @@ impl Proxies {
     }
 }
 
+impl Proxies {
+    /// Whether what is at `url` is asked through the proxy. The rules are those of the client, whose crate they come from.
+    #[must_use]
+    pub fn apply_to(&self, url: &Url) -> bool {
+        let (Some(https), Ok(uri)) = (&self.https.0, url.as_str().parse::<http::Uri>()) else { return false };
+        let rules = Matcher::builder().https(https.as_str()).no(self.except.as_str()).build();
+        rules.intercept(&uri).is_some()
+    }
+}
+
 impl fmt::Debug for Proxies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Proxies").field("https", &self.https).field("except", &self.except).finish()
@@ -82,6 +93,21 @@ impl fmt::Debug for Proxies {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_proxy_is_for_all_but_its_exceptions() {
+        let except = "internal.example.com,10.0.0.0/8".to_owned();
+        let proxies = Proxies::new("http://proxy:3128".parse().unwrap(), except);
+        for (url, expected) in [
+            ("https://tokens.example.com/review", true),
+            ("https://internal.example.com/", false),
+            ("https://a.internal.example.com/", false),
+            ("https://10.1.2.3:8443/", false),
+        ] {
+            assert_eq!(proxies.apply_to(&Url::parse(url).unwrap()), expected, "{url}");
+        }
+        assert!(!Proxies::default().apply_to(&Url::parse("https://tokens.example.com/").unwrap()));
+    }
 
     #[test]
     fn a_proxy_is_an_http_url_and_is_never_shown() {

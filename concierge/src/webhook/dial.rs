@@ -2,7 +2,6 @@
 
 use std::{error::Error, fmt, io, sync::Arc};
 
-use hyper_util::client::proxy::matcher::Matcher;
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::{net::TcpStream, time::timeout};
@@ -11,6 +10,7 @@ use tokio_rustls::TlsConnector;
 use crate::idp::{
     addresses::{self, Refused},
     http::{CONNECT_TIMEOUT, ClientError, FetchError, HttpsUrl, cut, find, root_cause, system_roots},
+    proxy::Proxies,
 };
 
 /// How the server can be reached.
@@ -18,20 +18,25 @@ use crate::idp::{
 pub enum Dialed {
     /// It was.
     Directly,
-    /// Through the proxy that `HTTPS_PROXY` names; nothing was tried, because only the proxy knows the way.
+    /// Through the configured proxy; nothing was tried, because only the proxy knows the way.
     ByProxy,
 }
 
 /// Dials one server.
 pub(super) struct Dialer {
     url: HttpsUrl,
+    by_proxy: bool,
     connector: TlsConnector,
 }
 
 // === impl Dialer ===
 
 impl Dialer {
-    pub(super) fn new(url: &HttpsUrl, roots: Option<&[CertificateDer<'static>]>) -> Result<Self, ClientError> {
+    pub(super) fn new(
+        url: &HttpsUrl,
+        roots: Option<&[CertificateDer<'static>]>,
+        proxies: &Proxies,
+    ) -> Result<Self, ClientError> {
         let mut store = RootCertStore::empty();
         match roots {
             Some(roots) => {
@@ -49,7 +54,9 @@ impl Dialer {
             .with_root_certificates(store)
             .with_no_client_auth();
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Self { url: url.clone(), connector: TlsConnector::from(Arc::new(config)) })
+        // A loopback host is never asked by a proxy, as by the client.
+        let by_proxy = !addresses::is_loopback(url.url()) && proxies.apply_to(url.url());
+        Ok(Self { url: url.clone(), by_proxy, connector: TlsConnector::from(Arc::new(config)) })
     }
 
     /// # Errors
@@ -59,17 +66,11 @@ impl Dialer {
         if let Some(refused) = addresses::refused_host(url) {
             return Err(FetchError::AddressRefused(refused.to_string()));
         }
-        if !addresses::is_loopback(url) && self.is_proxied() {
+        if self.by_proxy {
             return Ok(Dialed::ByProxy);
         }
         timeout(CONNECT_TIMEOUT, self.connect()).await.map_err(|_| FetchError::Timeout(CONNECT_TIMEOUT))??;
         Ok(Dialed::Directly)
-    }
-
-    /// By the same rules as the client that asks: reqwest's are these.
-    fn is_proxied(&self) -> bool {
-        let uri = self.url.as_str().parse();
-        uri.is_ok_and(|uri: http::Uri| Matcher::from_env().intercept(&uri).is_some())
     }
 
     async fn connect(&self) -> Result<(), FetchError> {

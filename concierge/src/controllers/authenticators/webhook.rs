@@ -15,6 +15,7 @@ use crate::{
         self, Observed, Source, Word,
         prober::{ProbeReport, Prober, ProberId},
     },
+    idp::proxy::Proxies,
     index::{AskWebhook, AuthenticatorName, AuthenticatorRef, Entry, Webhook},
     runtime::metrics::Metrics,
     time::Clock,
@@ -28,6 +29,7 @@ const REPORTS: usize = 16;
 #[derive(Debug)]
 pub(super) struct Webhooks {
     clock: Arc<dyn Clock>,
+    proxies: Proxies,
     metrics: Metrics,
     probers: JoinSet<()>,
     next: u64,
@@ -62,10 +64,11 @@ struct Published {
 // === impl Webhooks ===
 
 impl Webhooks {
-    pub(super) fn new(clock: Arc<dyn Clock>, metrics: Metrics) -> Self {
+    pub(super) fn new(clock: Arc<dyn Clock>, proxies: Proxies, metrics: Metrics) -> Self {
         let (sender, reports) = mpsc::channel(REPORTS);
         Self {
             clock,
+            proxies,
             metrics,
             probers: JoinSet::new(),
             next: 0,
@@ -103,7 +106,7 @@ impl Webhooks {
         let id = ProberId(self.next);
         self.next += 1;
         let stop = CancellationToken::new();
-        let (word, client) = match webhook_authenticator::client(source, name, &self.metrics) {
+        let (word, client) = match webhook_authenticator::client(source, name, &self.proxies, &self.metrics) {
             Err(problem) => (Word::NoClient(problem), None),
             Ok(client) => {
                 let prober = Prober {
