@@ -15,7 +15,7 @@ mod regex;
 mod semver;
 mod sets;
 mod standard;
-mod string_format;
+pub(super) mod string_format;
 mod strings;
 mod times;
 mod urls;

@@ -4,6 +4,7 @@ use super::{Checked, Checker, unify::most_general};
 use crate::cel::{
     Type, Value,
     compile_error::Fault,
+    library::string_format,
     program::{self, Node},
     syntax::{Element, Entry, Expr},
 };
@@ -60,6 +61,8 @@ impl Checker {
         joined.kind = Some(match joined.kind.take() {
             None => kind.clone(),
             Some(before) if self.bindings.assign(&before, &kind) => most_general(&before, &kind).clone(),
+            // Each clause of a format takes another type.
+            Some(_) if self.exempt > 0 => Type::Dyn,
             Some(before) => return Err(self.mixed(part.at, &before, &kind)),
         });
         joined.parts.push((part.at, kind));
@@ -84,23 +87,27 @@ impl Checker {
         Ok(())
     }
 
-    /// cel-go refuses a bare claim among the arguments of a constant format, because its verb may not fit it.
+    /// Holds the arguments of a constant format against its clauses, as cel-go does before anything runs. A bare claim fits
+    /// none, because it may be anything.
     pub(super) fn check_format(&self, receiver: Option<&Node>, arguments: &Expr) -> Result<(), Fault> {
         let crate::cel::syntax::Kind::List(elements) = &arguments.kind else {
             return Ok(());
         };
-        let (Some(Node::Constant(Value::String(_))), Some(first)) = (receiver, elements.first()) else {
+        let Some(Node::Constant(Value::String(format))) = receiver else {
             return Ok(());
         };
-        let list = self.aggregates.iter().rev().find(|aggregate| aggregate.list_at == Some(first.value.at));
-        let bare =
-            list.and_then(|list| list.parts.iter().find(|(_, kind)| self.bindings.substitute(kind, true) == Type::Any));
-        match bare {
-            Some((at, _)) => {
-                Err(Fault::new(*at, "format() must know the type of a claim; write string(...) around it"))
-            }
-            None => Ok(()),
+        let first = elements.first().map(|element| element.value.at);
+        let list = self.aggregates.iter().rev().find(|aggregate| first.is_some() && aggregate.list_at == first);
+        let parts: Vec<(usize, Type)> = list
+            .map(|list| list.parts.iter().map(|(at, kind)| (*at, self.bindings.substitute(kind, true))).collect())
+            .unwrap_or_default();
+        if let Some((at, _)) = parts.iter().find(|(_, kind)| *kind == Type::Any) {
+            return Err(Fault::new(*at, "format() must know the type of a claim; write string(...) around it"));
         }
+        let kinds: Vec<&Type> = parts.iter().map(|(_, kind)| kind).collect();
+        string_format::mismatch(format, &kinds).map_or(Ok(()), |(place, problem)| {
+            Err(Fault::new(parts.get(place).map_or(arguments.at, |(at, _)| *at), problem.to_string()))
+        })
     }
 
     fn mixed(&self, at: usize, before: &Type, kind: &Type) -> Fault {

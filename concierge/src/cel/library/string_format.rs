@@ -18,6 +18,7 @@ const MAX_DEPTH: u32 = 200;
 const MAX_PRECISION: usize = 255;
 
 const TOO_FEW: EvaluationError = BadArgument("a format has more clauses than arguments");
+const TOO_MANY: EvaluationError = BadArgument("a format has fewer clauses than arguments");
 const CUT_OFF: EvaluationError = BadArgument("a format ends within a clause");
 const NO_PRECISION: EvaluationError = BadArgument("a precision has digits, and is at most 255");
 const UNKNOWN_CLAUSE: EvaluationError = BadArgument("a format has the clauses %s, %d, %f, %e, %b, %o, %x, %X and %%");
@@ -44,6 +45,24 @@ fn format(arguments: &[Value], budget: &mut Budget) -> Result<Value, EvaluationE
         }
     }
     Ok(output.text.into())
+}
+
+/// What is wrong with a constant format and arguments of these types, and with which of them.
+pub(in crate::cel) fn mismatch(format: &str, kinds: &[&Type]) -> Option<(usize, EvaluationError)> {
+    let mut place = 0;
+    for piece in pieces(format) {
+        let clause = match piece {
+            Ok(Piece::Text(_)) => continue,
+            Ok(Piece::Clause(Ok(clause))) => clause,
+            Ok(Piece::Clause(Err(fault))) | Err(fault) => return Some((place, fault)),
+        };
+        match kinds.get(place) {
+            None => return Some((place, TOO_FEW)),
+            Some(kind) if !clause.takes(kind) => return Some((place, clause.refusal())),
+            Some(_) => place += 1,
+        }
+    }
+    (place < kinds.len()).then_some((place, TOO_MANY))
 }
 
 /// Text that is being built, each part paid for before it is added.
@@ -132,6 +151,19 @@ fn read_clause(text: &str) -> Result<(Clause, &str), EvaluationError> {
 }
 
 impl Clause {
+    /// Whether an argument of this type can be written; texts stand for the doubles that no literal can say.
+    const fn takes(self, kind: &Type) -> bool {
+        match self {
+            Self::Binary => matches!(kind, Type::Dyn | Type::Int | Type::Uint | Type::Bool),
+            Self::Decimal | Self::Octal => matches!(kind, Type::Dyn | Type::Int | Type::Uint),
+            Self::Fixed(_) | Self::Scientific(_) => matches!(kind, Type::Dyn | Type::Double | Type::String),
+            Self::Hexadecimal { .. } => {
+                matches!(kind, Type::Dyn | Type::Int | Type::Uint | Type::String | Type::Bytes)
+            }
+            Self::Text => !matches!(kind, Type::Any | Type::Opaque(_) | Type::Optional(_) | Type::Object(_)),
+        }
+    }
+
     const fn refusal(self) -> EvaluationError {
         BadArgument(match self {
             Self::Binary => "%b takes integers and booleans",
