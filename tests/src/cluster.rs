@@ -168,6 +168,18 @@ impl Cluster {
         &self.certificates.ca_pem
     }
 
+    /// The cluster's admin: her client certificate.
+    #[must_use]
+    pub fn admin(&self) -> &Identity {
+        &self.certificates.admin
+    }
+
+    /// kube-apiserver's process id.
+    #[must_use]
+    pub fn api_server_pid(&self) -> u32 {
+        self.api_server.pid()
+    }
+
     /// The front proxy's client CA, certificate and key (PEM), for a test that plays the aggregator.
     #[must_use]
     pub fn front_proxy(&self) -> (&str, &Identity) {

@@ -6,6 +6,7 @@
 //! | [`cluster`] | a control plane of its own, several side by side |
 //! | [`concierge`], [`programs`] | our own programs, installed and run as a user would |
 //! | [`exchange`] | the exchange on the wire, without the plugin |
+//! | [`review`] | certificates and flags of the `TokenReview` webhook |
 //! | [`site`], [`person`] | a cluster with all of it, and somebody at a laptop |
 //! | [`conformance`] | what kube-apiserver says of a token, beside what we say |
 //! | [`issuer`] | an identity provider of ours that misbehaves on command |
@@ -36,6 +37,7 @@ pub mod person;
 pub mod ports;
 pub mod programs;
 pub mod relying_party;
+pub mod review;
 pub mod site;
 pub mod wait;
 pub mod webhook;

@@ -8,11 +8,10 @@ use latchkey_e2e::{
     concierge::ConciergeOptions,
     folder::TempFolder,
     issuer::{Endpoint, Fault, Issuer, IssuerOptions},
-    ports,
+    review::ReviewDoor,
     site::{AUTHENTICATOR, Site},
     wait::eventually,
 };
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use serde_json::{Value, json};
 
 /// What an admin is given to start from.
@@ -64,13 +63,8 @@ async fn what_cannot_be_told_for_want_of_keys_is_not_remembered_as_a_no() -> Res
 
 /// A cluster whose kube-apiserver asks a concierge in it, with certificates of their own.
 async fn site(work: &TempFolder, version: &str, more: &[&str]) -> Result<Site> {
-    let port = ports::free()?;
-    let folder = work.path().display().to_string();
-    let (server, client) = (authority("server-ca")?, authority("client-ca")?);
-    work.write("server-ca.crt", server.pem())?;
-    work.write("client-ca.crt", client.pem())?;
-    write_leaf(work, "tls", &server, "latchkey-concierge", ExtendedKeyUsagePurpose::ServerAuth)?;
-    write_leaf(work, "client", &client, "kube-apiserver", ExtendedKeyUsagePurpose::ClientAuth)?;
+    let door = ReviewDoor::new(work)?;
+    let (port, folder) = (door.port, door.folder().display().to_string());
     let config = EXAMPLE
         .replace("https://127.0.0.1:9443/", &format!("https://127.0.0.1:{port}/"))
         .replace("/etc/kubernetes/latchkey", &folder);
@@ -83,40 +77,8 @@ async fn site(work: &TempFolder, version: &str, more: &[&str]) -> Result<Site> {
         cluster.api_server_args.push(format!("--authentication-token-webhook-version={version}"));
     }
     cluster.api_server_args.extend(more.iter().map(ToString::to_string));
-    let concierge = ConciergeOptions {
-        extra_args: vec![
-            format!("--review-address=127.0.0.1:{port}"),
-            format!("--review-client-ca-file={folder}/client-ca.crt"),
-            "--review-client-name=kube-apiserver".to_owned(),
-            format!("--review-tls-cert-file={folder}/tls.crt"),
-            format!("--review-tls-key-file={folder}/tls.key"),
-        ],
-        ..ConciergeOptions::default()
-    };
+    let concierge = ConciergeOptions { extra_args: door.concierge_args(), ..ConciergeOptions::default() };
     Site::start_with(cluster, concierge, "staging", work.path()).await
-}
-
-fn authority(name: &str) -> Result<CertifiedIssuer<'static, KeyPair>> {
-    let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, name);
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    Ok(CertifiedIssuer::self_signed(params, KeyPair::generate()?)?)
-}
-
-fn write_leaf(
-    work: &TempFolder,
-    file: &str,
-    authority: &CertifiedIssuer<'static, KeyPair>,
-    name: &str,
-    usage: ExtendedKeyUsagePurpose,
-) -> Result<()> {
-    let mut params = CertificateParams::new(vec![name.to_owned()])?;
-    params.distinguished_name.push(DnType::CommonName, name);
-    params.extended_key_usages = vec![usage];
-    let key = KeyPair::generate()?;
-    work.write(&format!("{file}.crt"), params.signed_by(&key, authority)?.pem())?;
-    work.write(&format!("{file}.key"), key.serialize_pem())?;
-    Ok(())
 }
 
 /// Who kube-apiserver takes the bearer of this token for; nobody, if it answers 401.

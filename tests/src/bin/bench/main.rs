@@ -4,6 +4,7 @@ mod exchange;
 mod idle;
 mod judging;
 mod plugin;
+mod review;
 mod row;
 mod stand;
 
@@ -35,6 +36,8 @@ enum Name {
     Plugin,
     /// Exchanges through the API server's aggregation layer
     Exchange,
+    /// Token reviews, against kube-apiserver's own JWT authentication
+    Review,
 }
 
 #[tokio::main]
@@ -49,7 +52,7 @@ async fn main() -> Result<()> {
         eprintln!("judging ...");
         rows.extend(judging::run()?);
     }
-    if [Name::Idle, Name::Plugin, Name::Exchange].into_iter().any(wanted) {
+    if [Name::Idle, Name::Plugin, Name::Exchange, Name::Review].into_iter().any(wanted) {
         eprintln!("starting a cluster, an issuer and a concierge ...");
         let stand = Stand::start().await?;
         if wanted(Name::Idle) {
@@ -62,6 +65,10 @@ async fn main() -> Result<()> {
         if wanted(Name::Exchange) {
             eprintln!("exchange ...");
             rows.extend(exchange::run(&stand).await?);
+        }
+        if wanted(Name::Review) {
+            eprintln!("review ...");
+            rows.extend(review::run(&stand).await?);
         }
     }
     ensure!(!rows.is_empty(), "nothing was measured");

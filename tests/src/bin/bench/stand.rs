@@ -2,18 +2,23 @@
 
 use anyhow::{Context as _, Result, ensure};
 use latchkey_e2e::{
+    cluster::ClusterOptions,
+    concierge::ConciergeOptions,
     folder::TempFolder,
     issuer::{Client, Issuer, IssuerOptions, User},
     person::Person,
     programs::Programs,
+    review::ReviewDoor,
     site::Site,
 };
+use serde_json::{Value, json};
 
 /// Everything running; dropped, everything ends.
 pub(crate) struct Stand {
     pub(crate) site: Site,
     pub(crate) issuer: Issuer,
     pub(crate) person: Person,
+    pub(crate) door: ReviewDoor,
     _folder: TempFolder,
 }
 
@@ -30,7 +35,13 @@ impl Stand {
             ..IssuerOptions::default()
         })
         .await?;
-        let site = Site::start("bench", folder.path()).await?;
+        // The API server believes the same tokens by its own structured authentication: the yardstick of the webhook's bench.
+        let door = ReviewDoor::new(&folder)?;
+        let configuration = folder.write("authentication.json", structured_authentication(&issuer).to_string())?;
+        let mut cluster = ClusterOptions::named("bench");
+        cluster.api_server_args.push(format!("--authentication-config={}", configuration.display()));
+        let concierge = ConciergeOptions { extra_args: door.concierge_args(), ..ConciergeOptions::default() };
+        let site = Site::start_with(cluster, concierge, "bench", folder.path()).await?;
         site.trust_own_authority().await?;
         site.trust(&issuer).await?;
         site.offers("ClientCertificateAuthority").await?;
@@ -40,18 +51,17 @@ impl Stand {
         site.write_kubeconfig(&person).await?;
         let answer = person.kubectl(&site.kubeconfig, &["get", "namespaces"]).await?;
         ensure!(answer.ok, "logging in: {}", answer.seen());
-        Ok(Self { site, issuer, person, _folder: folder })
+        Ok(Self { site, issuer, person, door, _folder: folder })
     }
 
     /// Microseconds of CPU that the concierge has used, user and system.
     pub(crate) fn concierge_cpu_micros(&self) -> Result<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.site.concierge.pid()?))?;
-        // Fields 14 and 15 of proc(5), counted behind the program's name, which may hold blanks.
-        let fields: Vec<&str> = stat.rsplit(')').next().context("/proc/PID/stat")?.split_whitespace().collect();
-        let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
-        // USER_HZ is 100 on every Linux that Rust runs on.
-        #[expect(clippy::cast_precision_loss, reason = "a few thousand ticks")]
-        Ok(ticks as f64 * 10_000.0)
+        cpu_micros(self.site.concierge.pid()?)
+    }
+
+    /// The same of kube-apiserver.
+    pub(crate) fn api_server_cpu_micros(&self) -> Result<f64> {
+        cpu_micros(self.site.cluster.api_server_pid())
     }
 
     /// Resident memory of the concierge in MiB.
@@ -61,4 +71,34 @@ impl Stand {
         let kib: f64 = line.split_whitespace().nth(1).context("VmRSS has a value")?.parse()?;
         Ok(kib / 1024.0)
     }
+}
+
+/// Microseconds of CPU that a process has used, user and system.
+fn cpu_micros(pid: u32) -> Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // Fields 14 and 15 of proc(5), counted behind the program's name, which may hold blanks.
+    let fields: Vec<&str> = stat.rsplit(')').next().context("/proc/PID/stat")?.split_whitespace().collect();
+    let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
+    // USER_HZ is 100 on every Linux that Rust runs on.
+    #[expect(clippy::cast_precision_loss, reason = "a few thousand ticks")]
+    Ok(ticks as f64 * 10_000.0)
+}
+
+/// The bench's issuer as kube-apiserver itself would be told of it (KEP-3331), with the mapping of the authenticator.
+fn structured_authentication(issuer: &Issuer) -> Value {
+    json!({
+        "apiVersion": "apiserver.config.k8s.io/v1",
+        "kind": "AuthenticationConfiguration",
+        "jwt": [{
+            "issuer": {
+                "url": issuer.url(),
+                "certificateAuthority": issuer.ca_pem(),
+                "audiences": [Site::audience("bench")],
+            },
+            "claimMappings": {
+                "username": {"claim": "preferred_username", "prefix": ""},
+                "groups": {"claim": "groups", "prefix": ""},
+            },
+        }],
+    })
 }
