@@ -21,6 +21,8 @@ use super::{
 /// How many parts a type may have. Types of rules have a handful; macros inside of one another could double it each time.
 const MAX_TYPE: usize = 200;
 
+const TOO_LARGE: &str = "the type of this is too large; nest fewer lists and maps";
+
 /// A program, its type, and the claims that it names.
 pub(super) struct Program {
     pub(super) node: Node,
@@ -45,6 +47,7 @@ pub(super) fn check(expression: &Expr, scope: Scope) -> Result<Program, Fault> {
     let Checked { kind, node } = checker.check(expression)?;
     checker.check_aggregates()?;
     let kind = checker.bindings.substitute(&kind, true);
+    checker.followed(0)?;
     let patterns = (!checker.patterns.is_empty()).then(|| checker.patterns.into());
     Ok(Program { node, kind, mentioned: checker.mentioned, patterns })
 }
@@ -89,10 +92,16 @@ impl Checker {
             Kind::Conditional(parts) => self.conditional(at, parts)?,
         };
         checked.kind = self.bindings.substitute(&checked.kind, false);
+        self.followed(at)?;
         if size(&checked.kind, MAX_TYPE) > MAX_TYPE {
-            return Err(Fault::new(at, "the type of this is too large; nest fewer lists and maps"));
+            return Err(Fault::new(at, TOO_LARGE));
         }
         Ok(checked)
+    }
+
+    /// Refuses an expression whose types were too intricate to follow.
+    fn followed(&self, at: usize) -> Result<(), Fault> {
+        if self.bindings.gave_up() { Err(Fault::new(at, TOO_LARGE)) } else { Ok(()) }
     }
 
     fn identifier(&mut self, at: usize, name: &str) -> Result<Checked, Fault> {

@@ -1,16 +1,41 @@
 //! Which type fits which: cel-go's assignability with type variables, so that what compiles there compiles here.
 
+use std::cell::Cell;
+
 use crate::cel::Type;
 
+/// Parts of types that are looked at while one expression is checked, before the checker gives up. The dearest rules of
+/// 4 KiB need a quarter of it. Without it variables that stand for one another (`a == {b: b} && b == {c: c} && ...`) would
+/// double the work and the memory with each.
+const MAX_STEPS: u32 = 200_000;
+
 /// What the type variables stand for so far.
-#[derive(Default)]
 pub(super) struct Bindings {
     bound: Vec<Option<Type>>,
     /// What each change overwrote, so that a failed attempt is taken back.
     trail: Vec<(usize, Option<Type>)>,
+    /// What is left of [`MAX_STEPS`].
+    steps: Cell<u32>,
+}
+
+impl Default for Bindings {
+    fn default() -> Self {
+        Self { bound: Vec::new(), trail: Vec::new(), steps: Cell::new(MAX_STEPS) }
+    }
 }
 
 impl Bindings {
+    /// Whether the types were too intricate to follow. Then no answer given since is one: the expression is refused.
+    pub(super) fn gave_up(&self) -> bool {
+        self.steps.get() == 0
+    }
+
+    /// Takes one step, if there is one left.
+    fn step(&self) -> bool {
+        self.steps.set(self.steps.get().saturating_sub(1));
+        !self.gave_up()
+    }
+
     /// A type variable that stands for nothing yet.
     pub(super) fn fresh(&mut self) -> Type {
         self.bound.push(None);
@@ -38,6 +63,9 @@ impl Bindings {
 
     /// `kind` with each bound variable replaced; with `whole`, unbound ones become `dyn`.
     pub(super) fn substitute(&self, kind: &Type, whole: bool) -> Type {
+        if !self.step() {
+            return Type::Dyn;
+        }
         match (self.find(kind), kind) {
             (Some(bound), _) => self.substitute(bound, whole),
             (None, Type::Variable(_)) if whole => Type::Dyn,
@@ -61,6 +89,9 @@ impl Bindings {
     }
 
     fn fits(&mut self, from: &Type, to: &Type) -> bool {
+        if !self.step() {
+            return false;
+        }
         if matches!(to, Type::Variable(_)) {
             match self.stands_for(from, to) {
                 (true, _) => return true,
@@ -112,7 +143,7 @@ impl Bindings {
 
     /// Whether `variable` does not occur in `kind`: a type cannot hold itself.
     fn is_apart(&self, variable: &Type, kind: &Type) -> bool {
-        if variable == kind {
+        if variable == kind || !self.step() {
             return false;
         }
         match self.find(kind) {

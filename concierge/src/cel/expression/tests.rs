@@ -191,3 +191,25 @@ fn a_claim_is_mentioned_by_field_and_by_index_only_of_the_token_itself() {
         assert!(!Expression::mapping(Target::Username, source).unwrap().mentions_claim("email"), "{source}");
     }
 }
+
+#[test]
+fn types_that_double_with_each_variable_are_refused_before_they_grow() {
+    // Two variables for each map, each standing for a map of the next: the type of the first has 2^58 parts.
+    let names: Vec<String> = (0..58).map(|number| format!("v{number}")).collect();
+    let macros: String = names.chunks(2).map(|pair| format!("{{}}.all({},{},", pair[0], pair[1])).collect();
+    let chain: Vec<String> = names.windows(2).map(|pair| format!("{0}=={{{1}:{1}}}", pair[0], pair[1])).collect();
+    let source = format!("{macros}{}&&v0==v0{}", chain.join("&&"), ")".repeat(names.len() / 2));
+    let refused = Expression::rule(Scope::Claims, &source).unwrap_err();
+    assert!(refused.message.contains("too large"), "{refused}");
+}
+
+#[test]
+fn long_rules_are_no_large_types() {
+    for (part, join) in [("1", "+"), ("dyn(1)", "+"), ("claims.a.b.c==[claims.d]", "||"), ("[{'a':[1]}]", "+")] {
+        let count = 3800 / (part.len() + join.len());
+        // A chain of sums is as high as it is long, so it is split.
+        let parts: Vec<String> = vec![part; count].chunks(40).map(|some| format!("({})", some.join(join))).collect();
+        let source = format!("[{}].size() > 0", parts.join(","));
+        Expression::rule(Scope::Claims, &source).unwrap_or_else(|error| panic!("{part}: {error}"));
+    }
+}
