@@ -8,6 +8,10 @@ use super::{EvaluationError, Pattern};
 /// is one step of the evaluator, or ten bytes of text looked at.
 pub const COST_LIMIT: u64 = 1_000_000;
 
+/// Cost units of all evaluations over the claims of one token, and again over its user: twice what one may cost. A spec has
+/// up to a hundred expressions; without this a token made for it could keep a core busy for as many allowances.
+pub const TOKEN_COST_LIMIT: u64 = 2 * COST_LIMIT;
+
 /// Bytes that one evaluation may build. A token has at most 16 KiB, so 1 MiB is 64 times all that it says; kube-apiserver
 /// has no such limit and can be driven out of memory (`lists.range(1000000000)`).
 pub const MEMORY_LIMIT: u64 = 1024 * 1024;
@@ -19,6 +23,7 @@ const BYTES_PER_UNIT: u64 = 10;
 #[derive(Debug)]
 pub struct Budget {
     cost: u64,
+    granted: u64,
     bytes: u64,
     patterns: Option<Patterns>,
 }
@@ -28,14 +33,20 @@ pub(super) type Patterns = Arc<[(Arc<str>, Pattern)]>;
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { cost: COST_LIMIT, bytes: MEMORY_LIMIT, patterns: None }
+        Self::granted(COST_LIMIT, None)
     }
 }
 
 impl Budget {
-    /// A whole allowance for an expression in which `patterns` stand.
-    pub(super) fn with_patterns(patterns: Option<Patterns>) -> Self {
-        Self { patterns, ..Self::default() }
+    /// An allowance for an expression in which `patterns` stand, of which the token's own has `left` units left.
+    pub(super) fn granted(left: u64, patterns: Option<Patterns>) -> Self {
+        let granted = left.min(COST_LIMIT);
+        Self { cost: granted, granted, bytes: MEMORY_LIMIT, patterns }
+    }
+
+    /// Units that were spent.
+    pub(super) const fn spent(&self) -> u64 {
+        self.granted - self.cost
     }
 
     /// The compiled pattern, if it stands in the expression.

@@ -5,15 +5,13 @@ mod fold;
 
 use super::{
     Budget, EvaluationError, Map, Type, Value,
-    budget::Patterns,
     equality::same_key,
     program::{Call, Comparison, Element, Entry, Node},
 };
 
 /// What a program computes over `root`, which is `claims` or `user`.
-pub(super) fn run(node: &Node, root: &Value, patterns: Option<&Patterns>) -> Result<Value, EvaluationError> {
-    let mut budget = Budget::with_patterns(patterns.cloned());
-    Evaluation { root, locals: Vec::new(), budget: &mut budget }.evaluate(node)
+pub(super) fn run(node: &Node, root: &Value, budget: &mut Budget) -> Result<Value, EvaluationError> {
+    Evaluation { root, locals: Vec::new(), budget }.evaluate(node)
 }
 
 /// The value of a node made of constants alone; `None` if it has none.

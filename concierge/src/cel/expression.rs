@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{CompileError, EvaluationError, Type, Value, Variables, check, compile_error::Fault, evaluate, syntax};
+use super::{Budget, CompileError, EvaluationError, Type, Value, Variables, check, compile_error::Fault, evaluate, syntax};
 
 /// Which variable an expression sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,13 +110,16 @@ impl Expression {
         self.0.program.mentioned.contains(name)
     }
 
-    /// Its value over the variables of one token.
+    /// Its value over the variables of one token. What it costs is taken from the token's own allowance too.
     ///
     /// # Errors
     /// Why it has none; never what the token says.
     pub fn evaluate(&self, variables: &Variables) -> Result<Value, EvaluationError> {
         let program = &self.0.program;
-        evaluate::run(&program.node, variables.root(), program.patterns.as_ref())
+        let mut budget = Budget::granted(variables.allowance(), program.patterns.clone());
+        let value = evaluate::run(&program.node, variables.root(), &mut budget);
+        variables.charge(budget.spent());
+        value
     }
 
     /// Whether a rule holds.

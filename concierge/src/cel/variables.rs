@@ -1,15 +1,20 @@
 //! What expressions see of one token: made once, shared by all expressions.
 
-use std::sync::Arc;
+use std::{cell::Cell, sync::Arc};
 
 use super::{
     Value,
+    budget::TOKEN_COST_LIMIT,
     map::{Keys, Map},
 };
 
 /// The value of `claims` or of `user`. Its `Debug` tells nothing, because tokens are secret.
 #[derive(Clone)]
-pub struct Variables(Value);
+pub struct Variables {
+    root: Value,
+    /// Cost units that are left for all expressions together.
+    allowance: Cell<u64>,
+}
 
 impl Variables {
     /// `claims`: each claim by its name. Numbers are doubles, as in kube-apiserver; objects are made by
@@ -39,11 +44,20 @@ impl Variables {
     }
 
     fn of(entries: impl IntoIterator<Item = (Value, Value)>) -> Self {
-        Self(Value::Map(Map::new(entries.into_iter().collect(), Keys::Root).into()))
+        let root = Value::Map(Map::new(entries.into_iter().collect(), Keys::Root).into());
+        Self { root, allowance: Cell::new(TOKEN_COST_LIMIT) }
     }
 
     pub(super) const fn root(&self) -> &Value {
-        &self.0
+        &self.root
+    }
+
+    pub(super) const fn allowance(&self) -> u64 {
+        self.allowance.get()
+    }
+
+    pub(super) fn charge(&self, units: u64) {
+        self.allowance.set(self.allowance.get().saturating_sub(units));
     }
 }
 

@@ -213,3 +213,17 @@ fn long_rules_are_no_large_types() {
         Expression::rule(Scope::Claims, &source).unwrap_or_else(|error| panic!("{part}: {error}"));
     }
 }
+
+#[test]
+fn all_expressions_over_one_token_share_an_allowance() {
+    // Two of them may cost all that one may; the third finds nothing left, and so does whatever comes after.
+    let dear = "lists.range(300).all(i, lists.range(300).all(j, i + j >= 0))";
+    let rule = |source: &str| Expression::rule(Scope::Claims, source).unwrap();
+    let (dear, cheap, variables) = (rule(dear), rule("claims.sub == 'jane'"), claims());
+    let held = (0..100).take_while(|_| dear.holds(&variables) == Ok(true)).count();
+    assert!((1..=4).contains(&held), "{held}");
+    assert_eq!(dear.holds(&variables), Err(EvaluationError::TooCostly));
+    while cheap.holds(&variables) == Ok(true) {}
+    assert_eq!(cheap.holds(&variables), Err(EvaluationError::TooCostly));
+    assert_eq!(cheap.holds(&claims()), Ok(true), "another token has its own");
+}
