@@ -14,6 +14,7 @@ use super::{
     budget::Patterns,
     compile_error::Fault,
     evaluate, names,
+    pattern::EXPRESSION_SIZE,
     program::{Access, Field, Index, Node, Select},
     syntax::{Expr, Kind},
 };
@@ -42,6 +43,7 @@ pub(super) fn check(expression: &Expr, scope: Scope) -> Result<Program, Fault> {
         aggregates: Vec::new(),
         exempt: 0,
         patterns: Vec::new(),
+        pattern_room: EXPRESSION_SIZE,
         folding: Budget::default(),
     };
     let Checked { kind, node } = checker.check(expression)?;
@@ -68,6 +70,8 @@ struct Checker {
     /// Inside of how many `format()` calls, whose lists may mix types that are known with those that are not.
     exempt: usize,
     patterns: Vec<(Arc<str>, Pattern)>,
+    /// Bytes that patterns may still take.
+    pattern_room: usize,
     /// What computing constants may cost, all together.
     folding: Budget,
 }

@@ -2,7 +2,9 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{Budget, CompileError, EvaluationError, Type, Value, Variables, check, compile_error::Fault, evaluate, syntax};
+use super::{
+    Budget, CompileError, EvaluationError, Type, Value, Variables, check, compile_error::Fault, evaluate, syntax,
+};
 
 /// Which variable an expression sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,49 +9,89 @@ use regex::{Regex, RegexBuilder};
 use self::repeats::{Braces, Repeats};
 use super::{Budget, EvaluationError};
 
-/// Bytes that a compiled pattern may take. A list of a hundred host names takes a tenth of it.
-const COMPILED_SIZE: usize = 512 * 1024;
+/// Bytes that the lazy automaton of one search may take; beyond it the search goes on without, more slowly.
+const AUTOMATON_SIZE: usize = 512 * 1024;
 
 /// Units that compiling costs: a fifth of a millisecond, and more for each byte of the pattern.
 const COMPILE_UNITS: u64 = 2_000;
 const COMPILE_UNITS_PER_BYTE: u64 = 100;
 
+/// Bytes that a compiled pattern may take, tried in turn, so that a short pattern which becomes a large program
+/// (`\pL{20}`) is known, and paid for, as what it becomes. Nearly all fit the first; a list of a hundred host names takes
+/// 50 KiB, and each letter of any script as much.
+const SIZES: [usize; 4] = [SMALL, 128 * 1024, 512 * 1024, EXPRESSION_SIZE];
+const SMALL: usize = 16 * 1024;
+
+/// Bytes that all patterns that stand in one expression may take together.
+pub(super) const EXPRESSION_SIZE: usize = 2 * 1024 * 1024;
+
+/// Bytes of a large compiled pattern that make looking at ten bytes of text one unit dearer.
+const BYTES_PER_WEIGHT: usize = 1024;
+
+/// Bytes of a compiled pattern for one unit: building takes about ten nanoseconds for each.
+const COMPILED_BYTES_PER_UNIT: u64 = 10;
+
 /// A compiled pattern.
 #[derive(Clone, Debug)]
 pub struct Pattern {
     regex: Arc<Regex>,
-    /// Bytes of the source: what one character of a text costs grows with it.
-    length: usize,
+    /// What looking at ten bytes of text costs.
+    weight: u64,
 }
 
 impl Pattern {
-    /// Compiles a pattern.
+    /// Compiles a pattern that stands in an expression, and takes its size from the `room` that is left there.
     ///
     /// # Errors
-    /// [`EvaluationError::Unreadable`] where Go would not read it, or where it would take too much memory.
-    pub fn new(source: &str) -> Result<Self, EvaluationError> {
-        let unreadable = || EvaluationError::Unreadable("regular expression");
-        let translated = translate(source).ok_or_else(unreadable)?;
-        let regex = RegexBuilder::new(&translated)
-            .octal(true)
-            .size_limit(COMPILED_SIZE)
-            .dfa_size_limit(COMPILED_SIZE)
-            .build()
-            .map_err(|_| unreadable())?;
-        Ok(Self { regex: regex.into(), length: source.len() })
+    /// [`EvaluationError::Unreadable`] where Go would not read it, [`EvaluationError::TooLarge`] where it would take more
+    /// memory than one pattern may, or than is left.
+    pub(super) fn new(source: &str, room: &mut usize) -> Result<Self, EvaluationError> {
+        let (pattern, size) =
+            Self::compile(source, |size| if size > *room { Err(EvaluationError::TooLarge) } else { Ok(()) })?;
+        *room -= size;
+        Ok(pattern)
+    }
+
+    /// Compiles a pattern to the smallest of [`SIZES`] that it fits. `may` is asked before each is tried.
+    fn compile(
+        source: &str,
+        mut may: impl FnMut(usize) -> Result<(), EvaluationError>,
+    ) -> Result<(Self, usize), EvaluationError> {
+        let unreadable = EvaluationError::Unreadable("regular expression");
+        let translated = translate(source).ok_or_else(|| unreadable.clone())?;
+        for size in SIZES {
+            may(size)?;
+            let mut builder = RegexBuilder::new(&translated);
+            match builder.octal(true).size_limit(size).dfa_size_limit(AUTOMATON_SIZE).build() {
+                Ok(regex) => {
+                    // As cel-go a quarter of the pattern's length; which says little of what braces and classes become.
+                    let large = if size == SMALL { 1 } else { size / BYTES_PER_WEIGHT };
+                    let weight = (source.len() as u64).div_ceil(4).max(large as u64);
+                    return Ok((Self { regex: regex.into(), weight }, size));
+                }
+                Err(regex::Error::CompiledTooBig(_)) => {}
+                Err(_) => return Err(unreadable),
+            }
+        }
+        Err(EvaluationError::TooLarge)
     }
 
     /// A pattern that a function is called with: one that stands in the expression is compiled with it and costs nothing
     /// here, another is compiled now, after paying for it.
     ///
     /// # Errors
-    /// As [`Pattern::new`], and the budget's.
+    /// [`EvaluationError::Unreadable`] where Go would not read it, [`EvaluationError::TooLarge`] where it would take too much
+    /// memory, and the budget's.
     pub fn paid(source: &str, budget: &mut Budget) -> Result<Self, EvaluationError> {
         if let Some(pattern) = budget.pattern(source) {
             return Ok(pattern);
         }
         budget.spend(COMPILE_UNITS + COMPILE_UNITS_PER_BYTE * source.len() as u64)?;
-        Self::new(source)
+        let pay = |size: usize| match size {
+            SMALL => Ok(()),
+            size => budget.spend(size as u64 / COMPILED_BYTES_PER_UNIT),
+        };
+        Self::compile(source, pay).map(|(pattern, _)| pattern)
     }
 
     /// The expression to search `text` with, after paying for looking at all of it once.
@@ -59,9 +99,7 @@ impl Pattern {
     /// # Errors
     /// The budget's.
     pub fn search(&self, text: &str, budget: &mut Budget) -> Result<&Regex, EvaluationError> {
-        // As cel-go: a tenth of the text's length times a quarter of the pattern's.
-        let text = (text.len() as u64).div_ceil(10).max(1);
-        budget.spend(text.saturating_mul((self.length as u64).div_ceil(4).max(1)))?;
+        budget.spend((text.len() as u64).div_ceil(10).max(1).saturating_mul(self.weight))?;
         Ok(&self.regex)
     }
 }
@@ -213,9 +251,13 @@ fn escape(escaped: char, in_class: bool, out: &mut String) -> Option<()> {
 mod tests {
     use super::*;
 
+    fn compiled(source: &str) -> Result<Pattern, EvaluationError> {
+        Pattern::new(source, &mut EXPRESSION_SIZE.clone())
+    }
+
     #[track_caller]
     fn check(pattern: &str, text: &str, expected: bool) {
-        let pattern = Pattern::new(pattern).unwrap();
+        let pattern = compiled(pattern).unwrap();
         assert_eq!(
             pattern.search(text, &mut Budget::default()).unwrap().is_match(text),
             expected,
@@ -271,16 +313,16 @@ mod tests {
     #[test]
     fn what_go_refuses_or_what_is_too_large_is_refused() {
         for pattern in ["a**", "a++", "a{2}{3}", "a{1001}", "(a{0,100}){0,100}", "(a{2}){501}", r"(a)\1", "*a"] {
-            assert!(Pattern::new(pattern).is_err(), "{pattern}");
+            assert!(compiled(pattern).is_err(), "{pattern}");
         }
         for pattern in ["(", "[", r"\", r"\y", "(?x)a", r"\C", r"a\Z", "(?=a)", "(?<!a)b", r"((a{1000}){1000}){10}"] {
-            assert!(Pattern::new(pattern).is_err(), "{pattern}");
+            assert!(compiled(pattern).is_err(), "{pattern}");
         }
     }
 
     #[test]
     fn long_texts_and_patterns_cost_more() {
-        let pattern = Pattern::new(&"a?".repeat(500)).unwrap();
+        let pattern = compiled(&"a?".repeat(500)).unwrap();
         let mut budget = Budget::default();
         let text = "a".repeat(10_000);
         let searches = (0..100).take_while(|_| pattern.search(&text, &mut budget).is_ok()).count();
@@ -289,9 +331,37 @@ mod tests {
 
     #[test]
     fn a_pattern_that_stands_in_the_expression_is_not_compiled_again() {
-        let known: crate::cel::budget::Patterns = [("a+".into(), Pattern::new("a+").unwrap())].into();
+        let known: crate::cel::budget::Patterns = [("a+".into(), compiled("a+").unwrap())].into();
         let mut budget = Budget::granted(0, Some(known));
         assert!(Pattern::paid("a+", &mut budget).is_ok());
         assert_eq!(Pattern::paid("b+", &mut budget).err(), Some(EvaluationError::TooCostly));
+    }
+
+    #[test]
+    fn a_short_pattern_that_becomes_a_large_program_is_paid_for_as_one() {
+        let spent = |source: &str| {
+            let mut budget = Budget::default();
+            Pattern::paid(source, &mut budget).unwrap();
+            budget.spent()
+        };
+        assert_eq!(spent("[a-z]{60}"), 2_900);
+        assert!(spent(r"\pL{20}") > 100_000, "{}", spent(r"\pL{20}"));
+        assert_eq!(Pattern::paid(r"\pL{1000}", &mut Budget::default()).err(), Some(EvaluationError::TooLarge));
+        let searched = |source: &str| {
+            let mut budget = Budget::default();
+            compiled(source).unwrap().search("0123456789", &mut budget).unwrap();
+            budget.spent()
+        };
+        assert!(searched(r"\pL{20}") > 10 * searched("[a-z]20"));
+    }
+
+    #[test]
+    fn the_patterns_of_one_expression_share_their_room() {
+        let mut room = EXPRESSION_SIZE;
+        let fit = (0..1000).take_while(|_| Pattern::new(r"\pL{20}", &mut room).is_ok()).count();
+        assert!((1..=4).contains(&fit), "{fit}");
+        let mut room = EXPRESSION_SIZE;
+        let fit = (0..1000).take_while(|_| Pattern::new("^[a-z0-9-]+@example[.]org$", &mut room).is_ok()).count();
+        assert_eq!(fit, 128);
     }
 }

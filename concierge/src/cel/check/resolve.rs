@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Checked, Checker, functions};
 use crate::cel::{
-    Overload, Pattern, Type, Value,
+    EvaluationError, Overload, Pattern, Type, Value,
     compile_error::Fault,
     program::{Call, Comparison, Node},
     syntax::{Expr, Kind},
@@ -170,7 +170,12 @@ impl Checker {
 
     /// Compiles a pattern that stands in the expression.
     fn pattern(&mut self, at: usize, source: &Arc<str>, node: Node) -> Result<Node, Fault> {
-        let pattern = Pattern::new(source).map_err(|_| Fault::new(at, "not a valid pattern (RE2 syntax)"))?;
+        let pattern = Pattern::new(source, &mut self.pattern_room).map_err(|error| match error {
+            EvaluationError::TooLarge => {
+                Fault::new(at, "the patterns here take too much memory; repeat less, and use classes smaller than \\pL")
+            }
+            _ => Fault::new(at, "not a valid pattern (RE2 syntax)"),
+        })?;
         match node {
             Node::Call(mut call) if call.function == "matches" => match call.arguments.first_mut() {
                 Some(text) => {
