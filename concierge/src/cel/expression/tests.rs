@@ -196,7 +196,8 @@ fn a_claim_is_mentioned_by_field_and_by_index_only_of_the_token_itself() {
 fn types_that_double_with_each_variable_are_refused_before_they_grow() {
     // Two variables for each map, each standing for a map of the next: the type of the first has 2^58 parts.
     let names: Vec<String> = (0..58).map(|number| format!("v{number}")).collect();
-    let macros: String = names.chunks(2).map(|pair| format!("{{}}.all({},{},", pair[0], pair[1])).collect();
+    let macros: Vec<String> = names.chunks(2).map(|pair| format!("{{}}.all({},{},", pair[0], pair[1])).collect();
+    let macros = macros.concat();
     let chain: Vec<String> = names.windows(2).map(|pair| format!("{0}=={{{1}:{1}}}", pair[0], pair[1])).collect();
     let source = format!("{macros}{}&&v0==v0{}", chain.join("&&"), ")".repeat(names.len() / 2));
     let refused = Expression::rule(Scope::Claims, &source).unwrap_err();
