@@ -2,8 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "what the tests make themselves must be there")]
 
+#[path = "http/overtaken.rs"]
+mod overtaken;
+
 #[path = "http/server.rs"]
 mod server;
+
+#[path = "http/signer.rs"]
+mod signer;
 
 #[path = "judging/issuer.rs"]
 #[expect(dead_code, reason = "the judging tests need more of it")]

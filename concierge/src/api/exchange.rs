@@ -77,6 +77,9 @@ pub type Answer = Result<TokenCredentialRequestStatus, Problem>;
 const REFUSED: &str = "authentication failed";
 /// How often a token is put to a webhook whose spec changes while it is asked; then it counts as not ready.
 const ASKED_AGAIN: usize = 2;
+/// How often one exchange is judged, should its authenticator change each time while the credential is made; then it
+/// counts as not ready. Each round may take the signer's ten seconds, and the aggregation layer waits 60 s for us.
+const ROUNDS: usize = 3;
 /// A code of the request's own making, beside those of the judge and of the signers.
 const BAD_CERTIFICATE_REQUEST: &str = "certificate-request-malformed";
 
@@ -88,22 +91,53 @@ impl Exchange {
     /// # Errors
     /// A [`Problem`] with the request's own certificate request, or with us. A refused token is no error.
     pub async fn run(self, request: Request, received: Received) -> Answer {
-        let verdict = self.judge(&request).await;
-        let sealed = match &verdict.outcome {
-            Ok(admitted) => self.grant(admitted, &verdict, &request, &received).await,
-            Err(reason) => {
-                let answer = match reason {
-                    // Not a word about the token: the client should come again.
-                    Reason::Webhook(AskError::Overloaded) => Err(Problem::TooManyRequests),
-                    _ => Ok(message(REFUSED)),
-                };
-                self.refuse(answer, &verdict, reason.code(), &reason.to_string(), &received)
-            }
-        };
+        let sealed = self.settle(&request, &received).await;
         sealed.open(&self.audit, &self.metrics).await.unwrap_or_else(|unavailable| {
             tracing::error!(error = %unavailable, audit_id = received.audit_id, "Withheld a credential");
             Err(Problem::Unavailable("the exchange cannot be recorded at the moment"))
         })
+    }
+
+    /// Judges, has the credential made, and looks whether the judge is still the same: a signer may take seconds, and
+    /// what only a spec from before allowed, or only a key since withdrawn had signed, is handed out no more. The look
+    /// comes last, so whatever changes after it counts as later than the grant.
+    async fn settle(&self, request: &Request, received: &Received) -> Sealed<Answer> {
+        let mut verdict = self.judge(request).await;
+        let mut made: Option<(Admitted, Credential)> = None;
+        for _ in 0..ROUNDS {
+            let admitted = match &verdict.outcome {
+                Ok(admitted) => admitted.clone(),
+                Err(reason) => return self.refuse_for(reason, &verdict, received),
+            };
+            // One that was made for the same user and the same life is as good as another.
+            let credential = match made.take().filter(|(holder, _)| *holder == admitted) {
+                Some((_, credential)) => credential,
+                None => match self.make(&admitted, &verdict, request, received).await {
+                    Ok(credential) => credential,
+                    Err(refusal) => return refusal,
+                },
+            };
+            if self.stands(&verdict, request) {
+                return self.granted(&credential, &verdict, received);
+            }
+            made = Some((admitted, credential));
+            verdict = self.judge(request).await;
+        }
+        match &verdict.outcome {
+            // A credential that nobody got goes with this frame, its key wiped.
+            Ok(_) => self.refuse_for(&Reason::AuthenticatorNotReady, &verdict, received),
+            Err(reason) => self.refuse_for(reason, &verdict, received),
+        }
+    }
+
+    /// Whether the authenticator that judged is still in force, with the same spec and the same keys.
+    fn stands(&self, verdict: &Verdict, request: &Request) -> bool {
+        let now = self.index.snapshot();
+        match (&verdict.authenticator, request.authenticator.as_ref().and_then(|named| now.entry(named))) {
+            (Some(JudgedBy::Jwt(then)), Some(Entry::Ready(now))) => Arc::ptr_eq(then, now),
+            (Some(JudgedBy::Webhook(then)), Some(Entry::Webhook(now))) => Arc::ptr_eq(then, now),
+            _ => false,
+        }
     }
 
     /// Judges the token; where only its key is unknown, once more with fresh keys. Judging is computation of some ten to
@@ -156,48 +190,40 @@ impl Exchange {
         self.verdicts.authenticate(&request.token, authenticator, &self.index.snapshot(), self.clock.now())
     }
 
-    /// The token is good: have a credential made for its user.
-    async fn grant(
+    /// The token is good: has a credential made for its user, or says why there is none.
+    async fn make(
         &self,
         admitted: &Admitted,
         verdict: &Verdict,
         request: &Request,
         received: &Received,
-    ) -> Sealed<Answer> {
-        let permit = match policy::may_hold_certificate(admitted.user.clone()) {
-            Ok(permit) => permit,
-            Err(reason) => {
-                return self.refuse(Ok(message(REFUSED)), verdict, reason.code(), &reason.to_string(), received);
-            }
-        };
+    ) -> Result<Credential, Sealed<Answer>> {
+        let permit = policy::may_hold_certificate(admitted.user.clone()).map_err(|reason| {
+            self.refuse(Ok(message(REFUSED)), verdict, reason.code(), &reason.to_string(), received)
+        })?;
         // Only now: a certificate request costs a signature check, which a stranger shall not have for nothing.
-        let certificate_request = match request.certificate_request.as_deref().map(CertificateRequest::parse) {
-            None => None,
-            Some(Ok(certificate_request)) => Some(certificate_request),
-            Some(Err(error)) => {
-                let text = error.to_string();
-                let problem = invalid_certificate_request(&request.group, &text);
-                return self.refuse(Err(problem), verdict, BAD_CERTIFICATE_REQUEST, &text, received);
-            }
-        };
-        match self.strategies.issue(permit, certificate_request, admitted.credential_lifetime).await {
-            Ok(credential) => self.granted(&credential, verdict, received),
-            Err(error) => {
-                let answer = match &error {
-                    IssueError::SubjectDiffers(subject) => Ok(TokenCredentialRequestStatus {
-                        message: Some(error.to_string()),
-                        expected_subject: Some(ExpectedSubject {
-                            common_name: subject.common_name.clone(),
-                            organizations: subject.organizations.clone(),
-                        }),
-                        ..TokenCredentialRequestStatus::default()
+        let certificate_request = request.certificate_request.as_deref().map(CertificateRequest::parse).transpose();
+        let certificate_request = certificate_request.map_err(|error| {
+            let text = error.to_string();
+            let problem = invalid_certificate_request(&request.group, &text);
+            self.refuse(Err(problem), verdict, BAD_CERTIFICATE_REQUEST, &text, received)
+        })?;
+        let made = self.strategies.issue(permit, certificate_request, admitted.credential_lifetime).await;
+        made.map_err(|error| {
+            let answer = match &error {
+                IssueError::SubjectDiffers(subject) => Ok(TokenCredentialRequestStatus {
+                    message: Some(error.to_string()),
+                    expected_subject: Some(ExpectedSubject {
+                        common_name: subject.common_name.clone(),
+                        organizations: subject.organizations.clone(),
                     }),
-                    IssueError::Overloaded => Err(Problem::TooManyRequests),
-                    IssueError::Refused(_) | IssueError::TimedOut | IssueError::Unavailable => Ok(message(REFUSED)),
-                };
-                self.refuse(answer, verdict, error.code(), &error.to_string(), received)
-            }
-        }
+                    ..TokenCredentialRequestStatus::default()
+                }),
+                IssueError::Overloaded => Err(Problem::TooManyRequests),
+                IssueError::Refused(_) | IssueError::TimedOut | IssueError::Unavailable => Ok(message(REFUSED)),
+            };
+            self.refuse(answer, verdict, error.code(), &error.to_string(), received)
+        })
     }
 
     fn granted(&self, credential: &Credential, verdict: &Verdict, received: &Received) -> Sealed<Answer> {
@@ -220,6 +246,15 @@ impl Exchange {
         let latency = self.tell("granted", "", verdict, received);
         let event = self.event(Outcome::Granted(facts), verdict, received, latency);
         Sealed::grant(Ok(status), event)
+    }
+
+    fn refuse_for(&self, reason: &Reason, verdict: &Verdict, received: &Received) -> Sealed<Answer> {
+        let answer = match reason {
+            // Not a word about the token: the client should come again.
+            Reason::Webhook(AskError::Overloaded) => Err(Problem::TooManyRequests),
+            _ => Ok(message(REFUSED)),
+        };
+        self.refuse(answer, verdict, reason.code(), &reason.to_string(), received)
     }
 
     fn refuse(

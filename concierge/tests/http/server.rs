@@ -39,7 +39,10 @@ use tokio::{net::TcpListener, sync::watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt as _;
 
-use crate::issuer::{self, NOW};
+use crate::{
+    issuer::{self, NOW},
+    signer::Signer,
+};
 
 pub(crate) const EXCHANGE: &str = "/apis/login.concierge.latchkey.dev/v1alpha1/tokencredentialrequests";
 pub(crate) const WHO_AM_I: &str = "/apis/identity.concierge.latchkey.dev/v1alpha1/whoamirequests";
@@ -52,6 +55,8 @@ pub(crate) struct Server {
     /// What asks for keys.
     pub(crate) refreshes: Mutex<Option<RefreshRequests>>,
     pub(crate) stand_in: Arc<ApiServer>,
+    /// The stand-in's signer; only [`Server::signed_by_the_cluster`] asks it.
+    pub(crate) signer: Arc<Signer>,
     pub(crate) metrics: Metrics,
     front_proxy: ClientChain,
     audit: PathBuf,
@@ -86,16 +91,26 @@ impl Server {
         Self::with(GroupSuffix::default(), true).await
     }
 
+    /// A server whose credentials come from the cluster's own signer.
+    pub(crate) async fn signed_by_the_cluster() -> Self {
+        Self::make(GroupSuffix::default(), true, Authority::Missing).await
+    }
+
     /// `audited`: whether anybody writes the audit records.
     pub(crate) async fn with(suffix: GroupSuffix, audited: bool) -> Self {
+        Self::make(suffix, audited, authority()).await
+    }
+
+    async fn make(suffix: GroupSuffix, audited: bool, authority: Authority) -> Self {
         let clock = Arc::new(ManualClock::new(UnixTime::from_secs(NOW)));
         let stop = CancellationToken::new();
         let metrics = Metrics::new();
         let api_server = Arc::new(ApiServer::default());
-        let config = api_server.clone().start(stop.clone()).await;
+        let signer = Signer::new();
+        let config = api_server.clone().start(signer.clone(), stop.clone()).await;
         let client = kube::Client::try_from(config.clone()).unwrap();
 
-        let (_authority_sender, authority) = watch::channel(authority());
+        let (_authority_sender, authority) = watch::channel(authority);
         let (strategies, tasks) = Strategies::new(strategies::Settings {
             client: client.clone(),
             config,
@@ -142,6 +157,7 @@ impl Server {
             writer: Mutex::new(writer),
             refreshes: Mutex::new(Some(refreshes)),
             stand_in: api_server,
+            signer,
             metrics,
             front_proxy,
             audit,
@@ -311,14 +327,15 @@ fn front_proxy() -> (ClientChain, FrontProxyConfig) {
 }
 
 impl ApiServer {
-    async fn start(self: Arc<Self>, stop: CancellationToken) -> kube::Config {
+    async fn start(self: Arc<Self>, signer: Arc<Signer>, stop: CancellationToken) -> kube::Config {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let router = Router::new()
             .route("/apis/authentication.k8s.io/v1/selfsubjectreviews", post(who_am_i))
             .route("/apis/authentication.k8s.io/v1/tokenreviews", post(token_review))
             .route("/apis/authorization.k8s.io/v1/subjectaccessreviews", post(access_review))
-            .with_state(self);
+            .with_state(self)
+            .merge(signer.router());
         tokio::spawn(http_server::serve(listener, Plain, router, Limits::default(), Metrics::new(), stop));
         kube::Config::new(url.parse().unwrap())
     }
