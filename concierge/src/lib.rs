@@ -49,6 +49,15 @@
 //! 4. Only `jwt/signature.rs` and `jwt/keys.rs` verify; nothing in `src/` names `jsonwebtoken`; only `convert`,
 //!    `controllers`, `api`, `args` and `config` name the API types.
 //! 5. Nothing is minted without a [`policy::Permit`], and no permit exists without verified claims.
+//!
+//! # What a spec change promises
+//!
+//! The index shows a generation before its status says so: the controllers' task changes the index, and only then writes
+//! `observedGeneration`. An exchange that was judged before looks at the index once more after its credential was made,
+//! so a slow signer hands out nothing of an old spec, a withdrawn key or a deleted authenticator. Of several replicas the
+//! one that leads writes the status: for its own exchanges the promise is exact. Another replica follows by its own watch,
+//! and until that event arrives (milliseconds; as long as it takes to list again after a watch broke) it judges by the
+//! spec before.
 
 pub mod secret;
 pub mod time;

@@ -7,6 +7,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use axum::{
@@ -76,8 +77,9 @@ impl Signer {
         }
         params.distinguished_name.push(DnType::CommonName, subject.common_name.clone());
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        // The day of the tests' clock.
-        (params.not_before, params.not_after) = (date_time_ymd(2026, 11, 21), date_time_ymd(2026, 11, 22));
+        // Ten minutes from four o'clock on, where the tests' clock stands, and the usual five before.
+        let now = date_time_ymd(2026, 11, 21) + Duration::from_hours(4);
+        (params.not_before, params.not_after) = (now - Duration::from_mins(5), now + Duration::from_mins(10));
         let public = SubjectPublicKeyInfo::from_der(request.public_key_der()).unwrap();
         let issuer = Issuer::new(CertificateParams::default(), &self.key);
         let certificate = params.signed_by(&public, &issuer).unwrap().pem();
