@@ -4,7 +4,7 @@ mod check;
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, builder::TypedValueParser as _};
 use latchkey_crds::groups::GroupSuffix;
 
 use self::check::CheckArgs;
@@ -66,7 +66,8 @@ struct ServerArgs {
     #[arg(long, env = "LATCHKEY_AGGREGATED_API_ADDRESS", value_name = "ADDRESS", default_value = "0.0.0.0:10250")]
     aggregated_api_address: SocketAddr,
 
-    /// Where probes and metrics are served, over plain HTTP: /livez, /readyz, /metrics.
+    /// Where probes and metrics are served, over plain HTTP: /livez, /readyz, /metrics, and with
+    /// --authenticators /authenticators.
     #[arg(long, env = "LATCHKEY_ADMIN_ADDRESS", value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
     admin_address: SocketAddr,
 
@@ -104,6 +105,14 @@ struct ServerArgs {
     #[arg(long, env = "LATCHKEY_AUDIT_LOG", value_name = "FILE", default_value = "-", value_parser = destination)]
     audit_log: Destination,
 
+    /// A folder to read authenticators from in place of the API: every file in it that ends in .yaml, .yml or .json holds
+    /// JWTAuthenticator or WebhookAuthenticator objects, as kubectl would apply them. A change is in force within seconds. How
+    /// they stand is logged, and shown on the admin address at /authenticators. With neither --kubeconfig nor a service
+    /// account no API server is needed or asked: then --review-client-ca-file, --review-tls-cert-file and
+    /// --review-tls-key-file must be given, and only TokenReviews are answered.
+    #[arg(long, env = "LATCHKEY_AUTHENTICATORS", value_name = "DIR", value_parser = clap::builder::NonEmptyStringValueParser::new().map(PathBuf::from))]
+    authenticators: Option<PathBuf>,
+
     /// The name of the `CredentialIssuer` object whose status tells clients how to reach us.
     #[arg(long, env = "LATCHKEY_CREDENTIAL_ISSUER", value_name = "NAME", default_value = "latchkey")]
     credential_issuer: String,
@@ -112,7 +121,8 @@ struct ServerArgs {
     #[arg(long, env = "LATCHKEY_API_SERVICE_NAME", value_name = "NAME", default_value = "latchkey-concierge-api")]
     api_service_name: String,
 
-    /// A kubeconfig file for reaching the API server. Without it the pod's service account is used.
+    /// A kubeconfig file for reaching the API server. Without it the pod's service account is used; a pod that has none can
+    /// do without an API server if --authenticators is given.
     #[arg(long, env = "LATCHKEY_KUBECONFIG", value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
 
@@ -175,6 +185,7 @@ impl ServerArgs {
             review_tls_cert_file,
             review_tls_key_file,
             audit_log,
+            authenticators,
             credential_issuer,
             api_service_name,
             kubeconfig,
@@ -200,6 +211,7 @@ impl ServerArgs {
                 serving: review_tls_cert_file.zip(review_tls_key_file),
             }),
             audit_log,
+            authenticators,
             credential_issuer,
             api_service_name,
             kubeconfig,
@@ -328,6 +340,7 @@ mod tests {
             &["--cluster-name", "staging", "--admin-address", "8080"],
             &["--cluster-name", "staging", "--log", "info,kube=loud"],
             &["--cluster-name", "staging", "--audit-log", ""],
+            &["--cluster-name", "staging", "--authenticators", ""],
             &["--cluster-name", "staging", "--https-proxy", "socks5://proxy"],
             &["--cluster-name", "staging", "--review-client-name", "kube-apiserver"],
             &["--cluster-name", "staging", "--review-client-ca-file", "ca.crt", "--review-tls-cert-file", "tls.crt"],

@@ -29,11 +29,14 @@ pub struct Config {
     pub review: Option<Review>,
     /// Where audit records go.
     pub audit_log: Destination,
+    /// The folder that authenticators are read from; `None`: the API.
+    pub authenticators: Option<PathBuf>,
     /// Name of our `CredentialIssuer`.
     pub credential_issuer: String,
     /// Name of the Service in front of the aggregated API.
     pub api_service_name: String,
-    /// How to reach the API server; `None` is the pod's service account.
+    /// How to reach the API server; `None` is the pod's service account or, if authenticators come from a folder and the
+    /// pod has none, not at all.
     pub kubeconfig: Option<PathBuf>,
     /// The proxy through which issuers are asked.
     pub proxies: Proxies,
