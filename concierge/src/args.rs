@@ -4,7 +4,7 @@ mod check;
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
-use clap::{Parser, Subcommand, builder::TypedValueParser as _};
+use clap::{Parser, Subcommand};
 use latchkey_crds::groups::GroupSuffix;
 
 use self::check::CheckArgs;
@@ -106,11 +106,11 @@ struct ServerArgs {
     audit_log: Destination,
 
     /// A folder to read authenticators from in place of the API: every file in it that ends in .yaml, .yml or .json holds
-    /// JWTAuthenticator or WebhookAuthenticator objects, as kubectl would apply them. A change is in force within seconds. How
-    /// they stand is logged, and shown on the admin address at /authenticators. With neither --kubeconfig nor a service
-    /// account no API server is needed or asked: then --review-client-ca-file, --review-tls-cert-file and
-    /// --review-tls-key-file must be given, and only TokenReviews are answered.
-    #[arg(long, env = "LATCHKEY_AUTHENTICATORS", value_name = "DIR", value_parser = clap::builder::NonEmptyStringValueParser::new().map(PathBuf::from))]
+    /// `JWTAuthenticator` or `WebhookAuthenticator` objects, as kubectl would apply them. A change is in force within
+    /// seconds. How they stand is logged, and shown on the admin address at /authenticators. With neither --kubeconfig
+    /// nor a service account no API server is needed or asked: then --review-client-ca-file, --review-tls-cert-file and
+    /// --review-tls-key-file must be given, and nothing but a `TokenReview` is answered.
+    #[arg(long, env = "LATCHKEY_AUTHENTICATORS", value_name = "DIR", value_parser = folder)]
     authenticators: Option<PathBuf>,
 
     /// The name of the `CredentialIssuer` object whose status tells clients how to reach us.
@@ -239,6 +239,10 @@ impl FromStr for Span {
             _ => Err(EXPECTED),
         }
     }
+}
+
+fn folder(text: &str) -> Result<PathBuf, &'static str> {
+    if text.is_empty() { Err("expected the name of a folder") } else { Ok(text.into()) }
 }
 
 fn destination(text: &str) -> Result<Destination, &'static str> {

@@ -11,6 +11,7 @@ pub mod files;
 mod jwt;
 mod members;
 mod objects;
+mod observe;
 mod records;
 mod watches;
 mod webhook;
@@ -26,7 +27,6 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api,
     core::{ApiResource, DynamicObject},
-    runtime::watcher,
 };
 use latchkey_crds::{
     authentication::{self, AuthenticatorStatus},
@@ -42,7 +42,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::conditions::{Conditions, ConditionsSender, conditions};
 use self::{
     bundles::{Bundles, Loaded},
-    files::{Folder, Listing},
+    files::Folder,
     members::{Members, Writing},
     objects::Objects,
     records::{Read, Records, Wrote},
@@ -55,7 +55,7 @@ use super::{
 };
 use crate::{
     idp::proxy::Proxies,
-    index::{self, AuthenticatorRef, RefreshRequest, RefreshRequests},
+    index::{self, AuthenticatorRef, RefreshRequests},
     runtime::{lease::Leadership, metrics::Metrics},
     time::Clock,
 };
@@ -274,122 +274,6 @@ impl Authenticators {
             }
         }
     }
-
-    // --- observe ---
-
-    fn observe(&mut self, seen: Seen) {
-        match seen {
-            Seen::Folder(listing) => self.observe_folder(listing),
-            Seen::Object(kind, Ok(event)) => {
-                let now = self.clock.now();
-                let changed = self.objects.of_mut(kind).observe(event, now);
-                self.dirty.extend(changed.into_iter().map(|name| (kind, name)));
-                self.note_listed();
-            }
-            Seen::Object(kind, Err(error)) => {
-                let (kind, error) = (kind.name(), &error as &dyn std::error::Error);
-                tracing::warn!(kind, error, "Watch failed, trying again");
-            }
-            Seen::Secret(Ok(event)) => {
-                if self.bundles.observe(true, event) {
-                    self.touch_all();
-                }
-            }
-            Seen::ConfigMap(Ok(event)) => {
-                if self.bundles.observe(false, event) {
-                    self.touch_all();
-                }
-            }
-            Seen::Secret(Err(error)) => self.bundle_watch_failed(true, &error),
-            Seen::ConfigMap(Err(error)) => self.bundle_watch_failed(false, &error),
-        }
-    }
-
-    fn observe_folder(&mut self, listing: Listing) {
-        let Listing { declared, wrong } = listing;
-        self.metrics.authenticator_files_wrong(wrong.len());
-        if let Some(conditions) = &self.conditions {
-            conditions.wrong(wrong);
-        }
-        let now = self.clock.now();
-        let (jwt, webhook) = declared.into_iter().partition(|declared| declared.kind == Kind::Jwt);
-        for (kind, declared) in [(Kind::Jwt, jwt), (Kind::Webhook, webhook)] {
-            let changed = self.objects.of_mut(kind).replace(declared, now);
-            self.dirty.extend(changed.into_iter().map(|name| (kind, name)));
-        }
-        self.note_listed();
-    }
-
-    fn note_listed(&mut self) {
-        if self.listed_at.is_none() && self.objects.jwt.listed() && self.objects.webhook.listed() {
-            self.listed_at = Some(Instant::now());
-        }
-    }
-
-    fn bundle_watch_failed(&mut self, secret: bool, error: &watcher::Error) {
-        let kind = if secret { "Secret" } else { "ConfigMap" };
-        tracing::warn!(kind, error = error as &dyn std::error::Error, "Watch failed, trying again");
-        self.bundles.watch_failed(secret, error.to_string());
-        self.touch_all();
-    }
-
-    fn reported(&mut self, report: KeeperReport) {
-        let KeeperReport { keeper, report, results, answers } = report;
-        // All of them before anybody is answered, for a fetch is one for all authenticators of its source.
-        for name in self.members.reported(keeper, report) {
-            for result in &results {
-                self.metrics.keys_fetch(&name, result);
-            }
-            self.settle_one(Kind::Jwt, &name);
-        }
-        // Only now: who judges again must find the new keys in the index.
-        for (request, changed) in answers {
-            request.answer(changed);
-        }
-    }
-
-    fn record_read(&mut self, read: Read) {
-        let name = read.name().to_owned();
-        if let Some(last) = self.records.read(read, self.clock.now(), Instant::now()) {
-            self.members.remember(&name, last);
-        }
-        // Only now it is known whether what was fetched meanwhile is to be kept.
-        self.dirty.insert((Kind::Jwt, name));
-    }
-
-    fn forward(&self, request: RefreshRequest) {
-        if let Err(request) = self.members.forward(request) {
-            request.answer(false);
-        }
-    }
-
-    fn written(&mut self, written: Written) {
-        let Written { kind, name, outcome } = written;
-        let failed = match outcome {
-            Ok(Some(object)) => {
-                let now = self.clock.now();
-                self.objects.of_mut(kind).answered(object, now);
-                false
-            }
-            // Gone; the watch will say so.
-            Ok(None) => false,
-            Err(error) => {
-                let (object, error) = (name.as_str(), &error as &dyn std::error::Error);
-                tracing::warn!(kind = kind.name(), object, error, "Cannot write status, trying again");
-                true
-            }
-        };
-        self.members.wrote(kind, &name, failed, Instant::now());
-        self.dirty.insert((kind, name));
-    }
-
-    fn touch_all(&mut self) {
-        for kind in [Kind::Jwt, Kind::Webhook] {
-            self.dirty.extend(self.objects.of(kind).names().map(|name| (kind, name.clone())));
-        }
-    }
-
-    // --- plan and act ---
 
     /// Brings everything that changed, or whose time has come, to where it should be.
     fn settle(&mut self) {

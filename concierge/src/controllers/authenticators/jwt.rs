@@ -44,7 +44,7 @@ impl Authenticators {
             }
         }
         if publish != Publish::No {
-            let issuer = object.jwt.as_ref().ok().and_then(|spec| spec.issuer.as_ref().ok()).cloned();
+            let issuer = object.issuer.clone();
             let reference = AuthenticatorRef { kind: AuthenticatorKind::JWTAuthenticator, name: authenticator };
             match plan.admit {
                 Some(admit) => self.index.set(reference, Entry::Ready(Arc::new(admit))),

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::files::Declared;
 use crate::{
     convert::{self, InvalidSpec, JwtSpec, WebhookSpec},
+    jwt::Issuer,
     time::UnixTime,
 };
 
@@ -21,6 +22,9 @@ pub(super) struct Object {
     pub(super) jwt: Result<JwtSpec, InvalidSpec>,
     /// The spec as a `WebhookAuthenticator`'s, likewise.
     pub(super) webhook: Result<WebhookSpec, InvalidSpec>,
+    /// Whose tokens it judges; those of the issuer that it named last, while its spec cannot be read: of such a token
+    /// nobody can tell now, and it would be wrong to say that it is for nobody.
+    pub(super) issuer: Option<Issuer>,
     pub(super) status: AuthenticatorStatus,
     /// When this generation was first seen here.
     pub(super) seen_at: UnixTime,
@@ -98,7 +102,8 @@ impl Objects {
         // A status that cannot be read is none; it will be written anew.
         let status = data.get_mut("status").map(Value::take).unwrap_or_default();
         let status = serde_json::from_value(status).unwrap_or_default();
-        let object = Object { uid, generation, jwt, webhook, status, seen_at, version };
+        let issuer = issuer(&jwt, known);
+        let object = Object { uid, generation, jwt, webhook, issuer, status, seen_at, version };
         self.by_name.insert(name.clone(), object);
         Some(name)
     }
@@ -118,9 +123,10 @@ impl Objects {
                         Ok(spec) => (convert::jwt_authenticator(&spec), convert::webhook_authenticator(&spec)),
                         Err(problem) => (Err(InvalidSpec::unread(&problem)), Err(InvalidSpec::unread(&problem))),
                     };
+                    let issuer = issuer(&jwt, other.as_ref());
                     // What was found before keeps the times of what has not changed.
                     let status = other.map(|known| known.status).unwrap_or_default();
-                    Object { uid, generation, jwt, webhook, status, seen_at: now, version: None }
+                    Object { uid, generation, jwt, webhook, issuer, status, seen_at: now, version: None }
                 }
             };
             self.by_name.insert(name, object);
@@ -150,6 +156,13 @@ impl Objects {
     /// Whether a whole list was seen.
     pub(super) const fn listed(&self) -> bool {
         self.listed
+    }
+}
+
+fn issuer(spec: &Result<JwtSpec, InvalidSpec>, known: Option<&Object>) -> Option<Issuer> {
+    match spec {
+        Ok(spec) => spec.issuer.as_ref().ok().cloned(),
+        Err(_) => known.and_then(|known| known.issuer.clone()),
     }
 }
 
@@ -221,6 +234,21 @@ mod tests {
         assert_eq!(objects.get("a").map(|object| object.uid.as_str()), Some("v"), "created anew, then the answer");
         objects.answered(object("a", "v", 2, "104"), NOW);
         assert_eq!(objects.get("a").map(|object| object.generation), Some(2), "its own answer counts");
+    }
+
+    #[test]
+    fn an_object_that_cannot_be_read_any_more_still_has_its_issuer() {
+        let issuer = |objects: &Objects| objects.get("a").unwrap().issuer.as_ref().map(|i| i.as_str().to_owned());
+        let mut objects = Objects::default();
+        objects.apply(object("a", "u", 1, "1"), NOW);
+        let mut unreadable = object("a", "u", 2, "2");
+        unreadable.data = json!({"spec": {"issuer": 7}});
+        objects.apply(unreadable, NOW);
+        assert_eq!(issuer(&objects).as_deref(), Some("https://idp.example.com"));
+        let mut elsewhere = object("a", "u", 3, "3");
+        elsewhere.data = json!({"spec": {"issuer": "http://no", "audience": "staging"}});
+        objects.apply(elsewhere, NOW);
+        assert_eq!(issuer(&objects), None, "a word about the issuer that can be read counts");
     }
 
     #[test]
