@@ -2,6 +2,8 @@
 
 mod jwk;
 mod weakness;
+#[cfg(test)]
+mod wycheproof;
 
 use std::fmt;
 

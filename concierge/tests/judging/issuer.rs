@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::{
+    encoding::{AsDer as _, PublicKeyX509Der},
     rand::SystemRandom,
     rsa::{KeySize, PublicKeyComponents},
     signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RsaKeyPair},
@@ -94,9 +95,15 @@ impl Key {
         }
     }
 
-    /// The public key as an attacker would use it for a secret.
-    pub(crate) fn public_text(&self) -> String {
-        self.jwk["n"].as_str().unwrap_or_default().to_owned()
+    /// The public key in DER (RFC 5280's `SubjectPublicKeyInfo`).
+    pub(crate) fn public_der(&self) -> Vec<u8> {
+        let der: PublicKeyX509Der<'_> = match &self.signer {
+            Signer::Rsa(pair) => pair.public_key().as_der(),
+            Signer::Ecdsa(pair) => pair.public_key().as_der(),
+            Signer::Ed25519(pair) => pair.public_key().as_der(),
+        }
+        .unwrap();
+        der.as_ref().to_vec()
     }
 }
 
