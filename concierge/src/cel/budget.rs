@@ -1,4 +1,5 @@
-//! What one evaluation may cost, and all for one token. Everything is paid for before it is done, so that no expression runs away.
+//! What one evaluation may cost, and all for one token. Everything is paid for before it is done, so that nothing runs
+//! away.
 
 use std::sync::Arc;
 

@@ -116,19 +116,29 @@ fn check(text: &str, limit: usize) -> Result<(), Unsafe> {
     Ok(())
 }
 
-/// Characters that make a name look like another one (UTS 39, UAX 9): bidi controls, zero-width characters, the soft
-/// hyphen, line and paragraph separators, tags.
+/// Characters that make a name look like another one (UTS 39, UAX 9): bidi controls, line and paragraph separators, and
+/// what is drawn as nothing: Unicode's default ignorable characters, fillers among them. Variation selectors are left
+/// alone, since emoji are written with them.
 const fn is_invisible(character: char) -> bool {
     matches!(
         character,
         '\u{ad}'
+            | '\u{34f}'
             | '\u{61c}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
             | '\u{180e}'
             | '\u{200b}'..='\u{200f}'
             | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{2069}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
             | '\u{feff}'
-            | '\u{e0000}'..='\u{e007f}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e00ff}'
+            | '\u{e01f0}'..='\u{e0fff}'
     )
 }
 
@@ -166,6 +176,12 @@ mod tests {
             "\u{feff}ada",
             "a\u{2028}b",
             "a\u{ad}b",
+            "ada\u{3164}",
+            "ada\u{115f}",
+            "a\u{206a}b",
+            "a\u{34f}b",
+            "a\u{ffa0}b",
+            "a\u{1d173}b",
             "   ",
             &long,
         ] {
