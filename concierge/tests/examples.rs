@@ -8,9 +8,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use latchkey_concierge::convert;
+use k8s_openapi::api::core::v1::Pod;
+use latchkey_concierge::{args::Command, config::Config, convert};
 use serde::Deserialize as _;
 use serde_json::Value;
+
+const STATIC_POD_AUTHENTICATORS: &str = "deploy/examples/static-pod/authenticators";
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -41,6 +44,7 @@ fn shown() -> Vec<(String, Value)> {
         texts.extend(blocks.into_iter().map(|block| (page.to_owned(), block)));
     }
     texts.extend(files("deploy/examples"));
+    texts.extend(files(STATIC_POD_AUTHENTICATORS));
     texts.extend(files("crds/tests/good_objects").into_iter().filter(|(path, _)| path.ends_with("everything.yaml")));
     authenticators(texts)
 }
@@ -62,7 +66,15 @@ fn authenticators(texts: Vec<(String, String)>) -> Vec<(String, Value)> {
 #[test]
 fn every_authenticator_that_is_shown_converts_without_a_word() {
     let shown = shown();
-    for place in ["README.md", "deploy/README.md", "production.yaml", "staging.yaml", "rich.yaml", "everything.yaml"] {
+    for place in [
+        "README.md",
+        "deploy/README.md",
+        "production.yaml",
+        "staging.yaml",
+        "rich.yaml",
+        "corp.yaml",
+        "everything.yaml",
+    ] {
         assert!(shown.iter().any(|(shown, _)| shown.ends_with(place)), "no authenticator in {place}");
     }
     for (place, object) in shown {
@@ -84,6 +96,51 @@ fn what_the_schema_refuses_is_refused_again() {
         .map(|(place, _)| place)
         .collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_static_pod_is_a_pod_and_its_flags_name_what_it_mounts() {
+    let text = fs::read_to_string(root().join("deploy/examples/static-pod/latchkey-concierge.yaml")).unwrap();
+    let [manifest] = &documents(&text).collect::<Vec<_>>()[..] else { panic!("one pod") };
+    let pod: Pod = serde_json::from_value(manifest.clone()).unwrap();
+    assert_eq!(serde_json::to_value(&pod).unwrap(), *manifest, "a field that a pod does not have");
+    let spec = pod.spec.unwrap();
+    let [container] = &spec.containers[..] else { panic!("one container") };
+    let config = config(container.args.as_ref().unwrap());
+
+    let mounts = container.volume_mounts.as_ref().unwrap();
+    assert!(mounts.iter().all(|mount| mount.read_only == Some(true)));
+    let mounted = |file: &Path| mounts.iter().any(|mount| file.starts_with(&mount.mount_path));
+    let review = config.review.unwrap();
+    let (certificate, key) = review.serving.unwrap();
+    for file in [&config.authenticators.unwrap(), &review.client_ca_file, &certificate, &key] {
+        assert!(mounted(file), "{} is not mounted", file.display());
+    }
+    // In the host's network: nobody but those on the node may reach it.
+    assert_eq!(spec.host_network, Some(true));
+    assert!(review.address.ip().is_loopback() && config.admin_address.ip().is_loopback());
+    let probe = container.readiness_probe.as_ref().unwrap().http_get.as_ref().unwrap();
+    assert_eq!(serde_json::to_value(&probe.port).unwrap(), config.admin_address.port());
+    // A static pod may name no object of the API.
+    assert!(spec.service_account_name.is_none() && config.kubeconfig.is_none());
+    assert!(spec.volumes.unwrap().iter().all(|volume| volume.host_path.is_some()));
+
+    let webhook = fs::read_to_string(root().join("deploy/examples/token-review/webhook.kubeconfig")).unwrap();
+    assert!(
+        webhook.contains(&format!("server: https://{}/token-review", review.address)),
+        "kube-apiserver asks elsewhere"
+    );
+    for (place, text) in files(STATIC_POD_AUTHENTICATORS) {
+        assert!(convert::manifests(&text).is_ok(), "{place}");
+    }
+}
+
+fn config(flags: &[String]) -> Config {
+    let words = std::iter::once("latchkey-concierge".to_owned()).chain(flags.iter().cloned());
+    match Command::parse(words.map(Into::into)) {
+        Ok(Command::Serve(config)) => *config,
+        other => panic!("{other:?}"),
+    }
 }
 
 /// All that is wrong with an authenticator.
