@@ -16,6 +16,7 @@ mod signer;
 mod issuer;
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -27,6 +28,7 @@ use axum::body::Body;
 use futures::{FutureExt as _, future::BoxFuture, stream};
 use http::{Method, header};
 use latchkey_concierge::{
+    authn::Reason,
     index::{AskError, AskWebhook, AuthenticatorName, AuthenticatorRef, Entry, Webhook},
     mapping::ReservedIdentities,
     secret::BearerToken,
@@ -319,6 +321,42 @@ async fn a_token_that_a_webhook_vouches_for_gets_a_certificate_and_is_asked_abou
     let series = r#"latchkey_token_verdicts_total{surface="exchange",authenticator="webhook/tokens",code="granted"} 2"#;
     assert!(text.contains(series), "{text}");
     assert!(!format!("{:?}", server.records()).contains("an opaque token"));
+}
+
+/// Each reason that is not the token's own, by a real exchange; those of tokens have files in `corpus`. A new reason does
+/// not compile here until somebody says how it comes about.
+#[tokio::test]
+async fn every_reason_that_is_not_the_tokens_own_has_its_record() {
+    let server = Server::start().await;
+    let mut recorded = BTreeSet::new();
+    for reason in [
+        Reason::AuthenticatorUnknown,
+        Reason::AuthenticatorNotReady,
+        Reason::WebhookRefused { with_error: false },
+        Reason::WebhookRefused { with_error: true },
+        Reason::Webhook(AskError::Overloaded),
+        Reason::Webhook(AskError::Unavailable("cannot be reached".to_owned())),
+    ] {
+        let authenticator = AuthenticatorRef::webhook("tokens");
+        let entry = match &reason {
+            Reason::AuthenticatorUnknown => None,
+            Reason::AuthenticatorNotReady => Some(Entry::NotReady),
+            Reason::WebhookRefused { with_error } => Some(webhook(1, Ok(Word::Refused { with_error: *with_error })).0),
+            Reason::Webhook(error) => Some(webhook(1, Err(error.clone())).0),
+            Reason::Token(_) | Reason::Identity(_) => panic!("a reason of the token"),
+        };
+        match entry {
+            Some(entry) => server.writer.lock().unwrap().set(authenticator, entry),
+            None => server.writer.lock().unwrap().remove(&authenticator),
+        }
+        let answer = offer_to_webhook(&server, "opaque").await;
+        let code = server.record(&answer).await["code"].as_str().unwrap().to_owned();
+        assert_eq!(code, reason.code());
+        recorded.insert(code);
+    }
+    let all =
+        ["authenticator-not-ready", "authenticator-unknown", "overloaded", "webhook-refused", "webhook-unavailable"];
+    assert_eq!(recorded, all.map(str::to_owned).into());
 }
 
 #[tokio::test]
