@@ -4,7 +4,7 @@
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EvaluationError {
     /// More than [`super::budget::COST_LIMIT`], or than is left of [`super::budget::TOKEN_COST_LIMIT`].
-    #[error("costs more than one expression may, or than is left of what all may cost for one token")]
+    #[error("costs more than the limit of one evaluation, or than is left of that of all for one token")]
     TooCostly,
     /// More than [`super::budget::MEMORY_LIMIT`].
     #[error("builds more than one evaluation may build")]
