@@ -69,9 +69,9 @@ fn every_reason_is_given_to_some_token() {
 /// The rows of the threats (T: shape and cryptography, C: claims and identity, K: keys) that are not the judge's to
 /// answer, and where they are proved.
 const ELSEWHERE: [(&str, &str); 3] = [
-    ("T21", "timing: the one secret that is compared is the plugin's `state`, in the login plugin's own tests"),
-    ("C8", "our own clock, which the judge is told: not a token's matter"),
-    ("C13", "two authenticators for one name: conditions, not a token's matter"),
+    ("T21", "timing: the judge holds no secret; `state` is compared in login-plugin/src/authorization_response.rs"),
+    ("C8", "a wrong clock of our own: the judge is told the time, so it is no token's matter"),
+    ("C13", "two authenticators that give one name: a condition, and no token's matter"),
 ];
 
 #[test]
