@@ -44,7 +44,9 @@ impl TempFolder {
     /// If the file cannot be written.
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> Result<PathBuf> {
         let path = self.path.join(name);
-        let half = self.path.join(format!(".{name}.{}", uuid::Uuid::new_v4().simple()));
+        let file = path.file_name().unwrap_or_default().display();
+        // Beside it: `name` may stand in a folder of this one.
+        let half = path.with_file_name(format!(".{file}.{}", uuid::Uuid::new_v4().simple()));
         fs::write(&half, content)
             .and_then(|()| fs::rename(&half, &path))
             .with_context(|| format!("writing {}", path.display()))?;

@@ -2,10 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+use serde_json::Value;
 
-use crate::{folder::TempFolder, ports};
+use crate::{
+    cluster::{Cluster, Identity},
+    folder::TempFolder,
+    ports,
+};
 
 /// Whom the listener lets ask.
 pub const CALLER: &str = "kube-apiserver";
@@ -53,6 +58,22 @@ impl ReviewDoor {
             format!("--review-tls-key-file={folder}/tls.key"),
         ]
     }
+}
+
+/// Who kube-apiserver takes the bearer of this token for, by kubectl; nobody, if it answers 401.
+///
+/// # Errors
+/// If it answers anything else.
+pub async fn who(cluster: &Cluster, token: &str) -> Result<Option<Value>> {
+    let kubeconfig = cluster.write_kubeconfig("bearer", &Identity::Token(token.to_owned()))?;
+    let output = cluster.kubectl_as(&kubeconfig, &["auth", "whoami", "-o", "json"]).await?;
+    if output.status.success() {
+        let review: Value = serde_json::from_slice(&output.stdout)?;
+        return Ok(Some(review["status"]["userInfo"].clone()));
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(said.contains("Unauthorized") || said.contains("must be logged in"), "{said}");
+    Ok(None)
 }
 
 fn authority(name: &str) -> Result<CertifiedIssuer<'static, KeyPair>> {

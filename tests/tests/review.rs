@@ -4,11 +4,11 @@ use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use latchkey_e2e::{
-    cluster::{ClusterOptions, Identity},
+    cluster::ClusterOptions,
     concierge::ConciergeOptions,
     folder::TempFolder,
     issuer::{Endpoint, Fault, Issuer, IssuerOptions},
-    review::ReviewDoor,
+    review::{ReviewDoor, who},
     site::{AUTHENTICATOR, Site},
     wait::eventually,
 };
@@ -51,11 +51,11 @@ async fn what_cannot_be_told_for_want_of_keys_is_not_remembered_as_a_no() -> Res
     })
     .await?;
     let token = issuer.id_token("ann", &Site::audience("staging"))?;
-    ensure!(who(&site, &token).await?.is_none(), "nobody can tell yet");
+    ensure!(who(&site.cluster, &token).await?.is_none(), "nobody can tell yet");
     ensure!(review(&site, "authenticator-not-ready").await?["kind"] == "token.refused", "recorded");
     issuer.faults().clear_all();
     eventually("the same token to be admitted as soon as there are keys", LIMIT, async || {
-        who(&site, &token).await?.context("not yet")
+        who(&site.cluster, &token).await?.context("not yet")
     })
     .await?;
     Ok(())
@@ -81,19 +81,6 @@ async fn site(work: &TempFolder, version: &str, more: &[&str]) -> Result<Site> {
     Site::start_with(cluster, concierge, "staging", work.path()).await
 }
 
-/// Who kube-apiserver takes the bearer of this token for; nobody, if it answers 401.
-async fn who(site: &Site, token: &str) -> Result<Option<Value>> {
-    let kubeconfig = site.cluster.write_kubeconfig("bearer", &Identity::Token(token.to_owned()))?;
-    let output = site.cluster.kubectl_as(&kubeconfig, &["auth", "whoami", "-o", "json"]).await?;
-    if output.status.success() {
-        let review: Value = serde_json::from_slice(&output.stdout)?;
-        return Ok(Some(review["status"]["userInfo"].clone()));
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(said.contains("Unauthorized") || said.contains("must be logged in"), "{said}");
-    Ok(None)
-}
-
 fn reviews(site: &Site) -> Result<Vec<Value>> {
     Ok(site.concierge.audit_lines()?.into_iter().filter(|line| line["surface"] == "review").collect())
 }
@@ -109,7 +96,7 @@ async fn its_user_is_known_with_all_that_is_said_of_her(site: &Site, issuer: &Is
     let mut claims = issuer.claims("ann", &Site::audience("staging"))?;
     claims["jti"] = "token-1".into();
     claims["groups"] = json!(["developers", "oncall"]);
-    let user = who(site, &issuer.mint(&claims)?).await?.context("she is not known")?;
+    let user = who(&site.cluster, &issuer.mint(&claims)?).await?.context("she is not known")?;
     ensure!(user["username"] == "ann" && user["uid"] == claims["sub"], "{user}");
     ensure!(user["groups"] == json!(["developers", "oncall", "system:authenticated"]), "{user}");
     ensure!(user["extra"]["example.com/sub"] == json!([claims["sub"]]), "{user}");
@@ -122,7 +109,7 @@ async fn its_user_is_known_with_all_that_is_said_of_her(site: &Site, issuer: &Is
 
 async fn another_clusters_token_is_refused_and_recorded(site: &Site, issuer: &Issuer) -> Result<()> {
     let token = issuer.id_token("ann", &Site::audience("production"))?;
-    ensure!(who(site, &token).await?.is_none(), "a token made for production opens staging");
+    ensure!(who(&site.cluster, &token).await?.is_none(), "a token made for production opens staging");
     let record = review(site, "audience-mismatch").await?;
     ensure!(record["verified"]["aud"] == json!([Site::audience("production")]), "{record}");
     let signature = token.rsplit_once('.').context("a JWT")?.1;
@@ -132,7 +119,7 @@ async fn another_clusters_token_is_refused_and_recorded(site: &Site, issuer: &Is
 
 async fn a_stranger_is_refused_and_only_counted(site: &Site) -> Result<()> {
     let before = reviews(site)?.len();
-    ensure!(who(site, "an-opaque-token-of-somebody-else").await?.is_none(), "a stranger is admitted");
+    ensure!(who(&site.cluster, "an-opaque-token-of-somebody-else").await?.is_none(), "a stranger is admitted");
     ensure!(reviews(site)?.len() == before, "a stranger is recorded");
     let metrics = site.concierge.metrics().await?;
     let count = metrics.lines().find_map(|line| line.strip_prefix("latchkey_reviews_foreign_total "));
@@ -145,9 +132,9 @@ async fn without_the_concierge_certificates_work_on(site: &mut Site, issuer: &Is
     site.concierge.stop().await?;
     let admin = site.cluster.kubectl_ok(&["auth", "whoami", "-o", "jsonpath={.status.userInfo.username}"]).await?;
     ensure!(admin == "admin", "{admin}");
-    ensure!(who(site, &token).await?.is_none(), "nobody can vouch for her");
+    ensure!(who(&site.cluster, &token).await?.is_none(), "nobody can vouch for her");
     site.concierge.start().await?;
-    eventually("her token to work again", LIMIT, async || who(site, &token).await?.context("not yet")).await?;
+    eventually("her token to work again", LIMIT, async || who(&site.cluster, &token).await?.context("not yet")).await?;
     Ok(())
 }
 
