@@ -6,9 +6,10 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     index::{
-        AskError, Authenticator, AuthenticatorKind, AuthenticatorName, AuthenticatorRef, Entry, Snapshot, Webhook,
+        AskError, Authenticator, AuthenticatorKind, AuthenticatorName, AuthenticatorRef, Entry, FetchClaimError,
+        Snapshot, Webhook,
     },
-    jwt::{self, Step, TokenFacts, Trace},
+    jwt::{self, Step, SuppliedClaim, TokenFacts, Trace},
     mapping::{self, User},
     secret::{BearerToken, TokenFingerprint},
     time::UnixTime,
@@ -62,6 +63,9 @@ pub enum Reason {
     /// The identity that it would give.
     #[error(transparent)]
     Identity(#[from] mapping::Refusal),
+    /// A claim that the token refers to was not to be had.
+    #[error(transparent)]
+    ClaimNotFetched(#[from] FetchClaimError),
     /// The webhook was asked and does not vouch for the token.
     #[error("the webhook does not vouch for the token{}", if *.with_error { ", and gives an error" } else { "" })]
     WebhookRefused {
@@ -91,6 +95,20 @@ pub fn authenticate(
     Verdict { facts: Arc::new(facts), authenticator: Some(JudgedBy::Jwt(authenticator)), outcome }
 }
 
+/// Judges `token` by `authenticator` with a claim that was fetched for it: the second half of a verdict of
+/// [`mapping::Refusal::ClaimElsewhere`].
+pub fn complete(
+    token: &BearerToken,
+    authenticator: &Arc<Authenticator>,
+    supplied: &SuppliedClaim,
+    now: UnixTime,
+) -> Verdict {
+    let mut facts = TokenFacts { bytes: token.len(), ..TokenFacts::default() };
+    let outcome = judge_with(token, authenticator, Some(supplied), now, &mut facts, &mut ());
+    let authenticator = Some(JudgedBy::Jwt(Arc::clone(authenticator)));
+    Verdict { facts: Arc::new(facts), authenticator, outcome }
+}
+
 /// Judges `token` by one authenticator; `facts` and `trace` hear what was found on the way. There is no other judge:
 /// the server, `check` and the tests all ask this one.
 ///
@@ -104,7 +122,27 @@ pub fn judge(
     facts: &mut TokenFacts,
     trace: &mut impl Trace,
 ) -> Result<Admitted, Reason> {
+    judge_with(token, authenticator, None, now, facts, trace)
+}
+
+/// The same with a claim that the token itself only refers to ([`mapping::ClaimSource`]), if it was fetched.
+///
+/// # Errors
+///
+/// The first step that the token fails.
+pub fn judge_with(
+    token: &BearerToken,
+    authenticator: &Authenticator,
+    supplied: Option<&SuppliedClaim>,
+    now: UnixTime,
+    facts: &mut TokenFacts,
+    trace: &mut impl Trace,
+) -> Result<Admitted, Reason> {
     let claims = jwt::verify(token, &authenticator.verifier, now, facts, trace)?;
+    let claims = match supplied {
+        Some(supplied) => claims.with(supplied),
+        None => claims,
+    };
     let user = mapping::map(&claims, &authenticator.rules, trace)?;
     let token_expires_at = Some(claims.expires_at());
     Ok(Admitted { user, token_expires_at, credential_lifetime: authenticator.credential_lifetime })
@@ -149,7 +187,8 @@ impl Reason {
             Self::Token(rejection) => rejection.code(),
             Self::Identity(refusal) => refusal.code(),
             Self::WebhookRefused { .. } => "webhook-refused",
-            Self::Webhook(AskError::Overloaded) => "overloaded",
+            Self::ClaimNotFetched(FetchClaimError::NotGiven { .. }) => "claim-missing",
+            Self::ClaimNotFetched(FetchClaimError::Overloaded) | Self::Webhook(AskError::Overloaded) => "overloaded",
             Self::Webhook(AskError::Unavailable(_)) => "webhook-unavailable",
         }
     }
@@ -162,6 +201,7 @@ impl Reason {
             | Self::AuthenticatorNotReady
             | Self::WebhookRefused { .. }
             | Self::Webhook(_) => None,
+            Self::ClaimNotFetched(_) => Some(Step::ClaimRules),
             Self::Token(rejection) => Some(rejection.step()),
             Self::Identity(refusal) => Some(refusal.step()),
         }

@@ -1,6 +1,7 @@
 //! The authenticators in force. One [`Writer`] (the controllers' task) publishes whole snapshots; every [`Reader`] takes
 //! one and uses it for the life of a request, so nobody sees half a change.
 
+mod claims;
 mod refresh;
 mod snapshot;
 mod webhook;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 pub use self::{
+    claims::{FetchClaim, FetchClaimError},
     refresh::{RefreshRequest, RefreshRequester, RefreshRequests, refresh_channel},
     snapshot::{Authenticator, AuthenticatorKind, AuthenticatorName, AuthenticatorRef, Entry, Snapshot},
     webhook::{AskError, AskWebhook, Webhook},

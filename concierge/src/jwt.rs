@@ -34,14 +34,14 @@ use std::sync::Arc;
 
 pub use self::{
     algorithm::{Algorithm, AlgorithmSet},
-    claims::VerifiedClaims,
+    claims::{SuppliedClaim, VerifiedClaims},
     facts::{HeaderFacts, TokenFacts, VerifiedFacts},
     json::{Json, JsonError, Limits, Object},
     keys::{DropReason, DroppedKey, KeySet, KeySetError, MAX_KEY_SET_BYTES},
     names::{Audience, Issuer, KeyId},
-    peek::{ClaimedIssuer, peek_issuer},
+    peek::{ClaimedIssuer, peek_claims_issuer, peek_issuer},
     profile::{AdditionalAudiences, Audiences, Profile, TokenType, TokenTypes},
-    raw::MAX_TOKEN_BYTES,
+    raw::{MAX_CLAIMS_BYTES, MAX_TOKEN_BYTES},
     rejection::Rejection,
     step::{Step, Trace},
 };
@@ -81,6 +81,14 @@ impl Verifier {
         self.algorithms
     }
 
+    /// The same verifier for JWTs that another issuer signs with `keys`: same audiences, same algorithms.
+    #[must_use]
+    pub fn of_issuer(&self, issuer: &str, keys: Arc<KeySet>) -> Self {
+        let issuer = Issuer::new(issuer.to_owned());
+        let profile = Profile { issuer, ..Profile::clone(&self.profile) };
+        Self { profile: Arc::new(profile), algorithms: self.algorithms, keys }
+    }
+
     /// The issuer whose tokens are accepted.
     #[must_use]
     pub fn issuer(&self) -> &Issuer {
@@ -105,7 +113,25 @@ pub fn verify(
     facts: &mut TokenFacts,
     trace: &mut impl Trace,
 ) -> Result<VerifiedClaims, Rejection> {
-    let raw = RawJwt::parse(token, facts, trace)?;
+    let raw = RawJwt::parse(token, MAX_TOKEN_BYTES, facts, trace)?;
     let payload = SignedPayload::verify(raw, verifier, trace)?;
     VerifiedClaims::judge(&payload, &verifier.profile, now, facts, trace)
+}
+
+/// Judges a JWT of claims that a token refers to (OIDC Core 5.6.2): the same steps with the same keys, for an issuer and an
+/// audience of ours and not over. It may be larger, and is no token that a person was given: to which party, of which type
+/// and for how long a *token* may be made is not asked of it.
+///
+/// # Errors
+///
+/// The first check that fails, as a [`Rejection`].
+pub fn verify_claims(token: &BearerToken, verifier: &Verifier, now: UnixTime) -> Result<VerifiedClaims, Rejection> {
+    let profile = Profile {
+        additional_audiences: verifier.profile.additional_audiences,
+        ..Profile::new(verifier.profile.issuer.clone(), verifier.profile.audiences.clone())
+    };
+    let (mut facts, trace) = (TokenFacts::default(), &mut ());
+    let raw = RawJwt::parse(token, MAX_CLAIMS_BYTES, &mut facts, trace)?;
+    let payload = SignedPayload::verify(raw, verifier, trace)?;
+    VerifiedClaims::judge(&payload, &profile, now, &mut facts, trace)
 }

@@ -24,6 +24,7 @@
 //! | `convert` | custom resources to verifiers and rules; errors become conditions | pure in fact, knows `crds` |
 //! | `idp` | discovery and key sets over the network | doors |
 //! | `webhook` | asks the server of a `WebhookAuthenticator`: the only room that sends a token anywhere | doors |
+//! | `distributed` | claims that a token only refers to: fetched, verified, and the token judged once more | doors |
 //! | `controllers` | observe, plan, act: custom resources, certificates, status | doors |
 //! | `tls` | the serving certificate, and client certificates handed to the request layer | doors |
 //! | `api` | the aggregated API server: thin handlers, one room for answers | doors |
@@ -81,6 +82,8 @@ pub mod strategies;
 pub mod convert;
 pub mod idp;
 pub mod webhook;
+
+pub mod distributed;
 
 pub mod controllers;
 

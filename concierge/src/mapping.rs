@@ -4,6 +4,7 @@
 //! name, `null` for groups is no group.
 
 mod claim;
+mod distributed;
 mod expression;
 mod names;
 mod refusal;
@@ -12,8 +13,8 @@ mod rules;
 mod user;
 mod vouched;
 
-use self::{expression::Claims, user::Draft};
 pub use self::{
+    distributed::{ClaimSource, Origin, SourceProblem},
     expression::{MappingProblem, RuleFailure},
     names::{GroupName, Unsafe, Username},
     refusal::Refusal,
@@ -21,6 +22,7 @@ pub use self::{
     user::User,
     vouched::vouched,
 };
+use self::{expression::Claims, user::Draft};
 use crate::jwt::{Step, Trace, VerifiedClaims};
 
 /// Most groups of one user. Entra ID itself stops at 200 in a token; headers and certificates grow with each.
@@ -36,6 +38,7 @@ pub const CREDENTIAL_ID: &str = "authentication.kubernetes.io/credential-id";
 ///
 /// The first rule that fails. There is no half identity: one bad group refuses the user.
 pub fn map(claims: &VerifiedClaims, rules: &Rules, trace: &mut impl Trace) -> Result<User, Refusal> {
+    distributed::at_hand(claims, rules)?;
     let seen = Claims::new(claims);
     for rule in &rules.claim_rules {
         match rule {

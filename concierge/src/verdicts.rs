@@ -17,7 +17,7 @@ use moka::{Expiry, sync::Cache};
 use crate::{
     authn::{self, Admitted, JudgedBy, Verdict},
     index::{Authenticator, AuthenticatorRef, Entry, Snapshot},
-    jwt::TokenFacts,
+    jwt::{SuppliedClaim, TokenFacts},
     secret::BearerToken,
     time::UnixTime,
 };
@@ -31,6 +31,10 @@ const ENTRY_BYTES: usize = 512;
 
 /// Longest time that a verdict is kept without the token being seen in full again.
 const TIME_TO_LIVE: Duration = Duration::from_mins(5);
+
+/// Longest time that a verdict is kept which took a claim from elsewhere: groups are kept there because they change, and
+/// whoever is taken out of one should not have to wait.
+const SUPPLIED_TIME_TO_LIVE: Duration = Duration::from_mins(1);
 
 /// Judges tokens, remembering the good ones.
 #[derive(Clone, Debug)]
@@ -72,6 +76,22 @@ impl Verdicts {
             Some(Entry::Ready(by)) => self.remember(Key::of(token, by), by, now, judge),
             Some(Entry::Webhook(_) | Entry::NotReady) | None => judge(),
         }
+    }
+
+    /// [`authn::complete`], remembered for as long as the claim is good, and a minute at most.
+    pub fn complete(
+        &self,
+        token: &BearerToken,
+        by: &Arc<Authenticator>,
+        supplied: &SuppliedClaim,
+        now: UnixTime,
+    ) -> Verdict {
+        let verdict = authn::complete(token, by, supplied, now);
+        if let Some(mut kept) = Kept::of(&verdict, by, now) {
+            kept.until = kept.until.min(supplied.until()).min(now.plus(SUPPLIED_TIME_TO_LIVE));
+            self.0.insert(Key::of(token, by), Arc::new(kept));
+        }
+        verdict
     }
 
     /// What `judge` says, or said before. Refusals are not kept: they cost the sender as much as us, and one that is

@@ -20,6 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "controllers",
         &[
             "convert",
+            "distributed",
             "idp",
             "webhook",
             "token_review",
@@ -35,12 +36,15 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("idp", &["jwt", "secret", "time", "runtime", "index"]),
+    // It fetches as `idp` does, and has the judge of `verdicts` finish what it began.
+    ("distributed", &["authn", "idp", "index", "jwt", "mapping", "secret", "time", "verdicts"]),
     ("webhook", &["idp", "index", "runtime", "secret", "token_review"]),
     ("index", &["jwt", "mapping", "policy", "secret", "time", "token_review"]),
     (
         "api",
         &[
             "authn",
+            "distributed",
             "verdicts",
             "policy",
             "credential",
@@ -62,6 +66,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "audit::event",
             "audit::sink",
             "authn",
+            "distributed",
             "index",
             "jwt",
             "mapping",
@@ -78,7 +83,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("strategies", &["credential", "policy", "mapping", "runtime", "time"]),
     ("credential", &["policy", "mapping", "time"]),
     ("policy", &["mapping"]),
-    ("mapping", &["cel", "jwt", "token_review"]),
+    ("mapping", &["cel", "jwt", "secret", "token_review"]),
     ("cel", &[]),
     ("jwt", &["secret", "time"]),
     ("token_review", &["jwt", "secret"]),

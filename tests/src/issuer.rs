@@ -47,6 +47,8 @@ use crate::{install_crypto, ports};
 pub const DISCOVERY: &str = "/.well-known/openid-configuration";
 /// Path of the key set.
 pub const KEYS: &str = "/keys";
+/// Path where claims are that a token only refers to (distributed claims).
+pub const CLAIMS: &str = "/claims";
 /// Path of the authorization endpoint.
 pub const AUTHORIZE: &str = "/authorize";
 /// Path of the login form's action.
@@ -100,6 +102,7 @@ impl Issuer {
         let router = Router::new()
             .route(DISCOVERY, get(discovery::discovery))
             .route(KEYS, get(discovery::keys))
+            .route(CLAIMS, get(discovery::claims))
             .route(AUTHORIZE, get(authorize::authorize))
             .route(LOGIN, post(authorize::login))
             .route(TOKEN, post(token::token))

@@ -147,6 +147,7 @@ impl Site {
             verifier: Verifier::new(Arc::new(profile), AlgorithmSet::default(), Arc::new(keys)),
             rules: Arc::new(Rules::of_claims("username", "groups")),
             credential_lifetime: None,
+            claims: None,
             keys_fetched_at: now,
         };
         let (mut writer, index) = index::channel();

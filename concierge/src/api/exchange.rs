@@ -15,7 +15,8 @@ use crate::{
     },
     authn::{self, Admitted, JudgedBy, Reason, Verdict},
     credential::{CertificateRequest, Credential},
-    index::{AskError, AuthenticatorKind, AuthenticatorRef, Entry, Reader, RefreshRequester, Webhook},
+    distributed,
+    index::{AskError, AuthenticatorKind, AuthenticatorRef, Entry, FetchClaimError, Reader, RefreshRequester, Webhook},
     jwt::{Rejection, TokenFacts},
     policy,
     runtime::metrics::Metrics,
@@ -156,11 +157,11 @@ impl Exchange {
         {
             return verdict;
         }
-        let verdict = self.look(request, authenticator);
+        let verdict = self.look(request, authenticator).await;
         if let Err(Reason::Token(Rejection::KeyUnknown { key_id })) = &verdict.outcome
             && self.refresh.request(&authenticator.name, key_id.as_ref()).await
         {
-            return self.look(request, authenticator);
+            return self.look(request, authenticator).await;
         }
         verdict
     }
@@ -186,8 +187,10 @@ impl Exchange {
         }
     }
 
-    fn look(&self, request: &Request, authenticator: &AuthenticatorRef) -> Verdict {
-        self.verdicts.authenticate(&request.token, authenticator, &self.index.snapshot(), self.clock.now())
+    async fn look(&self, request: &Request, authenticator: &AuthenticatorRef) -> Verdict {
+        let snapshot = self.index.snapshot();
+        let verdict = self.verdicts.authenticate(&request.token, authenticator, &snapshot, self.clock.now());
+        distributed::completed(verdict, &request.token, &self.verdicts, self.clock.as_ref()).await
     }
 
     /// The token is good: has a credential made for its user, or says why there is none.
@@ -251,7 +254,9 @@ impl Exchange {
     fn refuse_for(&self, reason: &Reason, verdict: &Verdict, received: &Received) -> Sealed<Answer> {
         let answer = match reason {
             // Not a word about the token: the client should come again.
-            Reason::Webhook(AskError::Overloaded) => Err(Problem::TooManyRequests),
+            Reason::Webhook(AskError::Overloaded) | Reason::ClaimNotFetched(FetchClaimError::Overloaded) => {
+                Err(Problem::TooManyRequests)
+            }
             _ => Ok(message(REFUSED)),
         };
         self.refuse(answer, verdict, reason.code(), &reason.to_string(), received)

@@ -66,6 +66,7 @@ async fn authenticator(
         verifier: Verifier::new(Arc::new(judge.profile(issuer.clone())), algorithms, keys),
         rules: Arc::clone(&judge.rules),
         credential_lifetime: judge.credential_lifetime,
+        claims: None,
         keys_fetched_at: UnixTime::from_secs(0),
     })
 }

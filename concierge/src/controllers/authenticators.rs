@@ -6,6 +6,7 @@
 //! that one authenticator waits for delays another or the data path.
 
 mod bundles;
+mod claims;
 mod conditions;
 pub mod files;
 mod jwt;
@@ -42,6 +43,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::conditions::{Conditions, ConditionsSender, conditions};
 use self::{
     bundles::{Bundles, Loaded},
+    claims::Claims,
     files::Folder,
     members::{Members, Writing},
     objects::Objects,
@@ -143,6 +145,7 @@ pub struct Authenticators {
     conditions: Option<ConditionsSender>,
     seen: BoxStream<'static, Seen>,
     webhooks: Webhooks,
+    claims: Claims,
     index: index::Writer,
     reports: mpsc::Receiver<KeeperReport>,
     refreshes: RefreshRequests,
@@ -177,6 +180,7 @@ pub fn authenticators(source: Source, settings: Settings) -> (Authenticators, Sy
         metrics: metrics.clone(),
         reports: reporter,
     };
+    let claims = Claims::new(Arc::clone(&clock), proxies.clone());
     let webhooks = Webhooks::new(Arc::clone(&clock), proxies.clone(), metrics.clone());
     let kinds = Kinds {
         jwt: authentication::jwt_authenticator(&suffix),
@@ -203,6 +207,7 @@ pub fn authenticators(source: Source, settings: Settings) -> (Authenticators, Sy
         conditions,
         seen,
         webhooks,
+        claims,
         index,
         reports,
         refreshes,
@@ -349,6 +354,7 @@ impl Authenticators {
             Kind::Jwt => {
                 self.metrics.forget_authenticator(name);
                 self.records.forget(name);
+                self.claims.forget(name);
                 self.index.remove(&AuthenticatorRef::jwt(name));
             }
             Kind::Webhook => {

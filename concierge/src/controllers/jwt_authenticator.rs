@@ -162,6 +162,7 @@ fn admit(observed: &Observed<'_>, standing: Option<Standing<'_>>) -> Option<Auth
         verifier,
         rules: Arc::clone(&judge.rules),
         credential_lifetime: judge.credential_lifetime,
+        claims: None,
         keys_fetched_at,
     })
 }

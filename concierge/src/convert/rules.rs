@@ -22,7 +22,7 @@ pub(super) fn read(spec: &JWTAuthenticatorSpec, problems: &mut Problems) -> Opti
     let groups = mappings::groups(claims, problems);
     let uid = mappings::uid(claims, problems);
     let extra = mappings::extra(&claims.extra, problems);
-    mappings::distributed(claims, problems);
+    let distributed = mappings::distributed(claims, problems);
     let claim_rules = validation::claim_rules(&spec.claim_validation_rules, problems);
     let user_rules = validation::user_rules(&spec.user_validation_rules, problems);
     let reserved = validation::reserved(spec.reserved_identities.as_ref(), problems);
@@ -32,6 +32,7 @@ pub(super) fn read(spec: &JWTAuthenticatorSpec, problems: &mut Problems) -> Opti
     Some(Rules {
         claim_rules: claim_rules?,
         uid: uid?,
+        distributed,
         extra: extra?,
         user_rules: user_rules?,
         reserved,

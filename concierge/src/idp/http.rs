@@ -1,8 +1,8 @@
 //! The one HTTP client that speaks to issuers: https only, no redirects, no cookies, bounded in bytes and in time.
 //!
 //! A proxy is used if one was configured ([`Proxies`]), because clusters behind an egress proxy have no other way out; a
-//! loopback host is never asked by a proxy, as in Go. Nothing comes from the environment, and no credential is ever sent:
-//! no cookie, no `Authorization`, no client certificate.
+//! loopback host is never asked by a proxy, as in Go. Nothing comes from the environment, and no credential is sent: no
+//! cookie, no client certificate, and no `Authorization` but the one of [`IssuerClient::get_as`].
 
 mod https_url;
 
@@ -24,6 +24,7 @@ use super::{
     addresses::{self, CheckedResolver},
     proxy::Proxies,
 };
+use crate::secret::BearerToken;
 
 /// How long a TCP connection and TLS handshake may take, name resolution included (jwt-profile 8).
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -187,6 +188,36 @@ impl IssuerClient {
         }
         let bytes = self.body(response, limit).await?;
         Ok(Fetched::Body { bytes, headers })
+    }
+
+    /// Gets what `bearer` opens at `url`, at most `limit` bytes.
+    ///
+    /// # Errors
+    /// When the answer is not 200, is too large, too slow, or a web page.
+    pub async fn get_as(
+        &self,
+        url: &HttpsUrl,
+        bearer: Option<&BearerToken>,
+        limit: usize,
+    ) -> Result<Bytes, FetchError> {
+        if let Some(refused) = addresses::refused_host(url.url()) {
+            return Err(FetchError::AddressRefused(refused.to_string()));
+        }
+        let mut request = self
+            .client_for(url.url())
+            .get(url.url().clone())
+            .header(header::ACCEPT, "application/jwt")
+            .header(header::ACCEPT_ENCODING, "identity");
+        if let Some(bearer) = bearer {
+            // Marked as sensitive: neither HTTP/2's header table nor a log keeps it.
+            request = request.bearer_auth(bearer.as_str());
+        }
+        let response = request.send().await.map_err(|error| self.failure(error))?;
+        match response.status() {
+            StatusCode::OK => self.body(response, limit).await,
+            status if status.is_redirection() => Err(FetchError::Redirect(status)),
+            status => Err(FetchError::Status(status)),
+        }
     }
 
     /// Posts JSON to `url`, and reads at most `limit` bytes of what a 200 or 201 brings.

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
-use super::Webhook;
+use super::{FetchClaim, Webhook};
 use crate::{
     jwt::{Issuer, Verifier},
     mapping::Rules,
@@ -46,6 +46,8 @@ pub struct Authenticator {
     pub rules: Arc<Rules>,
     /// `spec.credential.lifetimeSeconds`; `None` leaves it to the strategy.
     pub credential_lifetime: Option<Duration>,
+    /// Where claims are fetched that a token only refers to; `None` where none may be.
+    pub claims: Option<Arc<dyn FetchClaim>>,
     /// When the keys were last fetched with success.
     pub keys_fetched_at: UnixTime,
 }

@@ -15,6 +15,14 @@ pub struct VerifiedClaims {
     expires_at: UnixTime,
 }
 
+/// One claim of a token that was verified, to be read as if another had held it (distributed claims, OIDC Core 5.6.2).
+#[derive(Clone, Debug)]
+pub struct SuppliedClaim {
+    name: String,
+    value: Json,
+    until: UnixTime,
+}
+
 /// Seconds that `nbf` and `iat` may lie ahead: clocks differ. kube-apiserver grants `nbf` the same; `exp` gets none.
 const LEEWAY_SECONDS: i64 = 60;
 
@@ -74,10 +82,32 @@ impl VerifiedClaims {
         self.expires_at
     }
 
+    /// The claim called `name`, to be supplied to another token; `None` if there is none.
+    #[must_use]
+    pub fn supply(&self, name: &str) -> Option<SuppliedClaim> {
+        let value = self.members.get(name)?.clone();
+        Some(SuppliedClaim { name: name.to_owned(), value, until: self.expires_at })
+    }
+
+    /// The same claims with one of another token; what they hold themselves stays as it is.
+    #[must_use]
+    pub fn with(mut self, supplied: &SuppliedClaim) -> Self {
+        self.members.add(&supplied.name, supplied.value.clone());
+        self
+    }
+
     /// `jti`, if the issuer names its tokens.
     #[must_use]
     pub fn token_id(&self) -> Option<&str> {
         self.members.get("jti").and_then(Json::as_str)
+    }
+}
+
+impl SuppliedClaim {
+    /// `exp` of the token that held it.
+    #[must_use]
+    pub const fn until(&self) -> UnixTime {
+        self.until
     }
 }
 

@@ -94,6 +94,13 @@ impl Object {
         self.0.iter().find(|(member, _)| member == name).map(|(_, value)| value)
     }
 
+    /// Adds a member, unless there is one of that name: names stay unique.
+    pub(super) fn add(&mut self, name: &str, value: Json) {
+        if self.get(name).is_none() {
+            self.0.push((name.to_owned(), value));
+        }
+    }
+
     /// All members in the order written.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value))

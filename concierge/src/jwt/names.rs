@@ -31,7 +31,8 @@ impl Issuer {
     }
 
     /// Whether a token with this `iss` is this issuer's.
-    pub(super) fn accepts(&self, iss: &str) -> bool {
+    #[must_use]
+    pub fn accepts(&self, iss: &str) -> bool {
         self.spellings().any(|spelling| spelling == iss)
     }
 

@@ -6,7 +6,7 @@ use serde::{
     de::{Error as _, IgnoredAny, MapAccess, Visitor},
 };
 
-use super::{MAX_TOKEN_BYTES, Rejection, Step, raw::Segments};
+use super::{MAX_CLAIMS_BYTES, MAX_TOKEN_BYTES, Rejection, Step, raw::Segments};
 use crate::secret::BearerToken;
 
 /// The `iss` of a token that nobody has verified: a hint where to look for an authenticator, and no issuer. It cannot
@@ -31,8 +31,21 @@ impl ClaimedIssuer {
 ///
 /// The same codes as the judge gives to such a token, at the same steps.
 pub fn peek_issuer(token: &BearerToken) -> Result<ClaimedIssuer, Rejection> {
-    if token.len() > MAX_TOKEN_BYTES {
-        return Err(Rejection::TokenTooLarge { bytes: token.len(), limit: MAX_TOKEN_BYTES });
+    peek(token, MAX_TOKEN_BYTES)
+}
+
+/// The same for a JWT of claims, which may be larger: see [`super::verify_claims`].
+///
+/// # Errors
+///
+/// As [`peek_issuer`].
+pub fn peek_claims_issuer(token: &BearerToken) -> Result<ClaimedIssuer, Rejection> {
+    peek(token, MAX_CLAIMS_BYTES)
+}
+
+fn peek(token: &BearerToken, limit: usize) -> Result<ClaimedIssuer, Rejection> {
+    if token.len() > limit {
+        return Err(Rejection::TokenTooLarge { bytes: token.len(), limit });
     }
     let text = token.as_str();
     // RFC 7515 7.2, the JSON serialisation. Its strings may hold dots, so it is told by its first byte.
@@ -112,14 +125,14 @@ impl<'de> Deserialize<'de> for Name {
 mod tests {
     use super::*;
 
-    fn peek(token: &str) -> Result<String, &'static str> {
+    fn peeked(token: &str) -> Result<String, &'static str> {
         peek_issuer(&BearerToken::new(token.to_owned()))
             .map(|issuer| issuer.as_hint().to_owned())
             .map_err(|rejection| rejection.code())
     }
 
     fn with(claims: &str) -> Result<String, &'static str> {
-        peek(&format!("eyJhbGciOiJSUzI1NiJ9.{}.AAAA", URL_SAFE_NO_PAD.encode(claims)))
+        peeked(&format!("eyJhbGciOiJSUzI1NiJ9.{}.AAAA", URL_SAFE_NO_PAD.encode(claims)))
     }
 
     #[test]
@@ -151,9 +164,9 @@ mod tests {
     #[test]
     fn opaque_tokens_are_told_by_their_shape() {
         for token in ["", "hunter2", "a.b", "a..b", "a.b.c.d", "a.b.c.d.e", r#"{"payload":"a.b.c"}"#, "..", "a.b$.c"] {
-            assert_eq!(peek(token), Err("malformed-token"), "{token}");
+            assert_eq!(peeked(token), Err("malformed-token"), "{token}");
         }
-        assert_eq!(peek(&".".repeat(MAX_TOKEN_BYTES)), Err("malformed-token"));
-        assert_eq!(peek(&"a".repeat(MAX_TOKEN_BYTES + 1)), Err("token-too-large"));
+        assert_eq!(peeked(&".".repeat(MAX_TOKEN_BYTES)), Err("malformed-token"));
+        assert_eq!(peeked(&"a".repeat(MAX_TOKEN_BYTES + 1)), Err("token-too-large"));
     }
 }

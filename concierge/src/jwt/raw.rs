@@ -8,6 +8,10 @@ use crate::secret::{BearerToken, TokenFingerprint};
 /// Largest token. An ID token with 200 group GUIDs is 11 to 12 KiB, and common front ends cut headers at 8 to 64 KiB.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
+/// Largest JWT of claims that a token refers to (OIDC Core 5.6.2). They are elsewhere because there are many: a thousand
+/// groups, the most that are accepted, by GUID.
+pub const MAX_CLAIMS_BYTES: usize = 64 * 1024;
+
 /// A token taken apart; nothing in it is believed.
 #[derive(Debug)]
 pub(super) struct RawJwt<'token> {
@@ -22,15 +26,16 @@ pub(super) struct RawJwt<'token> {
 }
 
 impl<'token> RawJwt<'token> {
-    /// Takes `token` apart.
+    /// Takes `token` apart, if it has no more than `limit` bytes.
     pub(super) fn parse(
         token: &'token BearerToken,
+        limit: usize,
         facts: &mut TokenFacts,
         trace: &mut impl Trace,
     ) -> Result<Self, Rejection> {
         facts.bytes = token.len();
-        if token.len() > MAX_TOKEN_BYTES {
-            return Err(Rejection::TokenTooLarge { bytes: token.len(), limit: MAX_TOKEN_BYTES });
+        if token.len() > limit {
+            return Err(Rejection::TokenTooLarge { bytes: token.len(), limit });
         }
         trace.passed(Step::Size);
         let Segments { signing_input, header, payload, signature } = Segments::of(token.as_str())?;
@@ -82,7 +87,9 @@ mod tests {
     use super::*;
 
     fn code(token: &str) -> Option<&'static str> {
-        RawJwt::parse(&BearerToken::new(token.to_owned()), &mut TokenFacts::default(), &mut ()).err().map(|r| r.code())
+        RawJwt::parse(&BearerToken::new(token.to_owned()), MAX_TOKEN_BYTES, &mut TokenFacts::default(), &mut ())
+            .err()
+            .map(|r| r.code())
     }
 
     // {"alg":"RS256"}
@@ -92,7 +99,7 @@ mod tests {
     fn takes_a_token_apart() {
         let token = BearerToken::new(format!("{HEADER}.e30.AAAA"));
         let mut facts = TokenFacts::default();
-        let raw = RawJwt::parse(&token, &mut facts, &mut ()).unwrap();
+        let raw = RawJwt::parse(&token, MAX_TOKEN_BYTES, &mut facts, &mut ()).unwrap();
         assert_eq!(raw.signing_input, format!("{HEADER}.e30").as_bytes());
         assert_eq!(raw.signature, [0, 0, 0]);
         assert_eq!(facts.fingerprint, Some(TokenFingerprint::of(raw.signing_input)));

@@ -1,6 +1,6 @@
 //! Why claims do not become a user: a closed list with one stable word each.
 
-use super::{MAX_GROUPS, MappingProblem, RuleFailure, Unsafe, names::MAX_EXTRA};
+use super::{ClaimSource, MAX_GROUPS, MappingProblem, RuleFailure, SourceProblem, Unsafe, names::MAX_EXTRA};
 use crate::jwt::Step;
 
 /// The first rule that the claims failed. The display text is for the operator and may quote claims, which an issuer
@@ -27,6 +27,18 @@ pub enum Refusal {
         claim: String,
         /// The mapping that needs it.
         step: Step,
+    },
+    /// The groups claim is not in the token but with another server, which may be asked: see [`ClaimSource`]. Whoever
+    /// cannot ask lets this stand.
+    #[error("claim {:?} has to be fetched from {}", .0.claim(), .0.origin())]
+    ClaimElsewhere(Box<ClaimSource>),
+    /// The groups claim is not in the token, and what the token refers to is not asked.
+    #[error("claim {claim:?} {problem}")]
+    ClaimOutOfReach {
+        /// The claim.
+        claim: String,
+        /// Why.
+        problem: SourceProblem,
     },
     /// A mapped claim cannot be used as what it is mapped to.
     #[error("claim {claim:?} is {found}, expected {expected}")]
@@ -99,7 +111,7 @@ impl Refusal {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::RequiredClaim { .. } | Self::ClaimRuleFailed(_) => "claim-rule-failed",
-            Self::ClaimMissing { .. } => "claim-missing",
+            Self::ClaimMissing { .. } | Self::ClaimElsewhere(_) | Self::ClaimOutOfReach { .. } => "claim-missing",
             Self::ClaimWrongType { .. }
             | Self::MappingFailed { .. }
             | Self::UidUnsafe(_)
@@ -119,7 +131,11 @@ impl Refusal {
     #[must_use]
     pub const fn step(&self) -> Step {
         match self {
-            Self::RequiredClaim { .. } | Self::ClaimRuleFailed(_) => Step::ClaimRules,
+            // Before the rules, which may ask about the claim.
+            Self::ClaimElsewhere(_)
+            | Self::ClaimOutOfReach { .. }
+            | Self::RequiredClaim { .. }
+            | Self::ClaimRuleFailed(_) => Step::ClaimRules,
             Self::ClaimMissing { step, .. } | Self::ClaimWrongType { step, .. } | Self::MappingFailed { step, .. } => {
                 *step
             }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::Origin;
 use crate::cel::Expression;
 
 /// Everything of an authenticator that decides which user a verified token becomes, and whether it may. Only `convert`
@@ -16,6 +17,8 @@ pub struct Rules {
     pub groups: GroupsMapping,
     /// Where the uid comes from.
     pub uid: UidMapping,
+    /// From which servers the groups claim may be fetched, if a token only refers to it; `None`: from none.
+    pub distributed: Option<Vec<Origin>>,
     /// Extra attributes by their keys, each a mapping.
     pub extra: Vec<(String, Expression)>,
     /// Whether names of Kubernetes' own may come out.
@@ -116,6 +119,7 @@ impl Rules {
             username,
             groups,
             uid: UidMapping::Absent,
+            distributed: None,
             extra: Vec::new(),
             reserved: ReservedIdentities::default(),
             user_rules: Vec::new(),

@@ -2,6 +2,7 @@
 
 use crate::{
     authn::{Reason, Verdict},
+    distributed,
     index::{AuthenticatorRef, Entry, Reader, RefreshRequester},
     jwt::{Rejection, Step, TokenFacts, peek_issuer},
     secret::BearerToken,
@@ -49,6 +50,8 @@ pub(super) async fn decide(
             None => return Decision::Foreign,
         }
     }
+    let completed = distributed::completed(seen.verdict, token, verdicts, clock).await;
+    let seen = Look { verdict: completed, ..seen };
     if is_final(&seen) { Decision::Judged(seen.verdict) } else { Decision::Undecided(seen.verdict) }
 }
 
@@ -102,7 +105,7 @@ fn step(verdict: &Verdict) -> Option<Step> {
 fn is_final(seen: &Look) -> bool {
     match &seen.verdict.outcome {
         Ok(_) => true,
-        Err(Reason::Token(Rejection::KeyUnknown { .. })) => false,
+        Err(Reason::Token(Rejection::KeyUnknown { .. }) | Reason::ClaimNotFetched(_)) => false,
         Err(_) => !seen.waiting || step(&seen.verdict) > Some(Step::Audience),
     }
 }

@@ -45,6 +45,7 @@ fn authenticator(max_token_age: Option<Duration>) -> Arc<Authenticator> {
         verifier: Verifier::new(Arc::new(profile), AlgorithmSet::default(), Arc::new(keys)),
         rules: Arc::new(Rules::of_claims("username", "groups")),
         credential_lifetime: None,
+        claims: None,
         keys_fetched_at: at(0),
     })
 }

@@ -160,6 +160,7 @@ pub(crate) fn authenticator(keys: &[u8]) -> Authenticator {
         verifier: Verifier::new(Arc::new(profile()), AlgorithmSet::default(), Arc::new(keys)),
         rules: Arc::new(Rules::of_claims("username", "groups")),
         credential_lifetime: None,
+        claims: None,
         keys_fetched_at: UnixTime::from_secs(NOW),
     }
 }

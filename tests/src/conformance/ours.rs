@@ -75,6 +75,7 @@ fn authenticator(spec: &Value, keys: &str) -> Result<Authenticator, Verdict> {
         verifier: Verifier::new(profile, judge.algorithms, Arc::new(keys)),
         rules: judge.rules,
         credential_lifetime: judge.credential_lifetime,
+        claims: None,
         keys_fetched_at: UnixTime::from_secs(0),
     })
 }

@@ -1,4 +1,4 @@
-//! What the issuer says about itself: discovery document and key set.
+//! What the issuer gives without a login: discovery document, key set, and claims that its tokens refer to.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use anyhow::Result;
 use axum::{
     Json,
     extract::State,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use openidconnect::{
@@ -69,6 +69,19 @@ pub(super) async fn keys(State(shared): State<Arc<Shared>>) -> Response {
             answer
         }
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}")).into_response(),
+    }
+}
+
+/// `GET /claims`: distributed claims (OIDC Core 5.6.2) for whoever brings the access token.
+pub(super) async fn claims(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    let given = shared.settings().distributed_claims.clone();
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    match given {
+        Some((jwt, access_token)) if bearer == Some(&access_token) => {
+            ([(header::CONTENT_TYPE, "application/jwt")], jwt).into_response()
+        }
+        Some(_) => StatusCode::UNAUTHORIZED.into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
     }
 }
 

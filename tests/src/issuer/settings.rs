@@ -111,6 +111,8 @@ pub struct Settings {
     pub clock_offset_seconds: i64,
     /// The key set's `Cache-Control`.
     pub keys_cache_control: Option<String>,
+    /// What is given at [`super::CLAIMS`], a JWT, and the access token that it takes.
+    pub distributed_claims: Option<(String, String)>,
     /// Lies in the discovery document.
     pub discovery_edits: Vec<Edit>,
     /// Lies in the ID tokens of the token endpoint.
@@ -130,6 +132,7 @@ impl Default for Settings {
             authorize_error: None,
             clock_offset_seconds: 0,
             keys_cache_control: None,
+            distributed_claims: None,
             discovery_edits: Vec::new(),
             claim_edits: Vec::new(),
         }

@@ -9,7 +9,7 @@ use super::{Authenticators, members::Publish, records, watches::Kind};
 use crate::{
     controllers::jwt_authenticator::{self, Observed, Trust, Word},
     convert::{BundleObject, BundleSource, TlsProblem},
-    index::{AuthenticatorKind, AuthenticatorName, AuthenticatorRef, Entry},
+    index::{Authenticator, AuthenticatorKind, AuthenticatorName, AuthenticatorRef, Entry},
 };
 
 impl Authenticators {
@@ -43,11 +43,16 @@ impl Authenticators {
                 Some(obstacle) => tracing::info!(authenticator = name, generation, obstacle, "Authenticator not ready"),
             }
         }
-        if publish != Publish::No {
+        let wanted = plan.admit.as_ref().is_some_and(|admit| admit.rules.distributed.is_some());
+        let other_client = self.claims.keep(name, wanted, &trust);
+        if publish != Publish::No || other_client {
             let issuer = object.issuer.clone();
             let reference = AuthenticatorRef { kind: AuthenticatorKind::JWTAuthenticator, name: authenticator };
             match plan.admit {
-                Some(admit) => self.index.set(reference, Entry::Ready(Arc::new(admit))),
+                Some(admit) => {
+                    let admit = Authenticator { claims: self.claims.of(name), ..admit };
+                    self.index.set(reference, Entry::Ready(Arc::new(admit)));
+                }
                 None => self.index.set_not_ready(reference, issuer),
             }
         }

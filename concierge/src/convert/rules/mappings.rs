@@ -10,7 +10,7 @@ use super::compiled;
 use crate::{
     cel::{Expression, Target},
     convert::{extra_key, problems::Problems, url},
-    mapping::{GroupsMapping, UidMapping, UsernameMapping},
+    mapping::{GroupsMapping, Origin, UidMapping, UsernameMapping},
 };
 
 /// A claim or an expression, by the only one of two fields that is set.
@@ -82,9 +82,9 @@ pub(super) fn extra(mappings: &[ExtraMapping], problems: &mut Problems) -> Optio
 }
 
 /// `claims.distributed`: from where the groups claim may be fetched.
-pub(super) fn distributed(claims: &Claims, problems: &mut Problems) {
+pub(super) fn distributed(claims: &Claims, problems: &mut Problems) -> Option<Vec<Origin>> {
     const FIELD: &str = "claims.distributed.allowedOrigins";
-    let Some(DistributedClaims { allowed_origins }) = &claims.distributed else { return };
+    let DistributedClaims { allowed_origins } = claims.distributed.as_ref()?;
     problems.set(FIELD, allowed_origins, (limits::ORIGINS, limits::LONG_NAME_CHARS), |origin| {
         (!is_origin(origin)).then_some(
             "must be an https origin, a host and perhaps a port with nothing after it, such as https://graph.example.com",
@@ -99,7 +99,7 @@ pub(super) fn distributed(claims: &Claims, problems: &mut Problems) {
             "goes with groups, not with groupsExpression: an expression sees only what stands in the token itself",
         );
     }
-    problems.add("claims.distributed", "this version does not fetch distributed claims yet: remove it");
+    Some(allowed_origins.iter().filter_map(|origin| Origin::of(origin)).collect())
 }
 
 /// RFC 6454: scheme, host and perhaps a port, with nothing after it.

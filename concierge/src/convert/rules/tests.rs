@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     cel::{Scope, Target},
     convert::{self, Judge},
-    mapping::{GroupsMapping, ReservedIdentities, UidMapping, UserRule},
+    mapping::{GroupsMapping, Origin, ReservedIdentities, UidMapping, UserRule},
 };
 
 /// Judges a spec of the fields given, beside issuer and audience.
@@ -62,6 +62,9 @@ fn claims_prefixes_rules_and_exceptions_are_taken_over() {
     };
     assert_eq!(*judge.rules, expected);
     assert_eq!(judge.credential_lifetime, Some(Duration::from_mins(15)));
+    let elsewhere = json!({"claims": {"distributed": {"allowedOrigins": ["https://graph.example.com:443"]}}});
+    let origin = Origin::of("https://graph.example.com/any").unwrap();
+    assert_eq!(judged(&elsewhere).unwrap().rules.distributed, Some(vec![origin]));
     let all = judged(&json!({"reservedIdentities": {"policy": "Allow"}})).unwrap();
     assert_eq!(all.rules.reserved, ReservedIdentities::Allow);
 }
@@ -217,7 +220,6 @@ fn each_mistake_names_its_field_and_its_mend() {
             vec![
                 "claims.distributed.allowedOrigins[1]: \"https://a/b\" must be an https origin, a host and perhaps a port with nothing after it, such as https://graph.example.com",
                 "claims.distributed: goes with groups, not with groupsExpression: an expression sees only what stands in the token itself",
-                "claims.distributed: this version does not fetch distributed claims yet: remove it",
             ],
         ),
         (

@@ -162,6 +162,7 @@ fn authenticator(name: &str, fields: &Value, keys: &Arc<KeySet>) -> Result<Authe
         verifier: Verifier::new(Arc::new(judge.profile(spec.issuer?)), judge.algorithms, Arc::clone(keys)),
         rules: Arc::clone(&judge.rules),
         credential_lifetime: judge.credential_lifetime,
+        claims: None,
         keys_fetched_at: UnixTime::from_secs(NOW),
     })
 }
