@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "what the tests make themselves must be there")]
 
+#[path = "http/elsewhere.rs"]
+mod elsewhere;
+
 #[path = "http/overtaken.rs"]
 mod overtaken;
 
@@ -344,6 +347,7 @@ async fn every_reason_that_is_not_the_tokens_own_has_its_record() {
             Reason::WebhookRefused { with_error } => Some(webhook(1, Ok(Word::Refused { with_error: *with_error })).0),
             Reason::Webhook(error) => Some(webhook(1, Err(error.clone())).0),
             Reason::Token(_) | Reason::Identity(_) => panic!("a reason of the token"),
+            Reason::ClaimNotFetched(_) => panic!("see `elsewhere`"),
         };
         match entry {
             Some(entry) => server.writer.lock().unwrap().set(authenticator, entry),
