@@ -246,6 +246,7 @@ fn judge(forged: &Forged) -> Found {
         verifier: Verifier::new(Arc::new(judge.0), judge.1.algorithms, Arc::new(keys)),
         rules: Arc::clone(&judge.1.rules),
         credential_lifetime: None,
+        claims: None,
         keys_fetched_at: UnixTime::from_secs(*now),
     };
     let (mut facts, mut passed) = (TokenFacts::default(), Vec::new());

@@ -34,8 +34,8 @@ variants!(Rejection:
 );
 
 variants!(Refusal:
-    RequiredClaim ClaimRuleFailed ClaimMissing ClaimWrongType MappingFailed EmailUnverified TooManyGroups IdentityReserved
-    UsernameEmpty UsernameUnsafe GroupUnsafe UidUnsafe ExtraUnsafe TooMuchExtra UserRuleFailed
+    RequiredClaim ClaimRuleFailed ClaimMissing ClaimElsewhere ClaimOutOfReach ClaimWrongType MappingFailed EmailUnverified
+    TooManyGroups IdentityReserved UsernameEmpty UsernameUnsafe GroupUnsafe UidUnsafe ExtraUnsafe TooMuchExtra UserRuleFailed
 );
 
 /// Each variant of both enums, and with it each code, is what some token of a file really got.
