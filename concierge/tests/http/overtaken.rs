@@ -113,7 +113,7 @@ async fn fresh_keys_among_which_the_tokens_is_still_change_nothing() {
 async fn a_user_whom_the_new_spec_names_otherwise_gets_a_certificate_in_the_new_name() {
     let server = Server::signed_by_the_cluster().await;
     let renamed = changed(with_profile(|_| {}), |authenticator| {
-        authenticator.rules = Arc::new(Rules::of_claims("sub", "groups"))
+        authenticator.rules = Arc::new(Rules::of_claims("sub", "groups"));
     });
     let answer = overtaken(&server, vec![Some(renamed)]).await;
     let der = certificate_of(&answer);

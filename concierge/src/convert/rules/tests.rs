@@ -62,9 +62,6 @@ fn claims_prefixes_rules_and_exceptions_are_taken_over() {
     };
     assert_eq!(*judge.rules, expected);
     assert_eq!(judge.credential_lifetime, Some(Duration::from_mins(15)));
-    let elsewhere = json!({"claims": {"distributed": {"allowedOrigins": ["https://graph.example.com:443"]}}});
-    let origin = Origin::of("https://graph.example.com/any").unwrap();
-    assert_eq!(judged(&elsewhere).unwrap().rules.distributed, Some(vec![origin]));
     let all = judged(&json!({"reservedIdentities": {"policy": "Allow"}})).unwrap();
     assert_eq!(all.rules.reserved, ReservedIdentities::Allow);
 }
@@ -216,13 +213,6 @@ fn each_mistake_names_its_field_and_its_mend() {
             ],
         ),
         (
-            json!({"claims": {"groupsExpression": "claims.g", "distributed": {"allowedOrigins": ["https://a", "https://a/b"]}}}),
-            vec![
-                "claims.distributed.allowedOrigins[1]: \"https://a/b\" must be an https origin, a host and perhaps a port with nothing after it, such as https://graph.example.com",
-                "claims.distributed: goes with groups, not with groupsExpression: an expression sees only what stands in the token itself",
-            ],
-        ),
-        (
             json!({"claimValidationRules": [{"expression": "true", "requiredValue": "b"}, {"expression": "true"}]}),
             vec![
                 "claimValidationRules[0].requiredValue: goes with a claim only: remove it",
@@ -306,6 +296,25 @@ fn what_is_larger_than_the_schema_allows_is_refused_wherever_it_comes_from() {
     ] {
         assert_eq!(judged(&fields).unwrap_err(), [expected]);
     }
+}
+
+#[test]
+fn claims_are_fetched_from_origins_and_for_a_groups_claim_only() {
+    let elsewhere = json!({"claims": {"distributed": {"allowedOrigins": ["https://graph.example.com:443"]}}});
+    let origin = Origin::of("https://graph.example.com/any").unwrap();
+    assert_eq!(judged(&elsewhere).unwrap().rules.distributed, Some(vec![origin]));
+    let mistaken = json!({"claims": {
+        "groupsExpression": "claims.g", "distributed": {"allowedOrigins": ["https://a", "https://a/b"]},
+    }});
+    assert_eq!(
+        judged(&mistaken).unwrap_err(),
+        [
+            "claims.distributed.allowedOrigins[1]: \"https://a/b\" must be an https origin, a host and perhaps a port \
+             with nothing after it, such as https://graph.example.com",
+            "claims.distributed: goes with groups, not with groupsExpression: an expression sees only what stands in the \
+             token itself",
+        ]
+    );
 }
 
 #[test]
