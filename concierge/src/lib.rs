@@ -42,6 +42,13 @@
 //! * `policy` and `credential` are joined by `strategies`, a room with doors, because the cluster's own signer is
 //!   reached over the network: a pure `credential` could not mint by it.
 //!
+//! # Without an API server
+//!
+//! With `--authenticators DIR` the objects come from files (`controllers::authenticators::files`) as whole listings in the
+//! stream that watches of the API feed otherwise. With neither a kubeconfig nor a service account there is no API server:
+//! `app::cluster` is left out whole, and `review` is the only way in. What would stand in a status is logged, and shown by
+//! the admin listener.
+//!
 //! # Invariants (kept by `tests/architecture.rs`)
 //!
 //! 1. Pure rooms never name a runtime, a socket, a file, a clock or `async fn`.
