@@ -103,7 +103,8 @@ pub struct ExtraMapping {
 #[serde(rename_all = "camelCase")]
 pub struct DistributedClaims {
     /// The servers that may be asked, as https origins without a path. A token that names another server is refused:
-    /// otherwise whoever can make the issuer sign a reference could make the concierge call anybody. Example:
+    /// otherwise whoever can make the issuer sign a reference could make the concierge call anybody. What they give must
+    /// be a JWT for one of the audiences, signed by the issuer or by another issuer on one of these origins. Example:
     /// [<https://graph.example.com>].
     #[schemars(schema_with = "origins")]
     pub allowed_origins: Vec<String>,
