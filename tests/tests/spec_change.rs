@@ -57,11 +57,11 @@ async fn from_the_observed_generation_on_nothing_passes_that_only_the_old_spec_a
     site.trust_with(&specs[0]).await?;
 
     let old = [
-        token(&issuer, json!({"aud": "old-audience"}))?,
-        token(&issuer, json!({"team": "old"}))?,
-        token(&issuer, json!({"preferred_username": "system:node:a"}))?,
+        token(&issuer, &json!({"aud": "old-audience"}))?,
+        token(&issuer, &json!({"team": "old"}))?,
+        token(&issuer, &json!({"preferred_username": "system:node:a"}))?,
     ];
-    let new = token(&issuer, json!({"aud": "new-audience", "team": "new"}))?;
+    let new = token(&issuer, &json!({"aud": "new-audience", "team": "new"}))?;
     let mut load = Load::start(&site, OLD.into_iter().zip(old).chain([("new", new)]))?;
     for kind in OLD {
         load.until(kind, "granted", |offered| offered.granted.load(Ordering::SeqCst) >= WARM).await?;
@@ -197,7 +197,7 @@ fn spec(site: &Site, issuer: &Issuer, first: bool) -> Value {
 }
 
 /// A token that both specs allow, with `changes` laid over its claims.
-fn token(issuer: &Issuer, changes: Value) -> Result<String> {
+fn token(issuer: &Issuer, changes: &Value) -> Result<String> {
     let mut claims = issuer.claims("ann", "audience")?;
     claims["team"] = "both".into();
     // It outlives the test: remembered verdicts are what might survive.

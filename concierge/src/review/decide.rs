@@ -52,7 +52,14 @@ pub(super) async fn decide(
     }
     let completed = distributed::completed(seen.verdict, token, verdicts, clock).await;
     let seen = Look { verdict: completed, ..seen };
-    if is_final(&seen) { Decision::Judged(seen.verdict) } else { Decision::Undecided(seen.verdict) }
+    if is_final(&seen) { Decision::Judged(seen.verdict) } else { Decision::Undecided(undecided(seen)) }
+}
+
+/// What is recorded of a token that nobody could decide about. A no at the audience is not one while an authenticator that
+/// may have just this audience cannot judge: as a mismatch it would be taken for another cluster's token.
+fn undecided(Look { verdict, waiting, .. }: Look) -> Verdict {
+    let mismatch = matches!(verdict.outcome, Err(Reason::Token(Rejection::AudienceMismatch { .. })));
+    if waiting && mismatch { Verdict { outcome: Err(Reason::AuthenticatorNotReady), ..verdict } } else { verdict }
 }
 
 /// Asks each authenticator of the issuer, in the order of their names; the first that admits wins. Otherwise the most

@@ -176,8 +176,7 @@ fn who_uses_an_email_must_look_at_whether_it_was_verified() {
 }
 
 #[test]
-fn each_mistake_names_its_field_and_its_mend() {
-    const UNKNOWN: &str = "this version does not know this field yet, and does not ignore it: remove it";
+fn each_mistake_in_claims_and_rules_names_its_field_and_its_mend() {
     let cases = [
         (
             json!({"claims": {"username": "sub", "usernamePrefix": "\u{a0}x", "groupsPrefix": " ", "uid": "sub "}}),
@@ -244,6 +243,16 @@ fn each_mistake_names_its_field_and_its_mend() {
             ]}),
             vec!["claimValidationRules[1].claim: \"a\" is a duplicate: no claim has two values"],
         ),
+    ];
+    for (fields, expected) in cases {
+        assert_eq!(judged(&fields).unwrap_err(), expected, "{fields}");
+    }
+}
+
+#[test]
+fn each_mistake_in_names_lifetimes_and_fields_names_its_field_and_its_mend() {
+    const UNKNOWN: &str = "this version does not know this field yet, and does not ignore it: remove it";
+    let cases = [
         (
             json!({"reservedIdentities": {"allowed": ["system:a", "developers", "system:a", "system:b "]}}),
             vec![
