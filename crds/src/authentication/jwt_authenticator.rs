@@ -101,7 +101,7 @@ pub struct JWTAuthenticatorSpec {
     #[schemars(schema_with = "authorized_parties")]
     pub authorized_parties: Vec<String>,
 
-    /// The kinds of tokens that are accepted, by their header typ. Default: [JWT], which means ID tokens and admits a
+    /// The kinds of tokens that are accepted, by their header typ. Default: JWT alone, which means ID tokens and admits a
     /// header without typ. at+jwt means access tokens of RFC 9068, which must then carry `iat`, `jti`, `sub` and
     /// `client_id` too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
