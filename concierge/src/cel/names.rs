@@ -1,13 +1,9 @@
-//! Names that are no identifiers: `__dash__` for `-` and its kin (Kubernetes' escapes for CEL).
+//! Words that are no names, and names that are no identifiers: `__dash__` for `-` and its kin (Kubernetes' escapes for CEL).
 
 use std::borrow::Cow;
 
-/// What `__word__` stands for, for every keyword and reserved word.
-const WORDS: [&str; 21] = [
-    "true",
-    "false",
-    "null",
-    "in",
+/// Words that the language keeps for itself: no names of variables or functions, but names of fields.
+pub(super) const RESERVED: [&str; 17] = [
     "as",
     "break",
     "const",
@@ -27,6 +23,9 @@ const WORDS: [&str; 21] = [
     "while",
 ];
 
+/// Words that are not even names of fields: `claims.in` is written `claims.__in__`.
+pub(super) const KEYWORDS: [&str; 4] = ["true", "false", "null", "in"];
+
 /// The name that `written` stands for; `None` if it holds an escape that stands for nothing.
 pub(super) fn unescape(written: &str) -> Option<Cow<'_, str>> {
     if !written.contains("__") {
@@ -43,13 +42,17 @@ pub(super) fn unescape(written: &str) -> Option<Cow<'_, str>> {
             "dash" => name.push('-'),
             "slash" => name.push('/'),
             // A word is escaped as a whole name, never inside of one.
-            word if WORDS.contains(&word) && start == 0 && end == written.len() => name.push_str(word),
+            word if is_word(word) && start == 0 && end == written.len() => name.push_str(word),
             _ => return None,
         }
         rest = &rest[end..];
     }
     name.push_str(rest);
     Some(Cow::Owned(name))
+}
+
+fn is_word(text: &str) -> bool {
+    RESERVED.contains(&text) || KEYWORDS.contains(&text)
 }
 
 /// The first `__inner__` of `text` whose inner part has no underscore, and where it starts.

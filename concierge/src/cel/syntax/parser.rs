@@ -5,31 +5,11 @@ use super::{
     lexer::{Token, TokenKind},
     literal,
 };
-use crate::cel::{Value, compile_error::Fault};
-
-/// Words that the language keeps for itself: no names of variables or functions, but names of fields.
-const RESERVED: [&str; 17] = [
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "for",
-    "function",
-    "if",
-    "import",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-    "return",
-    "var",
-    "void",
-    "while",
-];
-
-/// Words that are not even names of fields: `claims.in` is written `claims.__in__`.
-const KEYWORDS: [&str; 4] = ["true", "false", "null", "in"];
+use crate::cel::{
+    Value,
+    compile_error::Fault,
+    names::{KEYWORDS, RESERVED},
+};
 
 /// A relation and a sum bind tighter from row to row.
 const BINARY: [&[(&str, &str)]; 3] = [
