@@ -1,11 +1,8 @@
 //! Everything that is counted, behind typed methods, so that no label can ever be filled from a token or a header.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+mod keys;
+
+use std::{fmt, sync::Arc, time::Duration};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
@@ -13,6 +10,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use self::keys::KeySeries;
+pub use self::keys::KeysState;
 use crate::time::UnixTime;
 
 /// The counters of one process. Cheap to clone: all clones count into the same registry.
@@ -30,33 +29,11 @@ pub enum HandshakeFailure {
     TimedOut,
 }
 
-/// The keys of one authenticator at one moment. What does not apply is absent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct KeysState {
-    /// How many are in use.
-    pub usable: usize,
-    /// How many keys there are in the set whose secret part everybody can read.
-    pub exposed: usize,
-    /// When they were last fetched with success.
-    pub fetched_at: Option<UnixTime>,
-    /// When they are fetched next.
-    pub next_fetch_at: Option<UnixTime>,
-    /// Since when fetches fail.
-    pub failing_since: Option<UnixTime>,
-}
-
 struct Inner {
     registry: Registry,
     verdicts: Family<Verdict, Counter>,
     exchange_seconds: Histogram,
-    keys_age: Family<OfAuthenticator, Gauge>,
-    keys_next_fetch: Family<OfAuthenticator, Gauge>,
-    keys_failing_since: Family<OfAuthenticator, Gauge>,
-    keys_usable: Family<OfAuthenticator, Gauge>,
-    keys_exposed: Family<OfAuthenticator, Gauge>,
-    keys: Mutex<HashMap<String, KeysState>>,
-    keys_fetch: Family<Fetch, Counter>,
-    keys_fetch_suppressed: Counter,
+    keys: KeySeries,
     webhook_asked: Family<Fetch, Counter>,
     webhook_seconds: Histogram,
     reviews_foreign: Counter,
@@ -116,14 +93,7 @@ impl Metrics {
         let inner = Inner {
             verdicts: Family::default(),
             exchange_seconds: Histogram::new(EXCHANGE_BUCKETS),
-            keys_age: Family::default(),
-            keys_next_fetch: Family::default(),
-            keys_failing_since: Family::default(),
-            keys_usable: Family::default(),
-            keys_exposed: Family::default(),
-            keys: Mutex::default(),
-            keys_fetch: Family::default(),
-            keys_fetch_suppressed: Counter::default(),
+            keys: KeySeries::default(),
             webhook_asked: Family::default(),
             webhook_seconds: Histogram::new(EXCHANGE_BUCKETS),
             reviews_foreign: Counter::default(),
@@ -154,7 +124,17 @@ impl Metrics {
             "Time from the parsed exchange request to its recorded answer",
             inner.exchange_seconds.clone(),
         );
-        register_keys(&mut registry, &inner);
+        inner.keys.register(&mut registry);
+        registry.register(
+            "webhook_asked",
+            "Questions to the servers of WebhookAuthenticators, by authenticator and result",
+            inner.webhook_asked.clone(),
+        );
+        registry.register(
+            "webhook_seconds",
+            "Time that the servers of WebhookAuthenticators took to answer, tries included",
+            inner.webhook_seconds.clone(),
+        );
         registry.register(
             "reviews_foreign",
             "Tokens of no issuer of ours that the API server asked about; nothing else is known of them",
@@ -207,42 +187,22 @@ impl Metrics {
 
     /// How the keys of `authenticator` stand. Their age is worked out whenever the metrics are read.
     pub fn keys(&self, authenticator: &str, state: KeysState) {
-        let of = OfAuthenticator { authenticator: authenticator.to_owned() };
-        let (mut known, time) = (self.keys_known(), |at: UnixTime| at.as_secs());
-        set(&self.0.keys_next_fetch, &of, state.next_fetch_at.map(time));
-        set(&self.0.keys_failing_since, &of, state.failing_since.map(time));
-        set(&self.0.keys_usable, &of, i64::try_from(state.usable).ok());
-        set(&self.0.keys_exposed, &of, i64::try_from(state.exposed).ok());
-        if state.fetched_at.is_none() {
-            self.0.keys_age.remove(&of);
-        }
-        known.insert(of.authenticator, state);
+        self.0.keys.stand(authenticator, state);
     }
 
     /// A fetch for `authenticator` ended in `result`, a word of a closed list.
     pub fn keys_fetch(&self, authenticator: &str, result: &'static str) {
-        self.0.keys_fetch.get_or_create(&Fetch { authenticator: authenticator.to_owned(), result }).inc();
+        self.0.keys.fetch.get_or_create(&Fetch { authenticator: authenticator.to_owned(), result }).inc();
     }
 
     /// A fetch for an unknown key id was not made, because one was made just before.
     pub fn keys_fetch_suppressed(&self) {
-        self.0.keys_fetch_suppressed.inc();
+        self.0.keys.fetch_suppressed.inc();
     }
 
     /// `authenticator` is gone, and nothing is told of its keys any more.
     pub fn forget_authenticator(&self, authenticator: &str) {
-        let of = OfAuthenticator { authenticator: authenticator.to_owned() };
-        let mut known = self.keys_known();
-        known.remove(authenticator);
-        for gauges in [
-            &self.0.keys_age,
-            &self.0.keys_next_fetch,
-            &self.0.keys_failing_since,
-            &self.0.keys_usable,
-            &self.0.keys_exposed,
-        ] {
-            gauges.remove(&of);
-        }
+        self.0.keys.forget(authenticator);
     }
 
     /// A token was judged for the API server: `code` is `accepted` or the reason code of its refusal. `authenticator` as
@@ -321,73 +281,11 @@ impl Metrics {
     /// All series in the `OpenMetrics` text format, ages as of `now`.
     #[must_use]
     pub fn encode(&self, now: UnixTime) -> String {
-        for (authenticator, state) in self.keys_known().iter() {
-            let Some(at) = state.fetched_at else { continue };
-            let seconds = i64::try_from(now.since(at).as_secs()).unwrap_or(i64::MAX);
-            self.0.keys_age.get_or_create(&OfAuthenticator { authenticator: authenticator.clone() }).set(seconds);
-        }
+        self.0.keys.grow_old(now);
         let mut text = String::new();
         // Writing to a String cannot fail.
         let _ = text::encode(&mut text, &self.0.registry);
         text
-    }
-
-    fn keys_known(&self) -> MutexGuard<'_, HashMap<String, KeysState>> {
-        // A poisoned map is still a map of times.
-        self.0.keys.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What is told of the keys of issuers.
-fn register_keys(registry: &mut Registry, inner: &Inner) {
-    registry.register(
-        "keys_age_seconds",
-        "Time since the key set of an authenticator was last fetched from its issuer",
-        inner.keys_age.clone(),
-    );
-    registry.register(
-        "keys_next_fetch_timestamp_seconds",
-        "When the key set of an authenticator is fetched next",
-        inner.keys_next_fetch.clone(),
-    );
-    registry.register(
-        "keys_failing_since_timestamp_seconds",
-        "Since when the key set of an authenticator cannot be fetched; absent while it can",
-        inner.keys_failing_since.clone(),
-    );
-    registry.register("keys_usable", "Keys of an authenticator that are in use", inner.keys_usable.clone());
-    registry.register(
-        "keys_exposed",
-        "Keys whose secret part the issuer of an authenticator publishes: an alarm",
-        inner.keys_exposed.clone(),
-    );
-    registry.register(
-        "keys_fetch",
-        "Fetches that the keys of an authenticator hung on, by result; one fetch serves all authenticators of its source",
-        inner.keys_fetch.clone(),
-    );
-    registry.register(
-        "keys_fetch_suppressed",
-        "Fetches for an unknown key id that were not made because one was made just before",
-        inner.keys_fetch_suppressed.clone(),
-    );
-    registry.register(
-        "webhook_asked",
-        "Questions to the servers of WebhookAuthenticators, by authenticator and result",
-        inner.webhook_asked.clone(),
-    );
-    registry.register(
-        "webhook_seconds",
-        "Time that the servers of WebhookAuthenticators took to answer, tries included",
-        inner.webhook_seconds.clone(),
-    );
-}
-
-/// A series that does not apply is absent, not zero.
-fn set(gauges: &Family<OfAuthenticator, Gauge>, of: &OfAuthenticator, value: Option<i64>) {
-    match value {
-        Some(value) => drop(gauges.get_or_create(of).set(value)),
-        None => drop(gauges.remove(of)),
     }
 }
 
