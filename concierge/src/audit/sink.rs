@@ -99,6 +99,13 @@ impl AuditLog {
         }
         queued
     }
+
+    /// Records what happened to us rather than to a request (a key, an authenticator, a setting) without waiting. Where
+    /// there is no room the log itself will say so.
+    pub fn notice(&self, event: Event) {
+        // A lost one is counted with the refusals, and told by the next `audit.gap`.
+        let _counted = self.record_refusal(event);
+    }
 }
 
 // === impl Sink ===
