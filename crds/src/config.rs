@@ -12,8 +12,8 @@ pub use credential_issuer::{
     ImpersonationProxyServiceType, ImpersonationProxyTls,
 };
 pub use credential_issuer_status::{
-    ClientCertificateAuthority, CredentialIssuerStatus, Frontend, FrontendType, ImpersonationProxyInfo, Strategy,
-    StrategyReason, StrategyStatus, StrategyType, TokenCredentialRequestInfo,
+    AuditPublicKey, AuditStatus, ClientCertificateAuthority, CredentialIssuerStatus, Frontend, FrontendType,
+    ImpersonationProxyInfo, Strategy, StrategyReason, StrategyStatus, StrategyType, TokenCredentialRequestInfo,
 };
 
 /// Where the `CredentialIssuer` lives in an installation with this suffix; for

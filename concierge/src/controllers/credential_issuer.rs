@@ -175,7 +175,7 @@ fn plan(
     let client_certificate_authority = bundle
         .map(|pem| ClientCertificateAuthority { certificate_authority_data: STANDARD.encode(pem) })
         .or_else(|| before.client_certificate_authority.clone());
-    CredentialIssuerStatus { strategies, client_certificate_authority }
+    CredentialIssuerStatus { strategies, client_certificate_authority, audit: before.audit.clone() }
 }
 
 fn entry(

@@ -16,6 +16,10 @@ pub struct CredentialIssuerStatus {
     /// `ClientCertificateAuthority` works once kube-apiserver trusts it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_certificate_authority: Option<ClientCertificateAuthority>,
+
+    /// How the audit log's signatures are checked (Latchkey's own field).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<AuditStatus>,
 }
 
 /// One way to get a credential, and whether it works here.
@@ -156,6 +160,37 @@ pub struct ClientCertificateAuthority {
     pub certificate_authority_data: String,
 }
 
+/// How the audit log's signatures are checked.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditStatus {
+    /// The keys that sign or signed checkpoints, newest first, at most 16. Copy them to where the log is kept: who can
+    /// change this object could also change its status.
+    #[serde(default)]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
+    pub public_keys: Vec<AuditPublicKey>,
+
+    /// What is wrong with the Secret that holds the signing key, in a sentence for people; absent when nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// A key that signs or signed checkpoints of the audit log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditPublicKey {
+    /// The Ed25519 key, base64 of its 32 bytes. For: latchkey-concierge audit verify --key.
+    #[schemars(length(min = 44, max = 44))]
+    pub public_key: String,
+
+    /// Since when it signs.
+    pub since: Time,
+
+    /// Until when it signs or signed. Absent for the key in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Time>,
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -173,6 +208,20 @@ mod tests {
         let read: Strategy = serde_json::from_value(strategy.clone()).unwrap();
         assert_eq!(read.frontend.as_ref().unwrap().r#type, FrontendType::TokenCredentialRequestAPI);
         assert_eq!(serde_json::to_value(read).unwrap(), strategy);
+    }
+
+    #[test]
+    fn the_keys_of_the_audit_log_have_their_json_names() {
+        let audit = json!({
+            "publicKeys": [
+                {"publicKey": "bmV3", "since": "2026-07-23T12:05:00Z"},
+                {"publicKey": "b2xk", "since": "2026-04-23T12:05:00Z", "until": "2026-07-30T12:05:00Z"},
+            ],
+            "problem": "p",
+        });
+        let read: AuditStatus = serde_json::from_value(audit.clone()).unwrap();
+        assert_eq!(serde_json::to_value(read).unwrap(), audit);
+        assert_eq!(serde_json::from_value::<AuditStatus>(json!({})).unwrap(), AuditStatus::default());
     }
 
     #[test]
