@@ -4,6 +4,7 @@
 //! |---|---|---|---|
 //! | `authentication.concierge.latchkey.dev` | `JWTAuthenticator`, `WebhookAuthenticator` | etcd, as CRDs | [`authentication`] |
 //! | `config.concierge.latchkey.dev` | `CredentialIssuer` | etcd, as CRD | [`config`] |
+//! | `audit.concierge.latchkey.dev` | `TokenRejection` | etcd, as CRD | [`audit`] |
 //! | `login.concierge.latchkey.dev` | `TokenCredentialRequest` | nobody: answered and forgotten | [`login`] |
 //! | `identity.concierge.latchkey.dev` | `WhoAmIRequest` | nobody | [`identity`] |
 //!
@@ -24,6 +25,8 @@ pub mod identity;
 pub mod login;
 mod wire;
 
+#[cfg(feature = "crd")]
+pub mod audit;
 #[cfg(feature = "crd")]
 pub mod authentication;
 #[cfg(feature = "crd")]

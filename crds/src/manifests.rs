@@ -4,6 +4,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 use serde_json::Value;
 
+use crate::audit;
 use crate::authentication::{JWTAuthenticator, WebhookAuthenticator};
 use crate::config::CredentialIssuer;
 use crate::groups::{DEFAULT_SUFFIX, GroupSuffix};
@@ -26,7 +27,7 @@ pub struct Manifest {
 /// # Errors
 /// When a definition cannot be written as JSON and read back: a fault of the types, found by the tests.
 pub fn definitions(suffix: &GroupSuffix) -> Result<Vec<CustomResourceDefinition>, serde_json::Error> {
-    [CredentialIssuer::crd(), JWTAuthenticator::crd(), WebhookAuthenticator::crd()]
+    [CredentialIssuer::crd(), JWTAuthenticator::crd(), audit::definition()?, WebhookAuthenticator::crd()]
         .into_iter()
         .map(|definition| finish(&definition, suffix))
         .collect()

@@ -83,6 +83,7 @@ fn another_suffix_reaches_every_name() {
         [
             "credentialissuers.config.concierge.tuna.example.io",
             "jwtauthenticators.authentication.concierge.tuna.example.io",
+            "tokenrejections.audit.concierge.tuna.example.io",
             "webhookauthenticators.authentication.concierge.tuna.example.io",
         ]
     );
