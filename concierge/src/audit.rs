@@ -1,4 +1,5 @@
 //! The record: what happened, to whom, why, and where it is written. Never a token in it.
 
 pub mod event;
+pub mod otel;
 pub mod sink;

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Who may import whom: left may import right, and nothing else. `audit` has two rooms, one pure and one with a door.
+/// Who may import whom: left may import right, and nothing else. `audit` has several rooms, most of them pure.
 const ARROWS: &[(&str, &[&str])] = &[
     ("main", &["args", "app", "config"]),
     ("args", &["check", "config", "time"]),
@@ -88,6 +88,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("jwt", &["secret", "time"]),
     ("token_review", &["jwt", "secret"]),
     ("audit::event", &["authn", "policy", "mapping", "jwt", "time"]),
+    ("audit::otel", &["time"]),
     ("audit::sink", &["audit::event", "runtime", "time"]),
     ("audit", &[]),
     ("tls", &["runtime", "time"]),
@@ -98,7 +99,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Rooms without doors: the same input always gives the same output.
-const PURE: [&str; 11] = [
+const PURE: [&str; 12] = [
     "time",
     "secret",
     "cel",
@@ -108,9 +109,13 @@ const PURE: [&str; 11] = [
     "authn",
     "credential",
     "audit::event",
+    "audit::otel",
     "convert",
     "token_review",
 ];
+
+/// The rooms within `audit`.
+const AUDIT: [&str; 8] = ["chain", "checkpoint", "event", "folding", "otel", "read", "sink", "verify"];
 
 /// What would be a door.
 const DOORS: [&str; 12] = [
@@ -289,9 +294,9 @@ fn heads(path: &str) -> Vec<String> {
     }
     let segments: Vec<&str> = path.split("::").take(2).map(leading_word).collect();
     match segments.as_slice() {
-        ["audit", child @ ("event" | "sink"), ..] => vec![format!("audit::{child}")],
+        ["audit", child, ..] if AUDIT.contains(child) => vec![format!("audit::{child}")],
         ["audit", ..] => {
-            ["event", "sink"].iter().filter(|room| path.contains(**room)).map(|room| format!("audit::{room}")).collect()
+            AUDIT.iter().filter(|room| path.contains(**room)).map(|room| format!("audit::{room}")).collect()
         }
         [room, ..] => vec![(*room).to_owned()],
         [] => Vec::new(),
