@@ -128,6 +128,7 @@ pub fn verify(
 pub fn verify_claims(token: &BearerToken, verifier: &Verifier, now: UnixTime) -> Result<VerifiedClaims, Rejection> {
     let profile = Profile {
         additional_audiences: verifier.profile.additional_audiences,
+        siblings: verifier.profile.siblings.clone(),
         ..Profile::new(verifier.profile.issuer.clone(), verifier.profile.audiences.clone())
     };
     let (mut facts, trace) = (TokenFacts::default(), &mut ());

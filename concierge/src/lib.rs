@@ -10,6 +10,7 @@
 //! | room | duty | kind |
 //! |---|---|---|
 //! | `time`, `secret` | a point in time; a token nobody can print | pure |
+//! | `fleet` | the clusters of the fleet: which of them owns an audience, and is ours ours alone? | pure |
 //! | `jwt` | judge one token against one verifier: one file a step | pure |
 //! | `cel` | Kubernetes' CEL: expressions over claims and users, checked, and bounded in cost | pure |
 //! | `token_review` | the `TokenReview` API as bytes, in both its versions | pure |
@@ -67,6 +68,7 @@
 //! and until that event arrives (milliseconds; as long as it takes to list again after a watch broke) it judges by the
 //! spec before.
 
+pub mod fleet;
 pub mod secret;
 pub mod time;
 

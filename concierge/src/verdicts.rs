@@ -1,7 +1,7 @@
 //! The cache of verified tokens: kubectl repeats itself, and a signature that held a moment ago still holds.
 //!
-//! Only yeses are kept. An entry names the token, the authenticator's generation and the keys that verified it, so a
-//! changed spec, a withdrawn key or a re-created object finds nothing; and each use asks the clock again. Reading takes no
+//! Only yeses are kept. An entry names the token, the authenticator's generation, the keys that verified it and the fleet
+//! it was held against, so a changed spec, a withdrawn key, a new sibling or a re-created object finds nothing; and each use asks the clock again. Reading takes no
 //! lock that another reader could hold: moka's table is read without one, and only those who ask for the same token at
 //! its first sight wait for each other.
 
@@ -189,6 +189,8 @@ impl Key {
         context.update(&by.verifier.keys().digest());
         // What the issuer announces narrows the algorithms without a new generation or a new key.
         context.update(&by.verifier.algorithms().to_bits().to_be_bytes());
+        // Another list of the fleet may give a sibling the second audience of a token that was good before.
+        context.update(by.verifier.profile().siblings.digest());
         context.update(&by.generation.to_be_bytes());
         context.update(&(by.uid.len() as u64).to_be_bytes());
         context.update(by.uid.as_bytes());

@@ -12,15 +12,16 @@ use std::{
 const ARROWS: &[(&str, &[&str])] = &[
     ("main", &["args", "app", "config"]),
     ("args", &["check", "config", "time"]),
-    ("check", &["authn", "convert", "idp", "index", "jwt", "mapping", "secret", "time"]),
+    ("check", &["authn", "convert", "fleet", "idp", "index", "jwt", "mapping", "secret", "time"]),
     // idp: the proxy is parsed where it is used.
     ("config", &["audit::sink", "idp", "runtime"]),
-    ("convert", &["cel", "jwt", "mapping", "policy", "index", "time", "token_review"]),
+    ("convert", &["cel", "fleet", "jwt", "mapping", "policy", "index", "time", "token_review"]),
     (
         "controllers",
         &[
             "convert",
             "distributed",
+            "fleet",
             "idp",
             "webhook",
             "token_review",
@@ -39,7 +40,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     // It fetches as `idp` does, and has the judge of `verdicts` finish what it began.
     ("distributed", &["authn", "idp", "index", "jwt", "mapping", "secret", "time", "verdicts"]),
     ("webhook", &["idp", "index", "runtime", "secret", "token_review"]),
-    ("index", &["jwt", "mapping", "policy", "secret", "time", "token_review"]),
+    ("index", &["fleet", "jwt", "mapping", "policy", "secret", "time", "token_review"]),
     (
         "api",
         &[
@@ -78,14 +79,16 @@ const ARROWS: &[(&str, &[&str])] = &[
             "verdicts",
         ],
     ),
-    ("authn", &["index", "jwt", "mapping", "secret", "time", "token_review"]),
+    ("authn", &["fleet", "index", "jwt", "mapping", "secret", "time", "token_review"]),
     ("verdicts", &["authn", "index", "jwt", "mapping", "secret", "time"]),
     ("strategies", &["credential", "policy", "mapping", "runtime", "time"]),
     ("credential", &["policy", "mapping", "time"]),
     ("policy", &["mapping"]),
     ("mapping", &["cel", "jwt", "secret", "token_review"]),
     ("cel", &[]),
-    ("jwt", &["secret", "time"]),
+    // fleet: a token of another cluster is told by whose it is, and never let in.
+    ("jwt", &["fleet", "secret", "time"]),
+    ("fleet", &[]),
     ("token_review", &["jwt", "secret"]),
     ("audit::event", &["authn", "policy", "mapping", "jwt", "time"]),
     ("audit::otel", &["time"]),
@@ -102,6 +105,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 const PURE: [&str; 12] = [
     "time",
     "secret",
+    "fleet",
     "cel",
     "jwt",
     "mapping",

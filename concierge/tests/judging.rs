@@ -16,9 +16,10 @@ mod routing;
 use std::sync::Arc;
 
 use latchkey_concierge::{
-    authn::{self, Verdict},
+    authn::{self, ReplayState, Verdict},
+    fleet::{Fleet, Member, SiblingName},
     index::{AuthenticatorRef, Entry, Reader},
-    jwt::{AlgorithmSet, KeySet, Verifier},
+    jwt::{AdditionalAudiences, AlgorithmSet, KeySet, Verifier},
     mapping::{GroupName, Rules},
     policy,
     time::UnixTime,
@@ -125,6 +126,37 @@ fn a_remembered_verdict_dies_with_the_token_the_keys_and_the_spec() {
 
     writer.set(AuthenticatorRef::jwt("staging"), Entry::NotReady);
     assert_eq!(at(&index, NOW), "authenticator-not-ready");
+}
+
+#[test]
+fn a_remembered_verdict_dies_when_a_sibling_takes_one_of_the_tokens_audiences() {
+    let verdicts = Verdicts::default();
+    let both = rs256(&json!({"aud": [AUDIENCE, "tools"]}));
+    let (staging, now) = (AuthenticatorRef::jwt("staging"), UnixTime::from_secs(NOW));
+    let of_siblings = |members: Vec<Member>| {
+        Entry::Ready(Arc::new(issuer::with_profile(|profile| {
+            profile.additional_audiences = AdditionalAudiences::Allow;
+            profile.siblings = Fleet::new(members).siblings("staging");
+        })))
+    };
+    let tools = Member {
+        name: SiblingName::new("tools"),
+        audiences: vec!["tools".to_owned()],
+        issuers: vec![ISSUER.to_owned()],
+        display_name: None,
+        contact: None,
+    };
+    let (mut writer, index) = latchkey_concierge::index::channel();
+    let mut at = |members: Vec<Member>| {
+        writer.set(staging.clone(), of_siblings(members));
+        verdicts.authenticate(&bearer(&both), &staging, &index.snapshot(), now)
+    };
+    assert_eq!(code_of(&at(vec![])), "allowed");
+    let refused = at(vec![tools]);
+    assert_eq!(code_of(&refused), "audience-shared");
+    let replay = refused.cross_cluster(now).unwrap();
+    assert_eq!((replay.cluster.as_str(), replay.state), ("tools", ReplayState::Multi));
+    assert_eq!(code_of(&at(vec![])), "allowed");
 }
 
 #[test]

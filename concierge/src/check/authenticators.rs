@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     convert::{self, JwtSpec, MAX_MANIFEST_BYTES, Manifest, ManifestKind},
+    fleet::Siblings,
     index::{Authenticator, AuthenticatorName},
     jwt::{AlgorithmSet, Verifier},
     time::UnixTime,
@@ -63,7 +64,7 @@ async fn authenticator(
         name: AuthenticatorName::new(&manifest.name),
         uid: String::new(),
         generation: 0,
-        verifier: Verifier::new(Arc::new(judge.profile(issuer.clone())), algorithms, keys),
+        verifier: Verifier::new(Arc::new(judge.profile(issuer.clone(), Siblings::default())), algorithms, keys),
         rules: Arc::clone(&judge.rules),
         credential_lifetime: judge.credential_lifetime,
         claims: None,

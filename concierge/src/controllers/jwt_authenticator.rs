@@ -16,6 +16,7 @@ use self::standing::{InForce, Standing};
 use super::status::{self, Truth};
 use crate::{
     convert::{Bundle, InvalidSpec, JwtSpec, KeySource, TlsProblem},
+    fleet::Siblings,
     idp::issuer::{IssuerReport, KeysFrom},
     index::{Authenticator, AuthenticatorName},
     jwt::{Issuer, Verifier},
@@ -153,7 +154,7 @@ fn admit(observed: &Observed<'_>, standing: Option<Standing<'_>>) -> Option<Auth
     let spec = observed.spec.as_ref().ok()?;
     let (Ok(issuer), Ok(judge), Some(standing)) = (&spec.issuer, &spec.judge, standing) else { return None };
     let InForce { keys, fetched_at: keys_fetched_at } = standing.in_force(observed.seen_at)?;
-    let profile = Arc::new(judge.profile(issuer.clone()));
+    let profile = Arc::new(judge.profile(issuer.clone(), Siblings::default()));
     let verifier = Verifier::new(profile, standing.algorithms(judge.algorithms), Arc::clone(keys));
     Some(Authenticator {
         name: observed.name.clone(),

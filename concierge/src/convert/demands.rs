@@ -8,7 +8,10 @@ use latchkey_crds::authentication::{
 };
 
 use super::problems::Problems;
-use crate::jwt::{AdditionalAudiences, AlgorithmSet, Audience, Audiences, Issuer, Profile, TokenType, TokenTypes};
+use crate::{
+    fleet::Siblings,
+    jwt::{AdditionalAudiences, AlgorithmSet, Audience, Audiences, Issuer, Profile, TokenType, TokenTypes},
+};
 
 /// Everything of a [`Profile`] but its issuer, which has a condition of its own and may be wrong on its own.
 #[derive(Debug, Clone, PartialEq)]
@@ -112,7 +115,7 @@ fn duplicates<T: PartialEq>(field: &str, list: &[T], problems: &mut Problems) {
 
 impl Demands {
     /// The whole profile, with a sound issuer.
-    pub(super) fn profile(&self, issuer: Issuer) -> Profile {
+    pub(super) fn profile(&self, issuer: Issuer, siblings: Siblings) -> Profile {
         let Self { audiences, authorized_parties, additional_audiences, token_types, .. } = self.clone();
         let (max_token_lifetime, max_token_age) = (self.max_token_lifetime, self.max_token_age);
         Profile {
@@ -123,6 +126,7 @@ impl Demands {
             token_types,
             max_token_lifetime,
             max_token_age,
+            siblings,
         }
     }
 }
@@ -146,7 +150,7 @@ mod tests {
 
     fn profile(fields: &Value) -> Profile {
         let spec = spec(fields);
-        spec.judge.unwrap().profile(spec.issuer.unwrap())
+        spec.judge.unwrap().profile(spec.issuer.unwrap(), Siblings::default())
     }
 
     fn named(names: &[&str]) -> Audiences {
@@ -176,6 +180,7 @@ mod tests {
             token_types: TokenTypes::new([TokenType::AccessToken]).unwrap(),
             max_token_lifetime: Some(Duration::from_hours(1)),
             max_token_age: Some(Duration::from_secs(1)),
+            siblings: Siblings::default(),
         };
         assert_eq!(profile(&fields), expected);
         assert_eq!(spec(&fields).judge.unwrap().algorithms.to_string(), "ES256, EdDSA");

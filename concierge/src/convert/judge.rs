@@ -12,6 +12,7 @@ use super::{
     rules,
 };
 use crate::{
+    fleet::Siblings,
     jwt::{AlgorithmSet, Issuer, Profile},
     mapping::Rules,
 };
@@ -60,9 +61,10 @@ pub(super) fn credential_lifetime(
 // === impl Judge ===
 
 impl Judge {
-    /// What a token of `issuer` is held against; the issuer is [`super::JwtSpec::issuer`], which may be wrong on its own.
+    /// What a token of `issuer` is held against; the issuer is [`super::JwtSpec::issuer`], which may be wrong on its own,
+    /// and the other clusters of the fleet no spec can say.
     #[must_use]
-    pub fn profile(&self, issuer: Issuer) -> Profile {
-        self.demands.profile(issuer)
+    pub fn profile(&self, issuer: Issuer, siblings: Siblings) -> Profile {
+        self.demands.profile(issuer, siblings)
     }
 }

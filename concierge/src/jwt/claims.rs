@@ -144,20 +144,30 @@ enum Strangers {
 }
 
 /// RFC 7519 4.1.3 and the reason this program exists: for us, and unless the authenticator says otherwise for nobody
-/// else.
+/// else. For another cluster of our fleet never, whatever it says: such a token would open both. A token for us alone
+/// costs no look at the fleet.
 fn check_audience(members: &Object, profile: &Profile) -> Result<Strangers, Rejection> {
     let found = audiences(members)?;
     let ours = |audience: &Json| audience.as_str().is_some_and(|audience| profile.audiences.contains(audience));
-    if !found.iter().any(ours) {
-        return Err(Rejection::AudienceMismatch { found: names(found), expected: profile.audiences.clone() });
-    }
     if found.iter().all(ours) {
         return Ok(Strangers::None);
     }
+    let expected = profile.audiences.clone();
+    // The configured issuer, not the claim: they are the same but for Google's, of which the fleet list has the URL.
+    let owner = |audience: &Json| profile.siblings.owner(profile.issuer.as_str(), audience.as_str()?);
+    // One of ours is ours, though the list may say otherwise.
+    let sibling = found.iter().filter(|audience| !ours(audience)).find_map(owner).cloned();
+    if !found.iter().any(ours) {
+        let found = names(found);
+        return Err(match sibling {
+            Some(cluster) => Rejection::AudienceOtherCluster { found, cluster, expected },
+            None => Rejection::AudienceMismatch { found, expected },
+        });
+    }
     match profile.additional_audiences {
-        AdditionalAudiences::Allow => Ok(Strangers::Some),
-        AdditionalAudiences::Refuse => {
-            Err(Rejection::AudienceShared { found: names(found), expected: profile.audiences.clone() })
+        AdditionalAudiences::Allow if sibling.is_none() => Ok(Strangers::Some),
+        AdditionalAudiences::Allow | AdditionalAudiences::Refuse => {
+            Err(Rejection::AudienceShared { found: names(found), expected, cluster: sibling })
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::{fmt, time::Duration};
 
 use super::{Audience, Issuer};
+use crate::fleet::Siblings;
 
 /// Everything of an authenticator that a token is held against, beside keys and algorithms. Made once from a spec and
 /// shared by every verifier of that generation.
@@ -23,6 +24,8 @@ pub struct Profile {
     pub max_token_lifetime: Option<Duration>,
     /// Ceiling on `now - iat`; `None` is no ceiling.
     pub max_token_age: Option<Duration>,
+    /// The other clusters of the fleet, whose tokens are told by name and never let in.
+    pub siblings: Siblings,
 }
 
 /// The audiences of one authenticator: at least one, none of them empty, none twice.
@@ -69,6 +72,7 @@ impl Profile {
             token_types: TokenTypes::default(),
             max_token_lifetime: None,
             max_token_age: None,
+            siblings: Siblings::default(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Why a token is refused: a closed list with one stable word each.
 
 use super::{Algorithm, AlgorithmSet, Audiences, JsonError, KeyId, Step, TokenTypes};
+use crate::fleet::SiblingName;
 
 /// The first check that a token failed. The display text is for the operator: it may quote claims of a token whose
 /// signature holds, never the token. What the sender learns is the business of `api::respond` alone.
@@ -89,6 +90,16 @@ pub enum Rejection {
     /// No `aud`, or an empty list.
     #[error("the token names no audience")]
     AudienceMissing,
+    /// Really signed by our issuer, but for another cluster of our fleet: a cross-cluster replay.
+    #[error("audience {found:?} is of cluster {cluster}, expected {expected}")]
+    AudienceOtherCluster {
+        /// The `aud` claim.
+        found: Vec<String>,
+        /// Whose token it is: of several the one that `aud` names first.
+        cluster: SiblingName,
+        /// The configured audiences.
+        expected: Audiences,
+    },
     /// Really signed by our issuer, but for somebody else.
     #[error("audience {found:?} is not ours, expected {expected}")]
     AudienceMismatch {
@@ -98,12 +109,14 @@ pub enum Rejection {
         expected: Audiences,
     },
     /// For us and for others: such a token opens more than one door.
-    #[error("audience {found:?} names others beside {expected}")]
+    #[error("audience {found:?} names {} beside {expected}", others(.cluster.as_ref()))]
     AudienceShared {
         /// The `aud` claim.
         found: Vec<String>,
         /// The configured audiences.
         expected: Audiences,
+        /// The cluster of our fleet that it is for too, if it is one: of several the one that `aud` names first.
+        cluster: Option<SiblingName>,
     },
     /// `azp` names a party that may not bring tokens here, or is absent where one must be named.
     #[error("{}, expected one of {expected:?}", found_party(.found.as_deref()))]
@@ -188,6 +201,7 @@ impl Rejection {
             Self::DuplicateMember { .. } => "duplicate-member",
             Self::IssuerUnknown { .. } => "issuer-unknown",
             Self::AudienceMissing => "audience-missing",
+            Self::AudienceOtherCluster { .. } => "audience-other-cluster",
             Self::AudienceMismatch { .. } => "audience-mismatch",
             Self::AudienceShared { .. } => "audience-shared",
             Self::AuthorizedPartyMismatch { .. } => "authorized-party-mismatch",
@@ -215,7 +229,10 @@ impl Rejection {
             Self::MalformedClaims(_) | Self::NoIssuerToRead => Step::Claims,
             Self::TypeNotAccepted { .. } | Self::EventToken => Step::Type,
             Self::IssuerUnknown { .. } => Step::Issuer,
-            Self::AudienceMissing | Self::AudienceMismatch { .. } | Self::AudienceShared { .. } => Step::Audience,
+            Self::AudienceMissing
+            | Self::AudienceOtherCluster { .. }
+            | Self::AudienceMismatch { .. }
+            | Self::AudienceShared { .. } => Step::Audience,
             Self::AuthorizedPartyMismatch { .. } => Step::AuthorizedParty,
             Self::Expired { .. }
             | Self::NotYetValid { .. }
@@ -228,7 +245,7 @@ impl Rejection {
     }
 
     /// Every code, for tests that hold the list against the vectors.
-    pub const CODES: [&'static str; 24] = [
+    pub const CODES: [&'static str; 25] = [
         "token-too-large",
         "malformed-token",
         "malformed-header",
@@ -243,6 +260,7 @@ impl Rejection {
         "duplicate-member",
         "issuer-unknown",
         "audience-missing",
+        "audience-other-cluster",
         "audience-mismatch",
         "audience-shared",
         "authorized-party-mismatch",
@@ -261,6 +279,10 @@ fn key_unknown(key_id: Option<&KeyId>) -> String {
         Some(id) => format!("the issuer has no key {id}"),
         None => "the header names no key and none fits".to_owned(),
     }
+}
+
+fn others(cluster: Option<&SiblingName>) -> String {
+    cluster.map_or_else(|| "others".to_owned(), |cluster| format!("cluster {cluster}"))
 }
 
 fn found_type(found: Option<&str>) -> String {

@@ -58,7 +58,10 @@ pub(super) async fn decide(
 /// What is recorded of a token that nobody could decide about. A no at the audience is not one while an authenticator that
 /// may have just this audience cannot judge: as a mismatch it would be taken for another cluster's token.
 fn undecided(Look { verdict, waiting, .. }: Look) -> Verdict {
-    let mismatch = matches!(verdict.outcome, Err(Reason::Token(Rejection::AudienceMismatch { .. })));
+    let mismatch = matches!(
+        verdict.outcome,
+        Err(Reason::Token(Rejection::AudienceMismatch { .. } | Rejection::AudienceOtherCluster { .. }))
+    );
     if waiting && mismatch { Verdict { outcome: Err(Reason::AuthenticatorNotReady), ..verdict } } else { verdict }
 }
 

@@ -224,7 +224,7 @@ fn user(admitted: &Admitted) -> Value {
 
 /// Judges what was forged by an authenticator made of its spec as the server makes it.
 fn judge(forged: &Forged) -> Found {
-    let Forged { token, key_set, spec, now } = forged;
+    let Forged { token, key_set, spec, fleet, now } = forged;
     let spec = match convert::jwt_authenticator(spec) {
         Ok(spec) => spec,
         Err(problem) => return Found::AuthenticatorRefused(problem.to_string()),
@@ -233,7 +233,7 @@ fn judge(forged: &Forged) -> Found {
         (Err(problem), _, _) => return Found::AuthenticatorRefused(problem.to_string()),
         (_, Err(problem), _) => return Found::AuthenticatorRefused(problem.to_string()),
         (_, _, Err(problem)) => return Found::AuthenticatorRefused(problem.to_string()),
-        (Ok(issuer), Ok(_), Ok(judge)) => (judge.profile(issuer.clone()), judge),
+        (Ok(issuer), Ok(_), Ok(judge)) => (judge.profile(issuer.clone(), fleet.siblings("staging")), judge),
     };
     let (keys, dropped) = match KeySet::parse(key_set) {
         Ok(parsed) => parsed,

@@ -6,6 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use latchkey_concierge::{
     authn,
     convert::{self, Judge},
+    fleet::Siblings,
     index::{self, Authenticator, AuthenticatorName, AuthenticatorRef, Entry},
     jwt::{Issuer, KeySet, Verifier},
     secret::BearerToken,
@@ -67,7 +68,7 @@ fn authenticator(spec: &Value, keys: &str) -> Result<Authenticator, Verdict> {
     let (issuer, judge) = valid(spec)?;
     let keys = KeySet::parse(keys.as_bytes());
     let (keys, _) = keys.map_err(|problem| Verdict::Refused(format!("authenticator-not-ready: {problem}")))?;
-    let profile = Arc::new(judge.profile(issuer));
+    let profile = Arc::new(judge.profile(issuer, Siblings::default()));
     Ok(Authenticator {
         name: AuthenticatorName::new("conformance"),
         uid: "conformance".to_owned(),

@@ -29,7 +29,7 @@ trait Named {
 variants!(Rejection:
     TokenTooLarge NotThreeSegments NotBase64Url MalformedHeader AlgorithmNotAllowed CriticalHeader KeyUnknown KeyAmbiguous
     KeyUnsuitable SignatureInvalid TypeNotAccepted EventToken MalformedClaims NoIssuerToRead DuplicateMember IssuerUnknown
-    AudienceMissing AudienceMismatch AudienceShared AuthorizedPartyMismatch Expired NotYetValid IssuedInFuture
+    AudienceMissing AudienceOtherCluster AudienceMismatch AudienceShared AuthorizedPartyMismatch Expired NotYetValid IssuedInFuture
     LifetimeTooLong TokenTooOld ClaimMissing ClaimWrongType
 );
 

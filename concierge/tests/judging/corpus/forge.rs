@@ -8,10 +8,11 @@ use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
+use latchkey_concierge::fleet::{Fleet, Member, SiblingName};
 use num_bigint::BigUint;
 use serde_json::{Map, Value, json};
 
-use super::recipe::{Form, KeyEntry, Piece, Recipe, Scalar, Secret, SecretForm, Signature};
+use super::recipe::{FleetEntry, Form, KeyEntry, Piece, Recipe, Scalar, Secret, SecretForm, Signature};
 use crate::issuer::{self, AUDIENCE, ISSUER, Key, NOW, encode};
 
 /// What is presented, to whom, and when.
@@ -20,6 +21,8 @@ pub(super) struct Forged {
     pub(super) key_set: Vec<u8>,
     /// The spec of the authenticator.
     pub(super) spec: Value,
+    /// The clusters of the fleet.
+    pub(super) fleet: Fleet,
     pub(super) now: i64,
 }
 
@@ -46,7 +49,13 @@ pub(super) fn forge(recipe: &Recipe) -> Forged {
     let signature = sign(&recipe.signature, &header, &pieces.bytes(&recipe.signed), &pieces);
     pieces.add("<signature>", encode(&signature).into_bytes());
     pieces.shape(&recipe.pieces, &["signature"]);
-    Forged { token: pieces.text(&recipe.token), key_set, spec, now: NOW + recipe.seconds_later }
+    let fleet = Fleet::new(recipe.fleet.iter().map(member));
+    Forged { token: pieces.text(&recipe.token), key_set, spec, fleet, now: NOW + recipe.seconds_later }
+}
+
+fn member((name, entry): (&String, &FleetEntry)) -> Member {
+    let FleetEntry { audiences, issuers } = entry.clone();
+    Member { name: SiblingName::new(name), audiences, issuers, display_name: None, contact: None }
 }
 
 /// A key by its id: those of the issuer, and some that it does not publish.

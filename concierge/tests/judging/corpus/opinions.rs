@@ -24,7 +24,7 @@ const MAX_LINE_BYTES: usize = 64 * 1024;
 #[test]
 fn check_judges_the_same() {
     let mut desks: BTreeMap<(String, &[u8], i64), Vec<&Case>> = BTreeMap::new();
-    for case in CASES.iter() {
+    for case in CASES.iter().filter(|case| case.recipe.fleet.is_empty()) {
         desks.entry((case.forged.spec.to_string(), &case.forged.key_set, case.forged.now)).or_default().push(case);
     }
     for (number, ((spec, key_set, now), cases)) in desks.into_iter().enumerate() {

@@ -48,6 +48,9 @@ pub(super) struct Recipe {
     /// Laid over the authenticator's spec; `null` takes a field out.
     #[serde(default)]
     pub(super) authenticator: Map<String, Value>,
+    /// The fleet list: the specs of `FleetCluster` objects by their names. The judge's cluster is `staging`.
+    #[serde(default)]
+    pub(super) fleet: BTreeMap<String, FleetEntry>,
     /// When the token is judged, in seconds after the usual time.
     #[serde(default)]
     pub(super) seconds_later: i64,
@@ -165,6 +168,15 @@ pub(super) struct KeyEntry {
     /// How often it is listed; each with another `kid` if `kid` holds `<number>`.
     #[serde(default = "once")]
     pub(super) times: usize,
+}
+
+/// A cluster of the fleet.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FleetEntry {
+    pub(super) audiences: Vec<String>,
+    #[serde(default)]
+    pub(super) issuers: Vec<String>,
 }
 
 /// Every file of the corpus by its name without `.yaml`, in order.
