@@ -179,7 +179,7 @@ impl Review {
         let (code, detail) = (reason.code(), reason.to_string());
         let event = self.event(Outcome::Refused { code, detail: &detail }, verdict, received);
         if !self.settings.audit.record_refusal(event) {
-            self.settings.metrics.audit_dropped(1);
+            self.settings.metrics.audit_dropped("log", "info", 1);
         }
         self.tell(code, verdict, received);
     }

@@ -37,7 +37,7 @@ impl<T> Sealed<T> {
         if self.waits {
             audit.record(self.event).await?;
         } else if !audit.record_refusal(self.event) {
-            metrics.audit_dropped(1);
+            metrics.audit_dropped("log", "info", 1);
         }
         Ok(self.answer)
     }

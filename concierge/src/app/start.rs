@@ -19,6 +19,7 @@ use crate::{
         readiness::Readiness,
         shutdown::{Stop, Tasks},
     },
+    time::Clock as _,
 };
 
 /// What every part is told by. The tasks are those that end with the drain, and those that run to the very end.
@@ -50,6 +51,7 @@ pub(super) async fn start(
     } = config;
     let readiness = Readiness::new();
     let clock = Arc::new(SystemClock);
+    metrics.started(clock.now());
     let mut ground = Ground { clock, metrics, readiness: readiness.clone(), stop, tasks, last };
     if way.is_none() {
         reviews::check_standalone(review.as_ref())?;

@@ -8,7 +8,7 @@ use axum::{
     response::IntoResponse,
     routing::get,
 };
-use http::{StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::{metrics::Metrics, readiness::Readiness};
 use crate::time::Clock;
@@ -48,9 +48,17 @@ async fn readyz(State(admin): State<Admin>, RawQuery(query): RawQuery) -> impl I
     (status, [(header::CACHE_CONTROL, "no-store")], body)
 }
 
-async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
-    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, content_type)], admin.metrics.encode(admin.clock.now()))
+/// `OpenMetrics` for whoever asks for it, as Prometheus does; for a person and for older readers the format before it.
+async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> impl IntoResponse {
+    let now = admin.clock.now();
+    let accepts =
+        |value: &HeaderValue| value.to_str().is_ok_and(|value| value.contains("application/openmetrics-text"));
+    let (content_type, body) = if headers.get_all(header::ACCEPT).iter().any(accepts) {
+        ("application/openmetrics-text; version=1.0.0; charset=utf-8", admin.metrics.encode(now))
+    } else {
+        ("text/plain; version=0.0.4; charset=utf-8", admin.metrics.encode_classic(now))
+    };
+    ([(header::CONTENT_TYPE, content_type), (header::VARY, "accept")], body)
 }
 
 #[cfg(test)]
@@ -87,5 +95,23 @@ mod tests {
         let (status, body) = get_path(&admin, "/metrics").await;
         assert_eq!(status, StatusCode::OK);
         assert!(body.contains("latchkey_panics_total 0\n"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn metrics_come_in_the_format_that_is_asked_for() {
+        let admin = Admin {
+            readiness: Readiness::new(),
+            metrics: Metrics::new(),
+            clock: Arc::new(ManualClock::new(UnixTime::from_secs(0))),
+        };
+        let prometheus = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.3,*/*;q=0.1";
+        for (accept, kind, whole) in [(prometheus, "application/openmetrics-text", true), ("*/*", "text/plain", false)]
+        {
+            let request = Request::get("/metrics").header(header::ACCEPT, accept).body(Body::empty()).unwrap();
+            let answer = router(admin.clone()).oneshot(request).await.unwrap();
+            assert!(answer.headers()[header::CONTENT_TYPE].to_str().unwrap().starts_with(kind));
+            let body = answer.into_body().collect().await.unwrap().to_bytes();
+            assert_eq!(body.ends_with(b"# EOF\n"), whole, "{accept}");
+        }
     }
 }

@@ -6,11 +6,12 @@ use std::{
 };
 
 use prometheus_client::{
+    encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
 
-use super::{Fetch, OfAuthenticator};
+use super::{Metrics, series::Series};
 use crate::time::UnixTime;
 
 /// The keys of one authenticator at one moment. What does not apply is absent.
@@ -37,8 +38,19 @@ pub(super) struct KeySeries {
     usable: Family<OfAuthenticator, Gauge>,
     exposed: Family<OfAuthenticator, Gauge>,
     known: Mutex<HashMap<String, KeysState>>,
-    pub(super) fetch: Family<Fetch, Counter>,
-    pub(super) fetch_suppressed: Counter,
+    fetch: Series<Fetch, Counter>,
+    fetch_suppressed: Counter,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfAuthenticator {
+    authenticator: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+struct Fetch {
+    authenticator: String,
+    result: &'static str,
 }
 
 impl KeySeries {
@@ -96,6 +108,7 @@ impl KeySeries {
         let of = OfAuthenticator { authenticator: authenticator.to_owned() };
         let mut known = self.known();
         known.remove(authenticator);
+        self.fetch.retain(|labels| labels.authenticator != authenticator);
         for gauges in [&self.age, &self.next_fetch, &self.failing_since, &self.usable, &self.exposed] {
             gauges.remove(&of);
         }
@@ -116,10 +129,60 @@ impl KeySeries {
     }
 }
 
+impl Metrics {
+    /// How the keys of `authenticator` stand. Their age is worked out whenever the metrics are read.
+    pub fn keys(&self, authenticator: &str, state: KeysState) {
+        self.0.keys.stand(authenticator, state);
+    }
+
+    /// A fetch for `authenticator` ended in `result`, a word of a closed list.
+    pub fn keys_fetch(&self, authenticator: &str, result: &'static str) {
+        self.0.keys.fetch.with(&Fetch { authenticator: authenticator.to_owned(), result }, Counter::inc);
+    }
+
+    /// A fetch for an unknown key id was not made, because one was made just before.
+    pub fn keys_fetch_suppressed(&self) {
+        self.0.keys.fetch_suppressed.inc();
+    }
+}
+
 /// A series that does not apply is absent, not zero.
 fn set(gauges: &Family<OfAuthenticator, Gauge>, of: &OfAuthenticator, value: Option<i64>) {
     match value {
         Some(value) => drop(gauges.get_or_create(of).set(value)),
         None => drop(gauges.remove(of)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_how_keys_stand_as_of_now_and_forgets_them() {
+        let metrics = Metrics::new();
+        let at = UnixTime::from_secs;
+        let working = KeysState {
+            usable: 2,
+            fetched_at: Some(at(1_000)),
+            next_fetch_at: Some(at(1_240)),
+            ..KeysState::default()
+        };
+        metrics.keys("staff", working);
+        let has = |now: i64, line: &str| metrics.encode(at(now)).lines().any(|found| found == line);
+        assert!(has(1_030, r#"latchkey_keys_age_seconds{authenticator="staff"} 30"#));
+        assert!(has(1_090, r#"latchkey_keys_age_seconds{authenticator="staff"} 90"#));
+        assert!(has(1_090, r#"latchkey_keys_next_fetch_timestamp_seconds{authenticator="staff"} 1240"#));
+        assert!(has(1_090, r#"latchkey_keys_usable{authenticator="staff"} 2"#));
+        assert!(has(1_090, r#"latchkey_keys_exposed{authenticator="staff"} 0"#));
+        let failing = r#"latchkey_keys_failing_since_timestamp_seconds{authenticator="staff"} 1250"#;
+        assert!(!metrics.encode(at(0)).contains("keys_failing_since_timestamp_seconds{"));
+        metrics.keys("staff", KeysState { failing_since: Some(at(1_250)), ..working });
+        assert!(has(1_300, failing));
+        metrics.keys("staff", KeysState { usable: 0, fetched_at: None, ..working });
+        assert!(!has(1_300, failing));
+        assert!(!metrics.encode(at(0)).contains("keys_age_seconds{"), "no keys, no age");
+        metrics.forget_authenticator("staff");
+        assert!(!metrics.encode(at(1_090)).contains("staff"));
     }
 }
