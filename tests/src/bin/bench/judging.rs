@@ -12,6 +12,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, jwk::Jwk};
 use latchkey_concierge::{
     authn, convert,
+    fleet::Siblings,
     index::{self, Authenticator, AuthenticatorName, AuthenticatorRef, Entry, Reader},
     jwt::{self, KeySet, Verifier},
     secret::BearerToken,
@@ -159,7 +160,11 @@ fn authenticator(name: &str, fields: &Value, keys: &Arc<KeySet>) -> Result<Authe
         name: AuthenticatorName::new(name),
         uid: "3e1f".to_owned(),
         generation: 1,
-        verifier: Verifier::new(Arc::new(judge.profile(spec.issuer?)), judge.algorithms, Arc::clone(keys)),
+        verifier: Verifier::new(
+            Arc::new(judge.profile(spec.issuer?, Siblings::default())),
+            judge.algorithms,
+            Arc::clone(keys),
+        ),
         rules: Arc::clone(&judge.rules),
         credential_lifetime: judge.credential_lifetime,
         claims: None,
