@@ -14,15 +14,16 @@ pub(super) struct Attribute<'a> {
 
 /// What an attribute can be, as OTLP writes it in JSON.
 #[derive(Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
 enum AnyValue<'a> {
-    StringValue(Cow<'a, str>),
-    BoolValue(bool),
+    #[serde(rename = "stringValue")]
+    Text(Cow<'a, str>),
+    #[serde(rename = "boolValue")]
+    Bool(bool),
     /// A 64-bit integer is a string in the JSON of Protocol Buffers.
-    IntValue(String),
-    ArrayValue {
-        values: Vec<Self>,
-    },
+    #[serde(rename = "intValue")]
+    Whole(String),
+    #[serde(rename = "arrayValue")]
+    List { values: Vec<Self> },
 }
 
 /// Where a member stands in the record, and its name here. Nothing below `claimed`: that is a stranger's word.
@@ -89,12 +90,12 @@ fn made(record: &Value) -> impl Iterator<Item = Attribute<'_>> {
     // A subject is a name within its issuer only.
     let id = text("/verified/iss").zip(text("/verified/sub")).map(|(issuer, subject)| Attribute {
         key: "user.id",
-        value: AnyValue::StringValue(format!("{issuer}#{subject}").into()),
+        value: AnyValue::Text(format!("{issuer}#{subject}").into()),
     });
     // The conventions write hashes of certificates in capitals, without colons.
     let certificate = text("/credential/sha256").map(|hash| Attribute {
         key: "tls.client.hash.sha256",
-        value: AnyValue::StringValue(hash.trim_start_matches("sha256:").to_ascii_uppercase().into()),
+        value: AnyValue::Text(hash.trim_start_matches("sha256:").to_ascii_uppercase().into()),
     });
     [
         verdict.map(|verdict| Attribute::text("latchkey.verdict", verdict)),
@@ -118,13 +119,10 @@ fn verdict(kind: &str) -> Option<&'static str> {
 
 fn any_value(value: &Value) -> Option<AnyValue<'_>> {
     match value {
-        Value::String(text) => Some(AnyValue::StringValue(text.as_str().into())),
-        Value::Bool(yes) => Some(AnyValue::BoolValue(*yes)),
-        Value::Number(number) => {
-            let whole = number.is_i64();
-            whole.then(|| AnyValue::IntValue(number.to_string()))
-        }
-        Value::Array(values) => Some(AnyValue::ArrayValue { values: values.iter().filter_map(any_value).collect() }),
+        Value::String(text) => Some(AnyValue::Text(text.as_str().into())),
+        Value::Bool(yes) => Some(AnyValue::Bool(*yes)),
+        Value::Number(number) => number.is_i64().then(|| AnyValue::Whole(number.to_string())),
+        Value::Array(values) => Some(AnyValue::List { values: values.iter().filter_map(any_value).collect() }),
         Value::Null | Value::Object(_) => None,
     }
 }
@@ -133,6 +131,6 @@ fn any_value(value: &Value) -> Option<AnyValue<'_>> {
 
 impl<'a> Attribute<'a> {
     pub(super) fn text(key: &'static str, value: &'a str) -> Self {
-        Self { key, value: AnyValue::StringValue(value.into()) }
+        Self { key, value: AnyValue::Text(value.into()) }
     }
 }
