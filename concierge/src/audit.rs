@@ -1,5 +1,7 @@
 //! The record: what happened, to whom, why, and where it is written. Never a token in it.
 
+pub mod chain;
+pub mod checkpoint;
 pub mod event;
 pub mod otel;
 pub mod sink;

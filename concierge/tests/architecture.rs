@@ -90,6 +90,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("jwt", &["fleet", "secret", "time"]),
     ("fleet", &[]),
     ("token_review", &["jwt", "secret"]),
+    ("audit::chain", &[]),
+    ("audit::checkpoint", &["audit::chain"]),
     ("audit::event", &["authn", "policy", "mapping", "jwt", "time"]),
     ("audit::otel", &["time"]),
     ("audit::sink", &["audit::event", "runtime", "time"]),
@@ -112,14 +114,13 @@ const PURE: &[&str] = &[
     "policy",
     "authn",
     "credential",
+    "audit::chain",
+    "audit::checkpoint",
     "audit::event",
     "audit::otel",
     "convert",
     "token_review",
 ];
-
-/// The rooms within `audit`.
-const AUDIT: &[&str] = &["chain", "checkpoint", "event", "folding", "otel", "read", "sink", "verify"];
 
 /// What would be a door.
 const DOORS: &[&str] = &[
@@ -298,10 +299,13 @@ fn heads(path: &str) -> Vec<String> {
     }
     let segments: Vec<&str> = path.split("::").take(2).map(leading_word).collect();
     match segments.as_slice() {
-        ["audit", child, ..] if AUDIT.contains(child) => vec![format!("audit::{child}")],
-        ["audit", ..] => {
-            AUDIT.iter().filter(|room| path.contains(**room)).map(|room| format!("audit::{room}")).collect()
-        }
+        // A visibility, `pub(in crate::audit)`, imports nothing.
+        ["audit", ..] if !path.starts_with("audit::") => Vec::new(),
+        // A list of its rooms, or one of them.
+        ["audit", ""] => path
+            .split_once("::")
+            .map_or_else(Vec::new, |(_, list)| heads(list).into_iter().map(|room| format!("audit::{room}")).collect()),
+        ["audit", child, ..] => vec![format!("audit::{child}")],
         [room, ..] => vec![(*room).to_owned()],
         [] => Vec::new(),
     }
