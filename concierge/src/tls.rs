@@ -2,3 +2,4 @@
 
 pub mod client_chain;
 pub mod server;
+pub mod validity;

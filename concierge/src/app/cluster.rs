@@ -89,6 +89,7 @@ impl Cluster {
             leadership: leadership.clone(),
             next_is_trusted,
             authority: sender,
+            metrics: ground.metrics.clone(),
         };
         ground.spawn("certificate-authority", certificate_authority::run(settings, end.clone()));
         let settings = credential_issuer::Settings {
@@ -147,6 +148,7 @@ fn certificates(
         leadership: leadership.clone(),
         certificate,
         bundle: bundle_sender,
+        metrics: ground.metrics.clone(),
     };
     let end = ground.stop.draining();
     ground.spawn("serving-certificate", serving_cert::run(settings, end.clone()));

@@ -16,6 +16,7 @@ use crate::{
         self, AllowedCallers,
         files::{Files, Loaded},
     },
+    runtime::metrics::Metrics,
     tls::server::ServingCertificate,
 };
 
@@ -27,14 +28,14 @@ pub(super) struct Prepared {
 }
 
 /// Takes the port and reads the files.
-pub(super) async fn prepare(config: Option<Review>) -> Result<Option<Prepared>, anyhow::Error> {
+pub(super) async fn prepare(config: Option<Review>, metrics: &Metrics) -> Result<Option<Prepared>, anyhow::Error> {
     let Some(config) = config else {
         tracing::info!("No TokenReview listener: --review-client-ca-file does not say who may ask");
         return Ok(None);
     };
     let listener = listen(config.address, "TokenReview").await?;
     let files = Files { client_ca: config.client_ca_file, serving: config.serving };
-    let loaded = files.load().await.context("reading the files of the TokenReview listener")?;
+    let loaded = files.load(metrics.clone()).await.context("reading the files of the TokenReview listener")?;
     Ok(Some(Prepared { listener, loaded, names: config.client_names }))
 }
 

@@ -67,7 +67,7 @@ pub(super) async fn start(
         Some(_) => Some(listen(aggregated_api_address, "aggregated API").await?),
         None => None,
     };
-    let review = reviews::prepare(review).await?;
+    let review = reviews::prepare(review, &ground.metrics).await?;
     let (files, conditions) = judges::folder(authenticators).await?;
     let cluster = cluster_name.to_string();
     let audit = records::audit(&mut ground, &audit_log, cluster.clone(), replica.clone()).await?;

@@ -358,6 +358,7 @@ impl Authenticators {
                 self.index.remove(&AuthenticatorRef::jwt(name));
             }
             Kind::Webhook => {
+                self.metrics.forget_authenticator(&format!("webhook/{name}"));
                 self.webhooks.forget(name);
                 self.index.remove(&AuthenticatorRef::webhook(name));
             }

@@ -43,9 +43,10 @@ use crate::{
         SerialBytes, SignError,
         succession::{Step, Terms},
     },
-    runtime::lease::Leadership,
+    runtime::{lease::Leadership, metrics::Metrics},
     strategies::{Authorities, Authority, Detail},
     time::{Clock, UnixTime},
+    tls::validity::Validity,
 };
 
 /// Name of the Secret, and of the `ConfigMap` that publishes its certificates.
@@ -81,12 +82,15 @@ pub struct Settings {
     pub next_is_trusted: watch::Receiver<bool>,
     /// Where every replica learns what the Secret holds.
     pub authority: watch::Sender<Authority>,
+    /// Where the authority's end is told.
+    pub metrics: Metrics,
 }
 
 struct Custodian {
     cluster: String,
     next_is_trusted: watch::Receiver<bool>,
     authority: watch::Sender<Authority>,
+    metrics: Metrics,
 }
 
 /// `ConfigMap <namespace>/<name>`, for messages.
@@ -97,9 +101,9 @@ pub fn published_in(namespace: &str) -> String {
 
 /// Keeps the authority until `stop`.
 pub async fn run(settings: Settings, stop: CancellationToken) {
-    let Settings { client, namespace, cluster, clock, leadership, next_is_trusted, authority } = settings;
+    let Settings { client, namespace, cluster, clock, leadership, next_is_trusted, authority, metrics } = settings;
     let published = authority.subscribe();
-    let custodian = Custodian { cluster, next_is_trusted, authority };
+    let custodian = Custodian { cluster, next_is_trusted, authority, metrics };
     tokio::join!(
         keep(client.clone(), &namespace, custodian, leadership.clone(), clock, stop.clone()),
         publish(client, &namespace, published, leadership, stop),
@@ -117,6 +121,11 @@ impl Keeper for Custodian {
 
     fn publish(&mut self, secret: Option<&Secret>) {
         let found = secret.map_or(Authority::Missing, |secret| judge(&read(secret)));
+        let ends = match &found {
+            Authority::Ready(authorities) => Validity::of_bundle(authorities.current.certificate().pem().as_bytes()),
+            Authority::Pending | Authority::Missing | Authority::Broken(_) => None,
+        };
+        Validity::tell(ends, "client-ca", &self.metrics);
         self.authority.send_replace(found);
     }
 

@@ -31,8 +31,9 @@ use crate::{
         SerialBytes, SignError, leaf_due, serve,
         succession::{Step, Terms},
     },
-    runtime::lease::Leadership,
+    runtime::{lease::Leadership, metrics::Metrics},
     time::{Clock, UnixTime},
+    tls::validity::Validity,
 };
 
 /// Name of the Secret.
@@ -69,20 +70,23 @@ pub struct Settings {
     pub certificate: watch::Sender<Option<Arc<CertifiedKey>>>,
     /// PEM of what clients must trust, for [`super::api_service`].
     pub bundle: watch::Sender<Option<String>>,
+    /// Where the end of each certificate is told.
+    pub metrics: Metrics,
 }
 
 struct Custodian {
     names: Vec<String>,
     certificate: watch::Sender<Option<Arc<CertifiedKey>>>,
     bundle: watch::Sender<Option<String>>,
+    metrics: Metrics,
 }
 
 /// Keeps the certificate until `stop`.
 pub async fn run(settings: Settings, stop: CancellationToken) {
-    let Settings { client, namespace, service, clock, leadership, certificate, bundle } = settings;
+    let Settings { client, namespace, service, clock, leadership, certificate, bundle, metrics } = settings;
     // The aggregator connects with the first as server name; in-cluster clients may use either.
     let names = vec![format!("{service}.{namespace}.svc"), format!("{service}.{namespace}.svc.cluster.local")];
-    let custodian = Custodian { names, certificate, bundle };
+    let custodian = Custodian { names, certificate, bundle, metrics };
     keep(client, &namespace, custodian, leadership, clock, stop).await;
 }
 
@@ -100,7 +104,12 @@ impl Keeper for Custodian {
         let Some(data) = secret.and_then(|secret| secret.data.as_ref()) else { return };
         match certified_key(data) {
             Ok(key) => {
-                let bundle = Succession::read(data, &LAYOUT).bundle();
+                let succession = Succession::read(data, &LAYOUT);
+                let authority = succession.current.as_ref().map(|current| current.authority.certificate().pem());
+                let ends = authority.and_then(|pem| Validity::of_bundle(pem.as_bytes()));
+                Validity::tell(ends, "serving-ca", &self.metrics);
+                Validity::tell(Validity::of_chain(&key.cert), "serving", &self.metrics);
+                let bundle = succession.bundle();
                 self.bundle.send_if_modified(|known| {
                     let changed = known.as_ref() != Some(&bundle);
                     *known = Some(bundle);
@@ -313,7 +322,8 @@ mod tests {
     fn a_broken_secret_does_not_unload_what_is_served() {
         let (certificate, loaded) = watch::channel(None);
         let (bundle, published) = watch::channel(None);
-        let mut custodian = Custodian { names: names(), certificate, bundle };
+        let metrics = Metrics::new();
+        let mut custodian = Custodian { names: names(), certificate, bundle, metrics: metrics.clone() };
         let good = written(None, NOW);
         custodian.publish(Some(&good));
         let served = loaded.borrow().clone().unwrap();
@@ -324,5 +334,10 @@ mod tests {
         custodian.publish(Some(&garbage));
         assert!(Arc::ptr_eq(&served, loaded.borrow().as_ref().unwrap()));
         assert!(published.borrow().is_some());
+        let text = metrics.encode(NOW);
+        for certificate in ["serving", "serving-ca"] {
+            let series = format!("latchkey_certificate_expiry_timestamp_seconds{{certificate=\"{certificate}\"}} 1");
+            assert!(text.contains(&series), "what is served is what is told of: {text}");
+        }
     }
 }

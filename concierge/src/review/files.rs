@@ -13,9 +13,13 @@ use tokio::{fs, sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
-use crate::tls::{
-    client_chain::{CertificatePool, PoolError},
-    server::ServingCertificate,
+use crate::{
+    runtime::metrics::Metrics,
+    tls::{
+        client_chain::{CertificatePool, PoolError},
+        server::ServingCertificate,
+        validity::Validity,
+    },
 };
 
 /// How often the files are looked at. A mounted Secret changes by a swapped link, which no watch on a file sees.
@@ -49,6 +53,7 @@ pub struct Loaded {
 pub struct Watcher {
     files: Files,
     seen: Contents,
+    metrics: Metrics,
     pool: watch::Sender<Arc<CertificatePool>>,
     serving: watch::Sender<Option<Arc<CertifiedKey>>>,
 }
@@ -98,17 +103,18 @@ struct Parsed {
 // === impl Files ===
 
 impl Files {
-    /// Reads them for the first time.
+    /// Reads them for the first time; `metrics` learns when each certificate in them ends.
     ///
     /// # Errors
     /// When one cannot be read, or is not what it should be.
-    pub async fn load(self) -> Result<Loaded, FilesError> {
+    pub async fn load(self, metrics: Metrics) -> Result<Loaded, FilesError> {
         let seen = self.read().await?;
         let parsed = self.parse(&seen)?;
+        tell(&seen, &parsed, &metrics);
         let from_files = parsed.serving.is_some();
         let ((pool_sender, pool), (serving_sender, serving)) =
             (watch::channel(parsed.pool), watch::channel(parsed.serving));
-        let watcher = Watcher { files: self, seen, pool: pool_sender, serving: serving_sender };
+        let watcher = Watcher { files: self, seen, metrics, pool: pool_sender, serving: serving_sender };
         Ok(Loaded { pool, serving: from_files.then_some(serving), watcher })
     }
 
@@ -136,6 +142,12 @@ impl Files {
         };
         Ok(Parsed { pool: Arc::new(pool), serving })
     }
+}
+
+fn tell(contents: &Contents, parsed: &Parsed, metrics: &Metrics) {
+    Validity::tell(Validity::of_bundle(&contents.client_ca), "review-client-ca", metrics);
+    let serving = parsed.serving.as_ref().and_then(|serving| Validity::of_chain(&serving.cert));
+    Validity::tell(serving, "review-serving", metrics);
 }
 
 async fn read(file: &Path) -> Result<Vec<u8>, FilesError> {
@@ -192,6 +204,7 @@ impl Watcher {
             return Ok(false);
         }
         let parsed = self.files.parse(&contents)?;
+        tell(&contents, &parsed, &self.metrics);
         self.pool.send_replace(parsed.pool);
         self.serving.send_replace(parsed.serving);
         self.seen = contents;

@@ -43,6 +43,7 @@ impl Authenticators {
                 Some(obstacle) => tracing::info!(authenticator = name, generation, obstacle, "Authenticator not ready"),
             }
         }
+        self.metrics.authenticator_ready(name, plan.admit.is_some());
         let wanted = plan.admit.as_ref().is_some_and(|admit| admit.rules.distributed.is_some());
         let other_client = self.claims.keep(name, wanted, &trust);
         if publish != Publish::No || other_client {

@@ -156,6 +156,7 @@ impl Authenticators {
             let asked = asked?;
             Some((settings, asked.id, Arc::clone(asked.client.as_ref()?)))
         });
+        self.metrics.authenticator_ready(&format!("webhook/{name}"), asks.is_some());
         let next = Published {
             uid: uid.clone(),
             generation,

@@ -58,7 +58,7 @@ impl ClusterSeries {
         );
         registry.register(
             "certificate_expiry_timestamp_seconds",
-            "When a certificate in use ends; of a bundle, the certificate that ends first",
+            "When a certificate in use ends; of a chain its first to end, of a bundle of trusted ones its last",
             self.expiry.clone(),
         );
         registry.register(
@@ -107,6 +107,13 @@ impl Metrics {
         let seconds = i64::try_from(not_after.since(not_before).as_secs()).unwrap_or(i64::MAX);
         self.0.cluster.expiry.with(&certificate, |gauge| gauge.set(not_after.as_secs()));
         self.0.cluster.lifetime.with(&certificate, |gauge| gauge.set(seconds));
+    }
+
+    /// Nothing is in use as `certificate` any more.
+    pub fn forget_certificate(&self, certificate: &'static str) {
+        for series in [&self.0.cluster.expiry, &self.0.cluster.lifetime] {
+            series.retain(|labels| labels.certificate != certificate);
+        }
     }
 }
 

@@ -119,7 +119,10 @@ impl TokenSeries {
         self.verdicts.retain(|labels| labels.authenticator != authenticator);
         self.cross_cluster.retain(|labels| labels.authenticator != authenticator);
         self.ready.retain(|labels| labels.authenticator != authenticator);
-        self.webhook_asked.retain(|labels| labels.authenticator != authenticator);
+        // Only webhooks are asked, and there their names stand alone.
+        if let Some(name) = authenticator.strip_prefix("webhook/") {
+            self.webhook_asked.retain(|labels| labels.authenticator != name);
+        }
     }
 
     fn judged(&self, surface: &'static str, code: &'static str, authenticator: &str) {
@@ -238,6 +241,23 @@ mod tests {
         assert!(text(&metrics).contains(r#"authenticator="robots",claimed_cluster="test""#));
         metrics.forget_authenticator("staff");
         assert!(!text(&metrics).contains("staff"));
+    }
+
+    #[test]
+    fn a_webhook_and_a_jwt_authenticator_of_one_name_are_two() {
+        let metrics = Metrics::new();
+        metrics.authenticator_ready("staff", true);
+        metrics.authenticator_ready("webhook/staff", true);
+        metrics.webhook_asked("staff", "admitted", Duration::ZERO);
+        metrics.forget_authenticator("staff");
+        assert!(
+            has(&metrics, r#"latchkey_authenticator_ready{authenticator="webhook/staff"} 1"#),
+            "{}",
+            text(&metrics)
+        );
+        assert!(text(&metrics).contains(r#"latchkey_webhook_asked_total{authenticator="staff""#));
+        metrics.forget_authenticator("webhook/staff");
+        assert!(!text(&metrics).contains("staff"), "{}", text(&metrics));
     }
 
     #[test]
