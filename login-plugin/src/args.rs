@@ -1,5 +1,7 @@
 //! The command line as typed: which verb, which options. What they mean is `config`'s business.
 
+mod rejections;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -7,6 +9,7 @@ use latchkey_crds::groups::GroupSuffix;
 use lexopt::{Arg, Parser, ValueExt};
 use thiserror::Error;
 
+pub(crate) use self::rejections::{Contexts, RejectionsArgs, RejectionsFormat};
 use crate::exec_credential::ApiVersion;
 
 /// What the person, or kubectl, wants.
@@ -18,6 +21,8 @@ pub(crate) enum Command {
     Help(Topic),
     /// Write a kubeconfig.
     Kubeconfig(Box<KubeconfigArgs>),
+    /// Show which tokens clusters refused.
+    Rejections(Box<RejectionsArgs>),
     /// Print the version.
     Version,
     /// Ask the cluster who we are.
@@ -33,6 +38,8 @@ pub(crate) enum Topic {
     Credential,
     /// `kubeconfig`.
     Kubeconfig,
+    /// `rejections`.
+    Rejections,
     /// `whoami`.
     Whoami,
 }
@@ -189,6 +196,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
             "credential" => credential(&mut parser),
             "help" => help(&mut parser),
             "kubeconfig" => kubeconfig(&mut parser),
+            "rejections" => rejections::rejections(&mut parser),
             "version" => parser.next()?.map_or(Ok(Command::Version), |extra| Err(extra.unexpected().into())),
             "whoami" => whoami(&mut parser),
             other => Err(UsageError::UnknownCommand(other.to_owned())),
@@ -203,6 +211,7 @@ fn help(parser: &mut Parser) -> Result<Command, UsageError> {
         Some(Arg::Value(verb)) => match verb.string()?.as_str() {
             "credential" => Topic::Credential,
             "kubeconfig" => Topic::Kubeconfig,
+            "rejections" => Topic::Rejections,
             "whoami" => Topic::Whoami,
             other => return Err(UsageError::UnknownCommand(other.to_owned())),
         },
@@ -386,6 +395,11 @@ mod tests {
             "credential --api-version=v1alpha1",
             "credential --skip-browser=yes",
             "whoami -o yaml",
+            "rejections -o yml",
+            "rejections --since 24",
+            "rejections --all-contexts --context a",
+            "rejections --context a --all-contexts",
+            "rejections staging",
             "logn",
             "--context x whoami",
             "version now",
@@ -401,6 +415,8 @@ mod tests {
             ("--help", Topic::All),
             ("help", Topic::All),
             ("help whoami", Topic::Whoami),
+            ("help rejections", Topic::Rejections),
+            ("rejections --all-contexts -h", Topic::Rejections),
             ("credential -h", Topic::Credential),
             ("kubeconfig --context x --help", Topic::Kubeconfig),
         ];

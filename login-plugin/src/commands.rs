@@ -3,6 +3,7 @@
 mod credential;
 mod help;
 mod kubeconfig;
+mod rejections;
 mod version;
 mod whoami;
 
@@ -34,6 +35,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>, world: World<'_
         Command::Credential(args) => credential::run(*args, world),
         Command::Help(topic) => print(&help::text(topic)),
         Command::Kubeconfig(args) => kubeconfig::run(&args, world),
+        Command::Rejections(args) => rejections::run(&args, world),
         Command::Version => print(&version::text()),
         Command::Whoami(args) => whoami::run(&args, world),
     }

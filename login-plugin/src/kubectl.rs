@@ -23,6 +23,9 @@ const REQUEST_TIMEOUT: &str = "--request-timeout=30s";
 /// A flattened kubeconfig or a list of a few objects is far smaller.
 const OUTPUT_MAX_BYTES: u64 = 16 * 1024 * 1024;
 
+/// What it says of a failure is a few lines.
+const WORDS_MAX_BYTES: u64 = 64 * 1024;
+
 /// Why kubectl gave no answer. What it had to say it said on standard error itself.
 #[derive(Debug, Error)]
 pub(crate) enum KubectlError {
@@ -45,9 +48,20 @@ pub(crate) enum KubectlError {
         /// What broke.
         source: io::Error,
     },
+    /// It ended badly, and these are the words by which it said why.
+    #[error("{words}")]
+    Said {
+        /// The last line of its standard error.
+        words: String,
+    },
     /// It took too long.
-    #[error("`kubectl {0}` took longer than 10 minutes")]
-    TimedOut(String),
+    #[error("`kubectl {what}` took longer than {limit:?}")]
+    TimedOut {
+        /// What was asked of it.
+        what: String,
+        /// How long it was waited for.
+        limit: Duration,
+    },
     /// It said something else than expected.
     #[error("`kubectl {what}` gave an unexpected answer: {why}")]
     Unreadable {
@@ -56,6 +70,15 @@ pub(crate) enum KubectlError {
         /// Why it cannot be read.
         why: String,
     },
+}
+
+/// How kubectl is run where its own words are not for the person's screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Quietly {
+    /// It may ask the person to log in.
+    LoginMayAsk,
+    /// It may not: of many at once each would open a page of its own.
+    WithoutLogin,
 }
 
 /// kubectl, with the flags that choose cluster and user.
@@ -80,41 +103,106 @@ impl Kubectl {
         }
     }
 
+    /// How long a run may take in which a person logs in.
+    pub(crate) const LOGIN_DEADLINE: Duration = DEADLINE;
+
     /// Runs it and reads the JSON it prints. Its standard input and error are ours: it may have to log the person in.
     ///
     /// # Errors
     /// When it cannot be run, fails, or prints something else.
     pub(crate) async fn json<T: DeserializeOwned>(&self, arguments: &[&str]) -> Result<T, KubectlError> {
-        let what = arguments.join(" ");
-        let mut child = Command::new(&self.program)
-            .args(arguments)
-            .args(&self.flags)
-            .arg(REQUEST_TIMEOUT)
-            .stdin(Stdio::inherit())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(KubectlError::NotFound)?;
-        let stdout = child.stdout.take().expect("standard output was asked for as a pipe");
-        // A flattened kubeconfig holds secrets.
-        let mut output = Zeroizing::new(Vec::new());
-        let ended = timeout(DEADLINE, async {
-            stdout.take(OUTPUT_MAX_BYTES).read_to_end(&mut output).await?;
-            child.wait().await
-        });
-        let status = match ended.await {
-            Err(_elapsed) => return Err(KubectlError::TimedOut(what)),
-            Ok(Err(source)) => return Err(KubectlError::Pipe { what, source }),
-            Ok(Ok(status)) => status,
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::inherit()).stderr(Stdio::inherit());
+        let ended = run(command, arguments.join(" "), DEADLINE).await?;
+        if ended.status.success() { ended.read() } else { Err(ended.failed()) }
+    }
+
+    /// Runs it and reads the JSON it prints; what it says besides is told by the error.
+    ///
+    /// # Errors
+    /// When it cannot be run, fails, takes longer than `deadline`, or prints something else.
+    pub(crate) async fn quiet_json<T: DeserializeOwned>(
+        &self,
+        arguments: &[&str],
+        quietly: Quietly,
+        deadline: Duration,
+    ) -> Result<T, KubectlError> {
+        let mut command = self.command(arguments);
+        match quietly {
+            // Where to log in is said on standard error, and read from there.
+            Quietly::LoginMayAsk => command.stdin(Stdio::inherit()).stderr(Stdio::inherit()),
+            Quietly::WithoutLogin => command.env("LATCHKEY_FLOW", "none").stdin(Stdio::null()).stderr(Stdio::piped()),
         };
-        if !status.success() {
-            return Err(KubectlError::Failed { what, status });
+        let ended = run(command, arguments.join(" "), deadline).await?;
+        if ended.status.success() {
+            return ended.read();
         }
+        let words = ended.last_words();
+        if words.is_empty() { Err(ended.failed()) } else { Err(KubectlError::Said { words }) }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(arguments).args(&self.flags).arg(REQUEST_TIMEOUT).stdout(Stdio::piped()).kill_on_drop(true);
+        command
+    }
+}
+
+/// kubectl after it ended.
+struct Ended {
+    what: String,
+    status: std::process::ExitStatus,
+    /// A flattened kubeconfig holds secrets.
+    output: Zeroizing<Vec<u8>>,
+    /// Its standard error, if that was ours to read.
+    words: Vec<u8>,
+}
+
+async fn run(mut command: Command, what: String, limit: Duration) -> Result<Ended, KubectlError> {
+    let mut child = command.spawn().map_err(KubectlError::NotFound)?;
+    let mut stdout = child.stdout.take().expect("standard output was asked for as a pipe").take(OUTPUT_MAX_BYTES);
+    let stderr = child.stderr.take();
+    let mut output = Zeroizing::new(Vec::new());
+    let mut words = Vec::new();
+    let ended = timeout(limit, async {
+        let read_words = async {
+            match stderr {
+                Some(mut stderr) => {
+                    (&mut stderr).take(WORDS_MAX_BYTES).read_to_end(&mut words).await?;
+                    // Read to its end, or a program that says more would wait for ever.
+                    tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await.map(drop)
+                }
+                None => Ok(()),
+            }
+        };
+        let (read, said) = tokio::join!(stdout.read_to_end(&mut output), read_words);
+        read?;
+        said?;
+        child.wait().await
+    });
+    match ended.await {
+        Err(_elapsed) => Err(KubectlError::TimedOut { what, limit }),
+        Ok(Err(source)) => Err(KubectlError::Pipe { what, source }),
+        Ok(Ok(status)) => Ok(Ended { what, status, output, words }),
+    }
+}
+
+impl Ended {
+    fn read<T: DeserializeOwned>(self) -> Result<T, KubectlError> {
         // Only the place: words about it might quote a secret.
-        serde_json::from_slice(&output).map_err(|error| KubectlError::Unreadable {
-            what,
+        serde_json::from_slice(&self.output).map_err(|error| KubectlError::Unreadable {
+            what: self.what,
             why: format!("not the expected JSON (line {}, column {})", error.line(), error.column()),
         })
+    }
+
+    fn failed(self) -> KubectlError {
+        KubectlError::Failed { what: self.what, status: self.status }
+    }
+
+    /// The last line that says something: kubectl's own word comes after those of the programs that it runs.
+    fn last_words(&self) -> String {
+        let words = String::from_utf8_lossy(&self.words);
+        words.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default().to_owned()
     }
 }

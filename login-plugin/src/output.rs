@@ -80,6 +80,11 @@ impl Output {
         }
     }
 
+    /// One line about what is missing from the answer. Always said: an answer that is silently short is a wrong one.
+    pub(crate) fn remark(line: &str) {
+        Self::words(line);
+    }
+
     /// Why we stop, and what to do about it. Always said.
     pub(crate) fn fail(failure: &Failure) -> ExitCode {
         let hint = failure.hint.as_ref().map(|hint| format!("\n\nhint: {hint}")).unwrap_or_default();
@@ -107,17 +112,26 @@ impl fmt::Display for Printable<'_> {
                 return f.write_char('…');
             }
             match character {
-                '\u{061C}'
-                | '\u{200B}'..='\u{200F}'
-                | '\u{2028}'..='\u{202E}'
-                | '\u{2066}'..='\u{2069}'
-                | '\u{FEFF}' => write!(f, "{}", character.escape_unicode())?,
                 _ if character.is_control() => write!(f, "{}", character.escape_default())?,
+                _ if is_dangerous(character) => write!(f, "{}", character.escape_unicode())?,
                 _ => f.write_char(character)?,
             }
         }
         Ok(())
     }
+}
+
+/// Whether a character could rewrite what stands on the screen, turn a line around, or hide.
+pub(crate) fn is_dangerous(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{061C}'
+                | '\u{200B}'..='\u{200F}'
+                | '\u{2028}'..='\u{202E}'
+                | '\u{2066}'..='\u{2069}'
+                | '\u{FEFF}'
+        )
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub(super) fn text(topic: Topic) -> String {
         Topic::All => ALL,
         Topic::Credential => CREDENTIAL,
         Topic::Kubeconfig => KUBECONFIG,
+        Topic::Rejections => REJECTIONS,
         Topic::Whoami => WHOAMI,
     }
     .to_owned()
@@ -22,6 +23,7 @@ Usage: kubectl latchkey COMMAND [OPTIONS]
 Commands:
   kubeconfig   Write a kubeconfig that logs in by this plugin
   whoami       Show who a cluster takes you for
+  rejections   Show whose tokens were refused, in one cluster or in all of them
   credential   Answer a Kubernetes client (kubectl runs this for you)
   version      Show the version
   help         Show this, or help on a command
@@ -105,6 +107,44 @@ Examples:
   export KUBECONFIG=~/.kube/config:~/.kube/latchkey/staging.yaml
 ";
 
+const REJECTIONS: &str = "\
+Show which tokens clusters refused though their issuer had really signed them: who tried what
+where. A token of staging that is shown to production stands in production's list, with
+FROM-CLUSTER staging. Reads the TokenRejection objects by running your kubectl.
+
+Usage: kubectl latchkey rejections [OPTIONS]
+
+Options:
+  --all-contexts              Ask the cluster of every context in your kubeconfig (KUBECONFIG may
+                              name several files); nobody is asked to log in
+  --context LIST              Ask these, separated by commas [default: the context in use]
+  --since TIME                Only what was seen lately: 30m, 24h, 7d
+  --code LIST                 Only these reasons, such as audience-other-cluster,audience-shared
+  -o, --output FORMAT         table, wide, json or yaml [default: table]
+  --kubeconfig FILE           As with kubectl
+  --api-group-suffix SUFFIX   Where installations of several suffixes share a cluster
+
+What the columns say:
+  CLUSTER        where it was refused (the context's name)
+  FROM-CLUSTER   the cluster that the token was made for, if the fleet's list knows it
+  CODE           why: audience-other-cluster  another cluster's token
+                      audience-shared         it would open this cluster and another one
+                      audience-mismatch       made for something that the fleet's list does not know
+  SUBJECT        whose token it was: sub, or a pseudonym where names are hidden
+  SOURCE         where the last one came from (behind the API server: its own address)
+  COUNT          how many, since the first
+One person, one address and one try is a kubeconfig that points at the wrong server. Another
+address than the person's own is a stolen token: look for its fingerprint (-o wide) in the audit
+log of the cluster that it was made for.
+
+Exit status: 0 all read, 1 some context not read (said on standard error), 2 usage
+
+Examples:
+  kubectl latchkey rejections
+  kubectl latchkey rejections --all-contexts --since 24h
+  kubectl latchkey rejections --context prod-eu,prod-us --code audience-other-cluster -o wide
+";
+
 const WHOAMI: &str = "\
 Show who the cluster takes you for: name and groups, as RBAC sees them.
 
@@ -127,9 +167,9 @@ mod tests {
 
     #[test]
     fn every_option_that_is_parsed_is_explained() {
-        let source = include_str!("../args.rs");
+        let source = concat!(include_str!("../args.rs"), include_str!("../args/rejections.rs"));
         let parsed = source.split("Arg::Long(\"").skip(1).filter_map(|rest| rest.split('"').next());
-        let everything = [ALL, CREDENTIAL, KUBECONFIG, WHOAMI].concat();
+        let everything = [ALL, CREDENTIAL, KUBECONFIG, REJECTIONS, WHOAMI].concat();
         for option in parsed.filter(|option| !["help", "version"].contains(option)) {
             assert!(everything.contains(&format!("--{option}")), "--{option} is not explained");
         }
@@ -137,7 +177,7 @@ mod tests {
 
     #[test]
     fn lines_fit_a_terminal() {
-        for line in [ALL, CREDENTIAL, KUBECONFIG, WHOAMI].iter().flat_map(|text| text.lines()) {
+        for line in [ALL, CREDENTIAL, KUBECONFIG, REJECTIONS, WHOAMI].iter().flat_map(|text| text.lines()) {
             assert!(line.chars().count() <= 100, "{line}");
         }
     }

@@ -9,4 +9,5 @@ mod login;
 mod plugin;
 mod protocol;
 mod refresh;
+mod rejections;
 mod site;
