@@ -82,6 +82,21 @@ pub mod keys_fresh {
     pub const NO_KEYS: &str = "NoKeys";
 }
 
+/// Whether the audience is this cluster's alone: by the fleet list, no other cluster has it. One that two clusters share
+/// makes each accept the other's tokens, so such an authenticator admits nobody. (Not of Pinniped.)
+pub mod audience_unique {
+    /// The condition's type.
+    pub const TYPE: &str = "AudienceUnique";
+    /// Another cluster of the fleet has the audience too.
+    pub const SHARED_WITH_CLUSTER: &str = "SharedWithCluster";
+    /// `True`, with a warning: another authenticator of this very cluster has the same issuer and audience.
+    pub const SHARED_IN_THIS_CLUSTER: &str = "SharedInThisCluster";
+    /// `True`, with a warning: no `FleetCluster` is named like this cluster, so its siblings cannot know the audience.
+    pub const NOT_IN_FLEET: &str = "NotInFleet";
+    /// `True`, with a warning: this cluster's own `FleetCluster` does not list the audience for this issuer.
+    pub const NOT_LISTED: &str = "NotListed";
+}
+
 /// Whether the issuer keeps its secrets: a key set is there to be read by everybody. It does not count for `Ready`: such a
 /// key is never used, and the others are as good as before. (Not of Pinniped.)
 pub mod keys_public_only {

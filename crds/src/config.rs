@@ -2,6 +2,7 @@
 
 mod credential_issuer;
 mod credential_issuer_status;
+mod fleet_cluster;
 
 use kube::core::ApiResource;
 
@@ -16,17 +17,29 @@ pub use credential_issuer_status::{
     ImpersonationProxyInfo, Strategy, StrategyReason, StrategyStatus, StrategyType, TokenCredentialRequestInfo,
 };
 
+pub use fleet_cluster::{FleetCluster, FleetClusterSpec, MAX_AUDIENCES, MAX_ISSUERS, MAX_LABEL_CHARS};
+
 /// Where the `CredentialIssuer` lives in an installation with this suffix; for
 /// `Api::<Object<CredentialIssuerSpec, CredentialIssuerStatus>>::all_with`.
 #[must_use]
 pub fn credential_issuer(suffix: &GroupSuffix) -> ApiResource {
+    resource(suffix, "CredentialIssuer", "credentialissuers")
+}
+
+/// Where `FleetCluster`s live in an installation with this suffix.
+#[must_use]
+pub fn fleet_cluster(suffix: &GroupSuffix) -> ApiResource {
+    resource(suffix, "FleetCluster", "fleetclusters")
+}
+
+fn resource(suffix: &GroupSuffix, kind: &str, plural: &str) -> ApiResource {
     let group = suffix.config();
     ApiResource {
         api_version: GroupSuffix::api_version(&group),
         group,
         version: VERSION.to_owned(),
-        kind: "CredentialIssuer".to_owned(),
-        plural: "credentialissuers".to_owned(),
+        kind: kind.to_owned(),
+        plural: plural.to_owned(),
     }
 }
 
@@ -35,7 +48,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_resource_of_the_default_suffix_is_that_of_the_type() {
-        assert_eq!(credential_issuer(&GroupSuffix::default()), ApiResource::erase::<CredentialIssuer>(&()));
+    fn the_resources_of_the_default_suffix_are_those_of_the_types() {
+        let suffix = GroupSuffix::default();
+        assert_eq!(credential_issuer(&suffix), ApiResource::erase::<CredentialIssuer>(&()));
+        assert_eq!(fleet_cluster(&suffix), ApiResource::erase::<FleetCluster>(&()));
     }
 }

@@ -63,7 +63,7 @@ impl GroupSuffix {
         self.group("authentication")
     }
 
-    /// The group of `CredentialIssuer`.
+    /// The group of `CredentialIssuer` and `FleetCluster`.
     #[must_use]
     pub fn config(&self) -> String {
         self.group("config")

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::audit;
 use crate::authentication::{JWTAuthenticator, WebhookAuthenticator};
-use crate::config::CredentialIssuer;
+use crate::config::{CredentialIssuer, FleetCluster};
 use crate::groups::{DEFAULT_SUFFIX, GroupSuffix};
 
 /// What every generated file begins with, so that nobody mends the copy.
@@ -27,10 +27,14 @@ pub struct Manifest {
 /// # Errors
 /// When a definition cannot be written as JSON and read back: a fault of the types, found by the tests.
 pub fn definitions(suffix: &GroupSuffix) -> Result<Vec<CustomResourceDefinition>, serde_json::Error> {
-    [CredentialIssuer::crd(), JWTAuthenticator::crd(), audit::definition()?, WebhookAuthenticator::crd()]
-        .into_iter()
-        .map(|definition| finish(&definition, suffix))
-        .collect()
+    let kinds = [
+        CredentialIssuer::crd(),
+        FleetCluster::crd(),
+        JWTAuthenticator::crd(),
+        audit::definition()?,
+        WebhookAuthenticator::crd(),
+    ];
+    kinds.iter().map(|definition| finish(definition, suffix)).collect()
 }
 
 /// One file per kind, and the `kustomization.yaml` that names them.

@@ -5,6 +5,7 @@
 //! rule touches: kube-apiserver refuses a CRD whose rules could cost more than its budget. Only functions of Kubernetes
 //! 1.31, the oldest release that we run on, are used.
 
+pub mod fleet_cluster;
 pub mod jwt_authenticator;
 pub(crate) mod text;
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use latchkey_crds::authentication::JWTAuthenticator;
-use latchkey_crds::config::{CredentialIssuer, ImpersonationProxyMode};
+use latchkey_crds::config::{CredentialIssuer, FleetCluster, ImpersonationProxyMode};
 use latchkey_crds::groups::{GroupSuffix, VERSION};
 use serde::Deserialize;
 use serde_json::Value;
@@ -196,6 +196,32 @@ fn the_credential_issuer_is_read_by_its_type_and_is_the_one_that_the_flag_names(
     let arguments = texts(&deployment["spec"]["template"]["spec"]["containers"][0]["args"]);
     let flag = format!("--credential-issuer={}", issuer.metadata.name.unwrap());
     assert!(arguments.contains(&flag.as_str()), "{flag} in {arguments:?}");
+}
+
+/// What the playbook asks of a fleet: each cluster's entry has its authenticator's audience for its issuer, no two have one
+/// in common, and every overlay takes the whole list in and is in it by its own name.
+#[test]
+fn the_example_fleet_knows_each_cluster_by_its_own_audiences() {
+    let folder = deploy().join("examples/fleet");
+    let kustomization = &documents(&folder.join("kustomization.yaml"))[0];
+    let mut owned = BTreeSet::new();
+    for file in texts(&kustomization["resources"]) {
+        let object = documents(&folder.join(file))[0].clone();
+        let entry: FleetCluster = serde_json::from_value(object.clone()).unwrap();
+        let cluster = name(&object);
+        let path = deploy().join(format!("examples/jwt-authenticator-{cluster}.yaml"));
+        let authenticator: JWTAuthenticator = serde_json::from_value(documents(&path)[0].clone()).unwrap();
+        assert!(entry.spec.audiences.contains(&authenticator.spec.audience.unwrap()), "{cluster}");
+        assert!(entry.spec.issuers.contains(&authenticator.spec.issuer), "{cluster}");
+        for audience in entry.spec.audiences {
+            assert!(owned.insert(audience.clone()), "{cluster} shares {audience}");
+        }
+        let overlay = &documents(&deploy().join(format!("examples/{cluster}/kustomization.yaml")))[0];
+        assert!(texts(&overlay["resources"]).contains(&"../fleet"), "{cluster}");
+        let settings = texts(&overlay["configMapGenerator"][0]["literals"]);
+        assert!(settings.contains(&format!("cluster-name={cluster}").as_str()), "{cluster}");
+    }
+    assert!(owned.len() > 2, "{owned:?}");
 }
 
 #[test]

@@ -82,6 +82,7 @@ fn another_suffix_reaches_every_name() {
         names,
         [
             "credentialissuers.config.concierge.tuna.example.io",
+            "fleetclusters.config.concierge.tuna.example.io",
             "jwtauthenticators.authentication.concierge.tuna.example.io",
             "tokenrejections.audit.concierge.tuna.example.io",
             "webhookauthenticators.authentication.concierge.tuna.example.io",

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use latchkey_crds::authentication::{JWTAuthenticator, WebhookAuthenticator};
-use latchkey_crds::config::CredentialIssuer;
+use latchkey_crds::config::{CredentialIssuer, FleetCluster};
 use latchkey_crds::groups::GroupSuffix;
 use latchkey_crds::manifests;
 use serde_json::Value;
@@ -71,6 +71,7 @@ fn every_good_object_is_read_by_its_type_and_written_back_without_loss() {
                 serde_json::from_value::<WebhookAuthenticator>(given.clone()).map(serde_json::to_value)
             }
             "CredentialIssuer" => serde_json::from_value::<CredentialIssuer>(given.clone()).map(serde_json::to_value),
+            "FleetCluster" => serde_json::from_value::<FleetCluster>(given.clone()).map(serde_json::to_value),
             kind => panic!("{}: unexpected kind {kind}", path.display()),
         };
         let back = back.unwrap_or_else(|error| panic!("{}: {error}", path.display())).unwrap();

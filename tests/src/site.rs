@@ -118,6 +118,37 @@ impl Site {
         self.ready(AUTHENTICATOR).await
     }
 
+    /// Applies the fleet list: each cluster with its audience, for tokens of every issuer. It changes and adds, and takes
+    /// nobody out; see [`Site::leave_fleet`].
+    ///
+    /// # Errors
+    /// If an object is refused.
+    pub async fn fleet(&self, members: &[(&str, &str)]) -> Result<()> {
+        let items: Vec<Value> = members.iter().map(|(name, audience)| self.fleet_cluster(name, &[*audience])).collect();
+        let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": items});
+        self.cluster.apply(&list.to_string()).await.map(drop)
+    }
+
+    /// Takes a cluster out of the fleet list.
+    ///
+    /// # Errors
+    /// If it is not in it.
+    pub async fn leave_fleet(&self, name: &str) -> Result<()> {
+        let kind = format!("fleetclusters.{}", self.concierge.suffix().config());
+        self.cluster.kubectl_ok(&["delete", &kind, name]).await.map(drop)
+    }
+
+    /// One cluster of the fleet list, to be changed and applied.
+    #[must_use]
+    pub fn fleet_cluster(&self, name: &str, audiences: &[&str]) -> Value {
+        serde_json::json!({
+            "apiVersion": GroupSuffix::api_version(&self.concierge.suffix().config()),
+            "kind": "FleetCluster",
+            "metadata": {"name": name},
+            "spec": {"audiences": audiences},
+        })
+    }
+
     /// An authenticator for this cluster's audience, to be changed and applied.
     #[must_use]
     pub fn authenticator(&self, name: &str, issuer: &Issuer) -> Value {
