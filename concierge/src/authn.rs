@@ -273,6 +273,20 @@ impl Reason {
         }
     }
 
+    /// The sentence without what may name a person, for records that are to name nobody.
+    #[must_use]
+    pub fn discreet(&self) -> String {
+        match self {
+            Self::Token(rejection) => rejection.discreet(),
+            Self::Identity(refusal) => refusal.discreet(),
+            Self::AuthenticatorUnknown
+            | Self::AuthenticatorNotReady
+            | Self::WebhookRefused { .. }
+            | Self::ClaimNotFetched(_)
+            | Self::Webhook(_) => self.to_string(),
+        }
+    }
+
     /// The step that the token failed; `None` where none of ours looked at it.
     #[must_use]
     pub const fn step(&self) -> Option<Step> {

@@ -17,6 +17,7 @@
 //! ```
 
 mod algorithm;
+mod claimed;
 mod claims;
 mod facts;
 mod header;
@@ -35,7 +36,7 @@ use std::sync::Arc;
 pub use self::{
     algorithm::{Algorithm, AlgorithmSet},
     claims::{SuppliedClaim, VerifiedClaims},
-    facts::{HeaderFacts, TokenFacts, VerifiedFacts},
+    facts::{ClaimedFacts, HeaderFacts, TokenFacts, VerifiedFacts},
     json::{Json, JsonError, Limits, Object},
     keys::{DropReason, DroppedKey, KeySet, KeySetError, MAX_KEY_SET_BYTES},
     names::{Audience, Issuer, KeyId},
@@ -114,7 +115,7 @@ pub fn verify(
     trace: &mut impl Trace,
 ) -> Result<VerifiedClaims, Rejection> {
     let raw = RawJwt::parse(token, MAX_TOKEN_BYTES, facts, trace)?;
-    let payload = SignedPayload::verify(raw, verifier, trace)?;
+    let payload = SignedPayload::verify(raw, verifier, facts, trace)?;
     VerifiedClaims::judge(&payload, &verifier.profile, now, facts, trace)
 }
 
@@ -133,6 +134,6 @@ pub fn verify_claims(token: &BearerToken, verifier: &Verifier, now: UnixTime) ->
     };
     let (mut facts, trace) = (TokenFacts::default(), &mut ());
     let raw = RawJwt::parse(token, MAX_CLAIMS_BYTES, &mut facts, trace)?;
-    let payload = SignedPayload::verify(raw, verifier, trace)?;
+    let payload = SignedPayload::verify(raw, verifier, &mut facts, trace)?;
     VerifiedClaims::judge(&payload, &profile, now, &mut facts, trace)
 }

@@ -9,7 +9,7 @@
 //!
 //! | room | duty | kind |
 //! |---|---|---|
-//! | `time`, `secret` | a point in time; a token nobody can print | pure |
+//! | `time`, `secret`, `text` | a point in time; a token nobody can print; strangers' text made fit to be shown | pure |
 //! | `fleet` | the clusters of the fleet: which of them owns an audience, and is ours ours alone? | pure |
 //! | `jwt` | judge one token against one verifier: one file a step | pure |
 //! | `cel` | Kubernetes' CEL: expressions over claims and users, checked, and bounded in cost | pure |
@@ -70,6 +70,7 @@
 
 pub mod fleet;
 pub mod secret;
+pub mod text;
 pub mod time;
 
 pub mod cel;

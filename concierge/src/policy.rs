@@ -56,6 +56,15 @@ impl Permit {
 }
 
 impl Reason {
+    /// The sentence without the name, for records that are to name nobody.
+    #[must_use]
+    pub fn discreet(&self) -> String {
+        match self {
+            Self::IdentityReserved(_) => "a name is reserved, no certificate may carry it".to_owned(),
+            Self::AboveAuthorization => self.to_string(),
+        }
+    }
+
     /// The stable word for records, metrics and Events.
     #[must_use]
     pub const fn code(&self) -> &'static str {

@@ -176,8 +176,9 @@ impl Review {
 
     fn refused(&self, verdict: &Verdict, received: &Received) {
         let Err(reason) = &verdict.outcome else { return };
-        let (code, detail) = (reason.code(), reason.to_string());
-        let event = self.event(Outcome::Refused { code, detail: &detail }, verdict, received);
+        let (code, detail, discreet) = (reason.code(), reason.to_string(), reason.discreet());
+        let outcome = Outcome::Refused { code, detail: &detail, discreet: &discreet };
+        let event = self.event(outcome, verdict, received);
         if !self.settings.audit.record_refusal(event) {
             self.settings.metrics.audit_dropped("log", "info", 1);
         }
@@ -196,6 +197,7 @@ impl Review {
         let review = Exchange {
             audit_id: &received.audit_id,
             peer: received.peer,
+            forwarded: None,
             user_agent: received.user_agent.as_deref(),
             verdict,
             outcome,

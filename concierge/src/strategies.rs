@@ -249,6 +249,15 @@ impl Tasks {
 // === impl IssueError ===
 
 impl IssueError {
+    /// The sentence without what may name a person, for records that are to name nobody: the API server's words may.
+    #[must_use]
+    pub fn discreet(&self) -> String {
+        match self {
+            Self::Refused(_) => "the API server refused the certificate request".to_owned(),
+            Self::Overloaded | Self::SubjectDiffers(_) | Self::TimedOut | Self::Unavailable => self.to_string(),
+        }
+    }
+
     /// The stable word for records and metrics.
     #[must_use]
     pub const fn code(&self) -> &'static str {

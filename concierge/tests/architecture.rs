@@ -58,6 +58,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "jwt",
             "mapping",
             "secret",
+            "text",
             "time",
         ],
     ),
@@ -92,13 +93,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("token_review", &["jwt", "secret"]),
     ("audit::chain", &[]),
     ("audit::checkpoint", &["audit::chain"]),
-    ("audit::event", &["authn", "policy", "mapping", "jwt", "time"]),
+    ("audit::event", &["authn", "policy", "mapping", "jwt", "secret", "text", "time"]),
     ("audit::otel", &["time"]),
     ("audit::sink", &["audit::event", "runtime", "time"]),
     ("audit", &[]),
     ("tls", &["runtime", "time"]),
     ("runtime", &["time"]),
     ("secret", &[]),
+    ("text", &[]),
     ("time", &[]),
     ("lib", &[]),
 ];
@@ -119,6 +121,7 @@ const PURE: &[&str] = &[
     "audit::event",
     "audit::otel",
     "convert",
+    "text",
     "token_review",
 ];
 

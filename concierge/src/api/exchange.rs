@@ -1,6 +1,11 @@
 //! The exchange itself, one screen: judge the token, ask for leave, have a credential made, record, answer.
 
-use std::{borrow::Cow, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use latchkey_crds::login::{ClusterCredential, ExpectedSubject, TokenCredentialRequestStatus};
 
@@ -22,6 +27,7 @@ use crate::{
     runtime::metrics::Metrics,
     secret::BearerToken,
     strategies::{IssueError, Strategies},
+    text::clean,
     time::{Clock, UnixTime},
     verdicts::Verdicts,
 };
@@ -65,10 +71,19 @@ pub struct Received {
     pub audit_id: String,
     /// The other end of the connection.
     pub peer: Option<SocketAddr>,
+    /// Whom the front proxy had before it; only where its certificate was verified.
+    pub forwarded: Option<IpAddr>,
     /// What the client calls itself.
     pub user_agent: Option<String>,
     /// When its body had been read.
     pub at: UnixTime,
+}
+
+/// Why there is no credential: the code, the operator's sentence, and the same without names.
+struct Said<'a> {
+    code: &'static str,
+    detail: &'a str,
+    discreet: &'a str,
 }
 
 /// What the client gets: a status, or a problem with the request.
@@ -81,6 +96,8 @@ const ASKED_AGAIN: usize = 2;
 /// How often one exchange is judged, should its authenticator change each time while the credential is made; then it
 /// counts as not ready. Each round may take the signer's ten seconds, and the aggregation layer waits 60 s for us.
 const ROUNDS: usize = 3;
+/// Longest sentence in the log. It may quote a token's issuer and audience: enough of it for a person, not for a flood.
+const MAX_DETAIL: usize = 256;
 /// A code of the request's own making, beside those of the judge and of the signers.
 const BAD_CERTIFICATE_REQUEST: &str = "certificate-request-malformed";
 
@@ -202,14 +219,16 @@ impl Exchange {
         received: &Received,
     ) -> Result<Credential, Sealed<Answer>> {
         let permit = policy::may_hold_certificate(admitted.user.clone()).map_err(|reason| {
-            self.refuse(Ok(message(REFUSED)), verdict, reason.code(), &reason.to_string(), received)
+            let said = Said { code: reason.code(), detail: &reason.to_string(), discreet: &reason.discreet() };
+            self.refuse(Ok(message(REFUSED)), verdict, &said, received)
         })?;
         // Only now: a certificate request costs a signature check, which a stranger shall not have for nothing.
         let certificate_request = request.certificate_request.as_deref().map(CertificateRequest::parse).transpose();
         let certificate_request = certificate_request.map_err(|error| {
             let text = error.to_string();
             let problem = invalid_certificate_request(&request.group, &text);
-            self.refuse(Err(problem), verdict, BAD_CERTIFICATE_REQUEST, &text, received)
+            let said = Said { code: BAD_CERTIFICATE_REQUEST, detail: &text, discreet: &text };
+            self.refuse(Err(problem), verdict, &said, received)
         })?;
         let made = self.strategies.issue(permit, certificate_request, admitted.credential_lifetime).await;
         made.map_err(|error| {
@@ -225,7 +244,8 @@ impl Exchange {
                 IssueError::Overloaded => Err(Problem::TooManyRequests),
                 IssueError::Refused(_) | IssueError::TimedOut | IssueError::Unavailable => Ok(message(REFUSED)),
             };
-            self.refuse(answer, verdict, error.code(), &error.to_string(), received)
+            let said = Said { code: error.code(), detail: &error.to_string(), discreet: &error.discreet() };
+            self.refuse(answer, verdict, &said, received)
         })
     }
 
@@ -246,7 +266,7 @@ impl Exchange {
             }),
             ..TokenCredentialRequestStatus::default()
         };
-        let latency = self.tell("granted", "", verdict, received);
+        let latency = self.tell(&Said { code: "granted", detail: "", discreet: "" }, verdict, received);
         let event = self.event(Outcome::Granted(facts), verdict, received, latency);
         Sealed::grant(Ok(status), event)
     }
@@ -259,23 +279,19 @@ impl Exchange {
             }
             _ => Ok(message(REFUSED)),
         };
-        self.refuse(answer, verdict, reason.code(), &reason.to_string(), received)
+        let said = Said { code: reason.code(), detail: &reason.to_string(), discreet: &reason.discreet() };
+        self.refuse(answer, verdict, &said, received)
     }
 
-    fn refuse(
-        &self,
-        answer: Answer,
-        verdict: &Verdict,
-        code: &'static str,
-        detail: &str,
-        received: &Received,
-    ) -> Sealed<Answer> {
-        let latency = self.tell(code, detail, verdict, received);
-        Sealed::refusal(answer, self.event(Outcome::Refused { code, detail }, verdict, received, latency))
+    fn refuse(&self, answer: Answer, verdict: &Verdict, said: &Said<'_>, received: &Received) -> Sealed<Answer> {
+        let latency = self.tell(said, verdict, received);
+        let Said { code, detail, discreet } = *said;
+        Sealed::refusal(answer, self.event(Outcome::Refused { code, detail, discreet }, verdict, received, latency))
     }
 
-    /// One log line and one count for each exchange.
-    fn tell(&self, code: &'static str, detail: &str, verdict: &Verdict, received: &Received) -> Duration {
+    /// One log line and one count for each exchange. Who it was is for the record to say, by the audit id: the log has
+    /// other readers, and names nobody.
+    fn tell(&self, &Said { code, discreet, .. }: &Said<'_>, verdict: &Verdict, received: &Received) -> Duration {
         let latency = self.clock.now().since(received.at);
         // Only names of authenticators that exist: a made-up name would be a series of its own.
         let authenticator = match &verdict.authenticator {
@@ -289,7 +305,7 @@ impl Exchange {
         tracing::info!(
             audit_id = received.audit_id,
             code,
-            detail = (!detail.is_empty()).then(|| cut(detail)),
+            detail = (!discreet.is_empty()).then(|| clean(discreet, MAX_DETAIL)),
             %authenticator,
             fingerprint,
             latency_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX),
@@ -302,6 +318,7 @@ impl Exchange {
         let exchange = Recorded {
             audit_id: &received.audit_id,
             peer: received.peer,
+            forwarded: received.forwarded,
             user_agent: received.user_agent.as_deref(),
             verdict,
             outcome,
@@ -323,13 +340,4 @@ fn invalid_certificate_request(group: &str, text: &str) -> Problem {
         cause: "FieldValueInvalid",
         message: format!("Invalid value: {text}"),
     })
-}
-
-/// A detail may name what a token claims: enough of it for a person, not for a flood.
-fn cut(detail: &str) -> &str {
-    let mut end = detail.len().min(256);
-    while !detail.is_char_boundary(end) {
-        end -= 1;
-    }
-    &detail[..end]
 }

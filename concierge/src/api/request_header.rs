@@ -5,7 +5,7 @@
 //! `headerrequest/requestheader.go`, `request/x509/x509.go`). Identity is per request, never per connection: the
 //! aggregator multiplexes all users over one.
 
-use std::{collections::BTreeMap, str, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, str, sync::Arc};
 
 use aws_lc_rs::digest;
 use http::{HeaderMap, HeaderName, header};
@@ -94,6 +94,9 @@ pub enum Refused {
 
 /// kube-apiserver's extra key for the credential a certificate user came with (since 1.32).
 const CREDENTIAL_ID: &str = "authentication.kubernetes.io/credential-id";
+
+/// No standard has it, every proxy writes it; kube-apiserver's aggregator by Go's `httputil.ReverseProxy`.
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 // === impl FrontProxyConfig ===
 
@@ -246,6 +249,15 @@ pub fn bearer_token(headers: &HeaderMap) -> Option<BearerToken> {
     let scheme = parts.next()?;
     let token = parts.next().filter(|token| !token.is_empty())?;
     scheme.eq_ignore_ascii_case("bearer").then(|| BearerToken::new(token.to_owned()))
+}
+
+/// Whom the last proxy had before it: the rightmost entry of `X-Forwarded-For`, which that proxy appended itself; whatever
+/// stands to its left is the client's own word. To be asked only of a proxy that was recognised.
+#[must_use]
+pub fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
+    let last = headers.get_all(FORWARDED_FOR).iter().next_back()?.to_str().ok()?;
+    let (_, last) = last.rsplit_once(',').unwrap_or(("", last));
+    last.trim().parse().ok()
 }
 
 fn of_certificate(leaf: &VerifiedLeaf) -> Caller {

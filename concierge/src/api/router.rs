@@ -17,10 +17,10 @@ use uuid::Uuid;
 use super::{
     Api,
     authorize::Action,
-    caller::Caller,
+    caller::{Caller, Via},
     exchange::Received,
     negotiation::{Offer, negotiate},
-    request_header::{Finding, bearer_token},
+    request_header::{Finding, bearer_token, forwarded_for},
     respond::{self, Problem},
     token_credential_request, who_am_i_request,
 };
@@ -136,6 +136,12 @@ async fn authenticate(State(api): State<Arc<Api>>, mut request: Request, next: N
     let chain = request.extensions().get::<ClientChain>();
     let finding = config.find(chain, request.headers(), api.exchange.clock.now());
     let token = bearer_token(request.headers());
+    if matches!(&finding, Finding::Caller(Caller { via: Via::FrontProxy, .. })) {
+        let forwarded = forwarded_for(request.headers());
+        if let Some(received) = request.extensions_mut().get_mut::<Received>() {
+            received.forwarded = forwarded;
+        }
+    }
     config.strip(request.headers_mut());
     match caller(&api, finding, token).await {
         Ok(caller) => {
@@ -175,6 +181,7 @@ fn received(api: &Api, request: &Request) -> Received {
     Received {
         audit_id: audit_id(request.headers()),
         peer: request.extensions().get::<PeerAddress>().map(|peer| peer.0),
+        forwarded: None,
         user_agent: request
             .headers()
             .get(header::USER_AGENT)

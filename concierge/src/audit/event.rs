@@ -1,73 +1,66 @@
 //! What is recorded: one event, one JSON object of a fixed member order, with optional members absent and never `null`.
 //!
-//! Everything that an attacker can write is cut and cleaned here, so that no sink, terminal or log viewer has to.
+//! The schema is `deploy/audit/record.schema.json`. Everything that an attacker can write is cut and cleaned here, so that no
+//! sink, terminal or log viewer has to; what an unverified token says of itself stands in members of its own.
 
-mod clean;
+mod body;
+mod change;
+mod fold;
+mod kind;
+mod log;
+mod privacy;
+mod request;
 
-use std::time::Duration;
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
-use serde::Serialize;
-
-use self::clean::{clean, clean_list};
+pub use self::{
+    body::BODY_LIMIT,
+    change::{AuthenticatorChange, Difference, Obstacle},
+    fold::FoldKey,
+    kind::{BySeverity, Class, Kind, Severity},
+    log::{CheckpointFacts, Gap, GapReason, OtherHead, PreviousLife, Started, Totals},
+    privacy::{MAX_NAME, NameKey, Names, NamesError, Privacy},
+    request::{CredentialFacts, Object, Surface, TargetFacts},
+};
+use self::{
+    change::{Change, Condition, Listed},
+    log::AboutTheLog,
+    request::{Cross, Identity, Request, TEXT, Target},
+};
 use crate::{
-    authn::Verdict,
-    jwt::{TokenFacts, VerifiedFacts},
+    authn::{Reason, Verdict},
+    jwt::Rejection,
+    text::Text,
     time::UnixTime,
 };
 
 /// Version of the schema; within a major version members are only added.
-const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 1;
 
-/// One thing that happened, ready to be numbered and written by a sink.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
+/// One thing that happened, ready to be numbered and written by a sink. Its size is bounded, whatever it was made from.
+#[derive(Clone, Debug)]
 pub struct Event {
-    time: String,
+    time: UnixTime,
     kind: Kind,
     severity: Severity,
     code: &'static str,
-    #[serde(rename = "auditID", skip_serializing_if = "Option::is_none")]
-    audit_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    surface: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    authenticator: Option<Authenticator>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    peer: Option<Peer>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user_agent: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    token: Option<Token>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    verified: Option<Verified>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    identity: Option<Identity>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    credential: Option<CredentialFacts>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    latency_us: Option<u64>,
+    subject: Subject,
+    detail: Option<Detail>,
+    repeats: Option<Repeats>,
 }
 
-/// An event with what only the sink knows: its number, and which cluster and replica wrote it.
-#[derive(Debug, Serialize)]
-pub(super) struct Record<'a> {
-    v: u32,
-    pub(super) seq: u64,
-    pub(super) cluster: &'a str,
-    pub(super) replica: &'a str,
-    #[serde(flatten)]
-    event: &'a Event,
-}
-
-/// One request to exchange a token, as the request layer saw it.
+/// One request to exchange a token, or to say whose it is, as the request layer saw it.
 #[derive(Clone, Debug)]
 pub struct Exchange<'a> {
     /// Kubernetes' audit id of the request, so that the two logs join.
     pub audit_id: &'a str,
     /// The peer's address; behind the aggregation layer that is the API server.
-    pub peer: Option<std::net::SocketAddr>,
+    pub peer: Option<SocketAddr>,
+    /// Whom the front proxy had before it: only where its certificate was verified.
+    pub forwarded: Option<IpAddr>,
     /// `User-Agent`, an attacker's text.
     pub user_agent: Option<&'a str>,
     /// What was decided about the token.
@@ -91,175 +84,229 @@ pub enum Outcome<'a> {
         code: &'static str,
         /// The reason in words.
         detail: &'a str,
+        /// The same without any value that could name a person.
+        discreet: &'a str,
     },
 }
 
-/// Facts of an issued certificate; no key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CredentialFacts {
-    /// Who signed: a strategy's name.
-    pub strategy: &'static str,
-    /// Serial number, hex.
-    pub serial: String,
-    /// SHA-256 of the DER, hex: what kube-apiserver shows as the credential id.
-    pub sha256: String,
-    /// Start of validity, RFC 3339.
-    pub not_before: String,
-    /// End of validity, RFC 3339.
-    pub not_after: String,
+/// One request through the impersonation proxy.
+#[derive(Clone, Debug)]
+pub struct Proxied<'a> {
+    /// Kubernetes' audit id of the request.
+    pub audit_id: &'a str,
+    /// The other end of the connection.
+    pub peer: Option<SocketAddr>,
+    /// `User-Agent`, an attacker's text.
+    pub user_agent: Option<&'a str>,
+    /// What was decided about its token; `None` for one with a client certificate.
+    pub verdict: Option<&'a Verdict>,
+    /// As whom it goes on, with the number of its groups; `None`: nobody is known.
+    pub user: Option<(&'a str, usize)>,
+    /// What it asks for.
+    pub target: TargetFacts<'a>,
+    /// Why it was refused: the code, the sentence, and the sentence without names.
+    pub refused: Option<(&'static str, &'a str, &'a str)>,
+    /// Time from the request's arrival to here.
+    pub latency: Duration,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-enum Kind {
-    #[serde(rename = "credential.issued")]
-    CredentialIssued,
-    #[serde(rename = "token.accepted")]
-    TokenAccepted,
-    #[serde(rename = "token.refused")]
-    TokenRefused,
-    #[serde(rename = "audit.started")]
-    AuditStarted,
-    #[serde(rename = "audit.stopped")]
-    AuditStopped,
-    #[serde(rename = "audit.gap")]
-    AuditGap,
+#[derive(Clone, Debug)]
+enum Subject {
+    Request(Box<Request>),
+    Change(Box<Change>),
+    Log(Box<AboutTheLog>),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Severity {
-    Info,
-    Low,
-    Medium,
-    High,
+/// The operator's sentence, in two wordings where one could name a person.
+#[derive(Clone, Debug)]
+struct Detail {
+    text: Text,
+    discreet: Option<Text>,
 }
 
-#[derive(Clone, Debug, Serialize)]
-struct Authenticator {
-    kind: &'static str,
-    name: String,
-    uid: String,
-    generation: i64,
+#[derive(Clone, Copy, Debug)]
+struct Repeats {
+    count: u64,
+    first: UnixTime,
+    last: UnixTime,
 }
 
-#[derive(Clone, Debug, Serialize)]
-struct Peer {
-    ip: String,
-    port: u16,
-}
+/// A laptop that wakes up shows a token that has just expired: until then that is nothing odd (audit.md 3, row 10).
+const JUST_EXPIRED_SECONDS: i64 = 300;
 
-#[derive(Clone, Debug, Serialize)]
-struct Token {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fingerprint: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    alg: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    kid: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    typ: Option<String>,
-    bytes: usize,
-}
-
-#[derive(Clone, Debug, Serialize)]
-struct Verified {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    iss: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sub: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    aud: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    azp: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    jti: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sid: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    iat: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    exp: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    auth_time: Option<i64>,
-}
-
-#[derive(Clone, Debug, Serialize)]
-struct Identity {
-    username: String,
-    groups: usize,
-}
-
-/// Longest member in bytes: the whole line stays under 8 KiB, which every log pipeline carries in one piece.
-const TEXT: usize = 512;
-/// Longest user agent.
-const USER_AGENT: usize = 256;
-/// Most audiences that are shown; a token with more is refused before this matters.
-const AUDIENCES: usize = 4;
+/// More tokens with a bad signature within one window from one network is somebody forging (audit.md 3, row 8).
+const FORGING: u64 = 20;
 
 impl Event {
+    // === requests ===
+
     /// A token was offered for exchange.
     #[must_use]
     pub fn exchange(now: UnixTime, exchange: &Exchange<'_>) -> Self {
-        Self::judged(now, "exchange", exchange)
+        Self::judged(now, Surface::Exchange, exchange)
     }
 
     /// kube-apiserver asked whose a token of one of our issuers is.
     #[must_use]
     pub fn review(now: UnixTime, review: &Exchange<'_>) -> Self {
-        Self::judged(now, "review", review)
+        Self::judged(now, Surface::Review, review)
     }
 
-    fn judged(now: UnixTime, surface: &'static str, exchange: &Exchange<'_>) -> Self {
-        let facts = &exchange.verdict.facts;
+    fn judged(now: UnixTime, surface: Surface, exchange: &Exchange<'_>) -> Self {
         let (kind, code, detail, credential) = match &exchange.outcome {
             Outcome::Accepted => (Kind::TokenAccepted, "accepted", None, None),
             Outcome::Granted(credential) => (Kind::CredentialIssued, "granted", None, Some(credential.clone())),
-            Outcome::Refused { code, detail } => (Kind::TokenRefused, *code, Some(clean(detail, TEXT)), None),
+            Outcome::Refused { code, detail, discreet } => {
+                (Kind::TokenRefused, *code, Some(Detail::new(detail, discreet)), None)
+            }
         };
-        Self {
-            time: now.rfc3339_micros(),
-            kind,
-            severity: severity(code),
-            code,
-            audit_id: Some(clean(exchange.audit_id, 64)),
-            surface: Some(surface),
-            authenticator: exchange.verdict.authenticator.as_ref().map(|authenticator| Authenticator {
-                kind: authenticator.kind().name(),
-                name: authenticator.name().to_string(),
-                uid: authenticator.uid().to_owned(),
-                generation: authenticator.generation(),
-            }),
-            peer: exchange.peer.map(|peer| Peer { ip: peer.ip().to_string(), port: peer.port() }),
-            user_agent: exchange.user_agent.map(|agent| clean(agent, USER_AGENT)),
-            token: Some(Token::of(facts)),
-            verified: facts.verified.as_ref().map(Verified::of),
-            identity: exchange.verdict.outcome.as_ref().ok().map(|admitted| Identity {
-                username: admitted.user.username().as_str().to_owned(),
-                groups: admitted.user.groups().len(),
-            }),
-            credential,
-            detail,
-            latency_us: Some(u64::try_from(exchange.latency.as_micros()).unwrap_or(u64::MAX)),
-        }
+        let verdict = exchange.verdict;
+        let mut request = Request::of(verdict, now);
+        request.surface = surface;
+        request.audit_id = Request::audit_id(exchange.audit_id);
+        request.peer = exchange.peer;
+        request.forwarded = exchange.forwarded;
+        request.user_agent = exchange.user_agent.map(Request::user_agent);
+        request.credential = credential;
+        request.latency_us = micros(exchange.latency);
+        let severity = severity(code, verdict.outcome.as_ref().err(), request.cross.as_ref());
+        Self { time: now, kind, severity, code, subject: Subject::Request(request.into()), detail, repeats: None }
     }
+
+    /// A request went through the proxy, or was refused by it.
+    #[must_use]
+    pub fn proxied(now: UnixTime, proxied: &Proxied<'_>) -> Self {
+        let (kind, code, detail) = match proxied.refused {
+            None => (Kind::ProxyRequest, "forwarded", None),
+            Some((code, text, discreet)) => (Kind::ProxyRefused, code, Some(Detail::new(text, discreet))),
+        };
+        let mut request = proxied.verdict.map_or_else(Request::default, |verdict| Request::of(verdict, now));
+        request.surface = Surface::Proxy;
+        request.audit_id = Request::audit_id(proxied.audit_id);
+        request.peer = proxied.peer;
+        request.user_agent = proxied.user_agent.map(Request::user_agent);
+        request.identity = proxied.user.map(|(name, groups)| Identity { username: Text::new(name, MAX_NAME), groups });
+        request.target = Some(Target::of(&proxied.target));
+        request.latency_us = micros(proxied.latency);
+        let reason = proxied.verdict.and_then(|verdict| verdict.outcome.as_ref().err());
+        let severity = severity(code, reason, request.cross.as_ref());
+        Self { time: now, kind, severity, code, subject: Subject::Request(request.into()), detail, repeats: None }
+    }
+
+    // === changes ===
+
+    /// An authenticator came, changed, went, or began or ceased to admit.
+    #[must_use]
+    pub fn authenticator_changed(now: UnixTime, authenticator: Object, change: &AuthenticatorChange) -> Self {
+        let (severity, condition) = match change {
+            AuthenticatorChange::NotReady(obstacle) => (Severity::Medium, Some(Condition::of(obstacle))),
+            AuthenticatorChange::Deleted => (Severity::Low, None),
+            AuthenticatorChange::Created | AuthenticatorChange::Changed | AuthenticatorChange::Ready => {
+                (Severity::Info, None)
+            }
+        };
+        let subject = Change { condition, ..Change::about_authenticator(authenticator) };
+        Self::changed(now, Kind::AuthenticatorChanged, severity, change.code(), subject)
+    }
+
+    /// The list of clusters changed.
+    #[must_use]
+    pub fn fleet_changed(now: UnixTime, fleet: &Difference) -> Self {
+        let subject = Change { fleet: Some(Listed::of(fleet)), ..Change::default() };
+        Self::changed(now, Kind::FleetChanged, Severity::Info, "fleet-changed", subject)
+    }
+
+    /// The keys that an authenticator verifies with changed.
+    #[must_use]
+    pub fn keys_changed(now: UnixTime, authenticator: Object, keys: &Difference) -> Self {
+        let subject = Change { keys: Some(Listed::of(keys)), ..Change::about_authenticator(authenticator) };
+        Self::changed(now, Kind::KeysChanged, Severity::Info, "keys-changed", subject)
+    }
+
+    /// An authenticator's keys cannot be had; `obstacle` is the condition that says why.
+    #[must_use]
+    pub fn keys_failed(now: UnixTime, authenticator: Object, obstacle: &Obstacle) -> Self {
+        let subject = Change { condition: Some(Condition::of(obstacle)), ..Change::about_authenticator(authenticator) };
+        Self::changed(now, Kind::KeysFailed, Severity::Medium, "keys-failed", subject)
+    }
+
+    /// `object` was written in a way that cannot work; `obstacle` is the condition that says why.
+    #[must_use]
+    pub fn configuration_refused(now: UnixTime, object: Object, obstacle: &Obstacle) -> Self {
+        let subject = Change {
+            is_about_authenticator: object.kind.ends_with("Authenticator"),
+            condition: Some(Condition::of(obstacle)),
+            object: Some(object.bounded()),
+            ..Change::default()
+        };
+        Self::changed(now, Kind::ConfigurationRefused, Severity::Medium, "configuration-refused", subject)
+    }
+
+    fn changed(now: UnixTime, kind: Kind, severity: Severity, code: &'static str, change: Change) -> Self {
+        Self { time: now, kind, severity, code, subject: Subject::Change(change.into()), detail: None, repeats: None }
+    }
+
+    // === the log itself ===
 
     /// The log begins: nothing before this line of this process exists.
     #[must_use]
-    pub fn started(now: UnixTime) -> Self {
-        Self::about_the_log(now, Kind::AuditStarted, Severity::Info, "started", None)
+    pub fn started(now: UnixTime, started: &Started) -> Self {
+        let (severity, code) =
+            if started.unclean { (Severity::Medium, "started-unclean") } else { (Severity::Info, "started") };
+        Self::about_the_log(now, Kind::AuditStarted, severity, code, AboutTheLog::Started(started.clone()))
     }
 
     /// The log ends because the process was asked to stop.
     #[must_use]
-    pub fn stopped(now: UnixTime) -> Self {
-        Self::about_the_log(now, Kind::AuditStopped, Severity::Info, "stopped", None)
+    pub fn stopped(now: UnixTime, totals: &Totals) -> Self {
+        Self::about_the_log(now, Kind::AuditStopped, Severity::Info, "stopped", AboutTheLog::Stopped(*totals))
     }
 
-    /// `lost` records found no room since the last line: the log says so itself.
+    /// Records are missing: the log says so itself.
     #[must_use]
-    pub fn gap(now: UnixTime, lost: u64) -> Self {
-        Self::about_the_log(now, Kind::AuditGap, Severity::High, "records-lost", Some(format!("{lost} records lost")))
+    pub fn gap(now: UnixTime, gap: &Gap) -> Self {
+        let severity = match gap.reason {
+            GapReason::Overflow | GapReason::SinkFailed => Severity::High,
+            GapReason::Retention => Severity::Info,
+        };
+        Self::about_the_log(now, Kind::AuditGap, severity, gap.reason.as_str(), AboutTheLog::Gap(gap.clone()))
+    }
+
+    /// The chain is sealed up to here.
+    #[must_use]
+    pub fn checkpoint(now: UnixTime, facts: &CheckpointFacts) -> Self {
+        let facts = AboutTheLog::Checkpoint(facts.clone());
+        Self::about_the_log(now, Kind::AuditCheckpoint, Severity::Info, "checkpoint", facts)
+    }
+
+    fn about_the_log(now: UnixTime, kind: Kind, severity: Severity, code: &'static str, log: AboutTheLog) -> Self {
+        Self { time: now, kind, severity, code, subject: Subject::Log(log.into()), detail: None, repeats: None }
+    }
+
+    // === what a sink asks ===
+
+    /// When it happened.
+    #[must_use]
+    pub const fn time(&self) -> UnixTime {
+        self.time
+    }
+
+    /// What happened.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// How much a person should care.
+    #[must_use]
+    pub const fn severity(&self) -> Severity {
+        self.severity
+    }
+
+    /// How its writing is treated.
+    #[must_use]
+    pub const fn class(&self) -> Class {
+        self.kind.class()
     }
 
     /// The reason's word, or `granted`.
@@ -268,122 +315,93 @@ impl Event {
         self.code
     }
 
-    fn about_the_log(
-        now: UnixTime,
-        kind: Kind,
-        severity: Severity,
-        code: &'static str,
-        detail: Option<String>,
-    ) -> Self {
-        Self {
-            time: now.rfc3339_micros(),
-            kind,
-            severity,
-            code,
-            audit_id: None,
-            surface: None,
-            authenticator: None,
-            peer: None,
-            user_agent: None,
-            token: None,
-            verified: None,
-            identity: None,
-            credential: None,
-            detail,
-            latency_us: None,
+    /// The key under which repeats fold; `None`: never folded.
+    #[must_use]
+    pub fn fold_key(&self) -> Option<FoldKey> {
+        match (&self.subject, self.class()) {
+            (Subject::Request(request), Class::Refusal) => Some(FoldKey::of(self.code, request)),
+            _ => None,
+        }
+    }
+
+    /// The record of `count` repeats between two times, made from the last of them.
+    #[must_use]
+    pub fn folded(self, count: u64, first: UnixTime, last: UnixTime) -> Self {
+        let is_forging = self.code == "signature-invalid" && count > FORGING;
+        let severity = if is_forging { self.severity.max(Severity::Medium) } else { self.severity };
+        Self { severity, repeats: Some(Repeats { count, first, last }), ..self }
+    }
+
+    /// The same without what belongs to this one alone: the record of all for whom there was no room apart, told under
+    /// [`FoldKey::merged`].
+    #[must_use]
+    pub fn merged(mut self) -> Self {
+        if let Subject::Request(request) = &mut self.subject {
+            **request = Request {
+                surface: request.surface,
+                authenticator: request.authenticator.take(),
+                is_merged: true,
+                latency_us: request.latency_us,
+                ..Request::default()
+            };
+        }
+        self.detail = None;
+        self
+    }
+
+    /// The members from `time` on, without braces and without `prev`; people are named as `privacy` says. At most
+    /// [`BODY_LIMIT`] bytes.
+    #[must_use]
+    pub fn body(&self, privacy: &Privacy) -> Vec<u8> {
+        body::body(self, privacy)
+    }
+
+    fn is_cross_cluster(&self) -> bool {
+        matches!(&self.subject, Subject::Request(request) if request.cross.is_some())
+    }
+
+    /// How many other heads a checkpoint names.
+    fn others(&self) -> usize {
+        match &self.subject {
+            Subject::Log(log) => match &**log {
+                AboutTheLog::Checkpoint(facts) => facts.others.len(),
+                AboutTheLog::Started(_) | AboutTheLog::Stopped(_) | AboutTheLog::Gap(_) => 0,
+            },
+            Subject::Request(_) | Subject::Change(_) => 0,
         }
     }
 }
 
-impl<'a> Record<'a> {
-    pub(super) const fn new(seq: u64, cluster: &'a str, replica: &'a str, event: &'a Event) -> Self {
-        Self { v: SCHEMA_VERSION, seq, cluster, replica, event }
+impl Detail {
+    fn new(text: &str, discreet: &str) -> Self {
+        Self { text: Text::new(text, TEXT), discreet: (text != discreet).then(|| Text::new(discreet, TEXT)) }
     }
 }
 
-impl Token {
-    fn of(facts: &TokenFacts) -> Self {
-        let header = facts.header.as_ref();
-        Self {
-            fingerprint: facts.fingerprint.map(|fingerprint| fingerprint.to_string()),
-            alg: header.map(|header| clean(&header.alg, 64)),
-            kid: header.and_then(|header| header.kid.as_deref()).map(|kid| clean(kid, 256)),
-            typ: header.and_then(|header| header.typ.as_deref()).map(|typ| clean(typ, 64)),
-            bytes: facts.bytes,
-        }
-    }
+fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
 
-impl Verified {
-    fn of(facts: &VerifiedFacts) -> Self {
-        let text = |claim: &Option<String>| claim.as_deref().map(|claim| clean(claim, TEXT));
-        Self {
-            iss: text(&facts.iss),
-            sub: text(&facts.sub),
-            aud: clean_list(&facts.aud, AUDIENCES, TEXT),
-            azp: text(&facts.azp),
-            jti: text(&facts.jti),
-            sid: text(&facts.sid),
-            iat: facts.iat,
-            exp: facts.exp,
-            auth_time: facts.auth_time,
-        }
+/// How much a person should care about a request that ended with `code` (audit.md 3): a token that opens two clusters or
+/// asks for Kubernetes' own names is somebody's serious mistake, another cluster's live token deserves to be looked into at
+/// once, and the rest is the noise of every day.
+fn severity(code: &str, reason: Option<&Reason>, cross: Option<&Cross>) -> Severity {
+    if let Some(cross) = cross {
+        return cross.severity();
     }
-}
-
-/// How much a person should care: a token that opens two clusters or asks for Kubernetes' own names is somebody's
-/// serious mistake, another cluster's token deserves a look, and the rest is the noise of every day.
-fn severity(code: &str) -> Severity {
     match code {
         "audience-shared" | "identity-reserved" => Severity::High,
         "signer-unavailable" | "key-ambiguous" => Severity::Medium,
         "audience-mismatch" | "issuer-unknown" => Severity::Low,
+        "expired" => match reason {
+            Some(Reason::Token(Rejection::Expired { seconds_ago })) if *seconds_ago >= JUST_EXPIRED_SECONDS => {
+                Severity::Low
+            }
+            _ => Severity::Info,
+        },
         _ => Severity::Info,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::authn::Reason;
-
-    fn refused(user_agent: &str, detail: &str) -> serde_json::Value {
-        let verdict = Verdict {
-            facts: TokenFacts { bytes: 7, ..TokenFacts::default() }.into(),
-            authenticator: None,
-            outcome: Err(Reason::AuthenticatorUnknown),
-        };
-        let event = Event::exchange(
-            UnixTime::from_secs(1_795_233_600),
-            &Exchange {
-                audit_id: "5c1e",
-                peer: Some(([127, 0, 0, 1], 4711).into()),
-                user_agent: Some(user_agent),
-                verdict: &verdict,
-                outcome: Outcome::Refused { code: "authenticator-unknown", detail },
-                latency: Duration::from_micros(312),
-            },
-        );
-        serde_json::to_value(Record::new(9, "staging", "replica-1", &event)).unwrap()
-    }
-
-    #[test]
-    fn a_refusal_says_what_is_known_and_nothing_else() {
-        assert_eq!(
-            refused("kubectl/1.36", "no such authenticator"),
-            serde_json::json!({
-                "v": 1, "seq": 9, "time": "2026-11-21T04:00:00.000000Z", "kind": "token.refused", "severity": "info",
-                "code": "authenticator-unknown", "auditID": "5c1e", "cluster": "staging", "replica": "replica-1",
-                "surface": "exchange", "peer": {"ip": "127.0.0.1", "port": 4711}, "userAgent": "kubectl/1.36",
-                "token": {"bytes": 7}, "detail": "no such authenticator", "latencyUs": 312,
-            })
-        );
-    }
-
-    #[test]
-    fn an_attackers_text_cannot_break_a_line_or_a_terminal() {
-        let record = refused("a\u{1b}[31m\u{202e}\n\"x\"", &"y".repeat(5_000));
-        assert_eq!(record["userAgent"], "a\u{fffd}[31m\u{fffd}\u{fffd}\"x\"");
-        assert!(serde_json::to_string(&record).unwrap().len() < 2_000);
-    }
-}
+mod tests;

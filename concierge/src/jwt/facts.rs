@@ -11,6 +11,10 @@ pub struct TokenFacts {
     pub fingerprint: Option<TokenFingerprint>,
     /// The header's words: an attacker's until the signature holds.
     pub header: Option<HeaderFacts>,
+    /// Whether the signature verified under a configured issuer's key.
+    pub signed: bool,
+    /// What the token says of itself, read only where the signature did not verify. Nothing is decided by it.
+    pub claimed: Option<ClaimedFacts>,
     /// Claims, only after the signature verified under a configured issuer's key.
     pub verified: Option<VerifiedFacts>,
 }
@@ -24,6 +28,17 @@ pub struct HeaderFacts {
     pub kid: Option<String>,
     /// `typ`.
     pub typ: Option<String>,
+}
+
+/// Claims that anybody may have written, for a person to read and nothing else.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClaimedFacts {
+    /// `iss`.
+    pub iss: Option<String>,
+    /// `sub`.
+    pub sub: Option<String>,
+    /// `aud`, as a list; the first few.
+    pub aud: Vec<String>,
 }
 
 /// Registered claims of a token that its issuer really signed; those of a wrong type are left out.

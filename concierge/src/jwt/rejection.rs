@@ -215,6 +215,18 @@ impl Rejection {
         }
     }
 
+    /// The sentence without what may name a person, for records that are to name nobody. Issuers, audiences and key ids
+    /// are no people; an authorized party is a client, and with some providers a client is somebody's.
+    #[must_use]
+    pub fn discreet(&self) -> String {
+        match self {
+            Self::AuthorizedPartyMismatch { found: Some(_), expected } => {
+                format!("the authorized party is another, expected one of {expected:?}")
+            }
+            other => other.to_string(),
+        }
+    }
+
     /// The step that the token failed; it passed every one before.
     #[must_use]
     pub const fn step(&self) -> Step {

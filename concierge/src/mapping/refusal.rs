@@ -127,6 +127,37 @@ impl Refusal {
         }
     }
 
+    /// The sentence without what may name a person, for records that are to name nobody.
+    #[must_use]
+    pub fn discreet(&self) -> String {
+        match self {
+            Self::RequiredClaim { claim, expected, .. } => {
+                format!("claim {claim:?} must be {expected:?}, found another value")
+            }
+            Self::IdentityReserved(_) => {
+                "the identity is reserved: names beginning with \"system:\" are not for identity providers to give"
+                    .to_owned()
+            }
+            // Claims' names, rules and types; what a rule's error says never holds what a token says.
+            Self::ClaimRuleFailed(_)
+            | Self::ClaimMissing { .. }
+            | Self::ClaimElsewhere(_)
+            | Self::ClaimOutOfReach { .. }
+            | Self::ClaimWrongType { .. }
+            | Self::MappingFailed { .. }
+            | Self::EmailUnverified
+            | Self::TooManyGroups { .. }
+            | Self::UsernameEmpty
+            | Self::UsernameUnsafe(_)
+            | Self::GroupUnsafe(_)
+            | Self::UidUnsafe(_)
+            | Self::TooMuchExtra { .. }
+            | Self::UserRuleFailed(_) => self.to_string(),
+            // A key may be made of a claim by an expression.
+            Self::ExtraUnsafe { problem, .. } => format!("an extra attribute {problem}"),
+        }
+    }
+
     /// The step that the claims failed; they passed every one before.
     #[must_use]
     pub const fn step(&self) -> Step {
