@@ -149,7 +149,12 @@ async fn without_a_record_there_is_no_credential() {
     assert!(!answer.body.contains("BEGIN"), "{}", answer.body);
     // A refusal gives nothing away: it is answered, and its lost record counted.
     assert_refused(&server.offer("a.b.c").await);
-    assert!(server.metrics.encode(UnixTime::from_secs(NOW)).contains("latchkey_audit_dropped_total 1\n"));
+    assert!(
+        server
+            .metrics
+            .encode(UnixTime::from_secs(NOW))
+            .contains("latchkey_audit_dropped_total{sink=\"log\",severity=\"info\"} 1\n")
+    );
 }
 
 // === refused tokens: one answer, many records ===

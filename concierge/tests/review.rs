@@ -348,7 +348,12 @@ async fn without_a_record_there_is_no_yes() {
     let listener = Listener::with(false, &[]).await;
     assert_eq!(listener.ask(&rs256(&json!({}))).await.1, undecided());
     assert_eq!(listener.ask(&rs256(&json!({"exp": NOW - 1}))).await.1, refused());
-    assert!(listener.metrics.encode(UnixTime::from_secs(NOW)).contains("latchkey_audit_dropped_total 1\n"));
+    assert!(
+        listener
+            .metrics
+            .encode(UnixTime::from_secs(NOW))
+            .contains("latchkey_audit_dropped_total{sink=\"log\",severity=\"info\"} 1\n")
+    );
 }
 
 #[tokio::test]
