@@ -19,6 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "controllers",
         &[
+            "audit::checkpoint",
             "convert",
             "distributed",
             "fleet",

@@ -16,8 +16,8 @@ use super::{
 };
 use crate::{
     api::{self, Api, exchange::Exchange, front_proxy_config, request_header::CurrentConfig},
-    audit::sink::AuditLog,
-    controllers::{api_service, certificate_authority, credential_issuer, serving_cert},
+    audit::{checkpoint::Keys, sink::AuditLog},
+    controllers::{api_service, audit_key, certificate_authority, credential_issuer, serving_cert},
     runtime::lease::{self, Leadership},
     strategies::{self, Authority, Strategies},
     tls::server::ServingCertificate,
@@ -50,7 +50,12 @@ pub(super) struct Cluster {
 
 impl Cluster {
     /// Starts everything but the aggregated API, which needs somebody who judges.
-    pub(super) async fn start(ground: &mut Ground<'_>, way: Way, names: Names) -> Result<Self, anyhow::Error> {
+    pub(super) async fn start(
+        ground: &mut Ground<'_>,
+        way: Way,
+        names: Names,
+        keys: watch::Sender<Option<Arc<Keys>>>,
+    ) -> Result<Self, anyhow::Error> {
         let Names { api_service, cluster, credential_issuer, namespace, replica, suffix } = names;
         let config = way.config(&namespace).await?;
         let client = Client::try_from(config.clone()).context("making a client for the API server")?;
@@ -92,6 +97,16 @@ impl Cluster {
             metrics: ground.metrics.clone(),
         };
         ground.spawn("certificate-authority", certificate_authority::run(settings, end.clone()));
+        let (published, audit) = watch::channel(audit_key::Published::default());
+        let settings = audit_key::Settings {
+            client: client.clone(),
+            namespace: namespace.clone(),
+            clock: Arc::clone(&clock),
+            leadership: leadership.clone(),
+            keys,
+            published,
+        };
+        ground.spawn("audit-key", audit_key::run(settings, end.clone()));
         let settings = credential_issuer::Settings {
             client: client.clone(),
             config,
@@ -101,6 +116,7 @@ impl Cluster {
             leadership: leadership.clone(),
             availabilities: strategies.subscribe(),
             authority,
+            audit,
         };
         ground.spawn("credential-issuer", credential_issuer::run(settings, end));
         let certificate = certificates(ground, &client, &leadership, namespace, api_service, &suffix);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use super::{
@@ -81,8 +82,9 @@ pub(super) async fn start(
         replica,
         suffix: suffix.clone(),
     };
+    let (keys, _signers) = watch::channel(None);
     let cluster = match way {
-        Some(way) => Some(Cluster::start(&mut ground, way, names).await?),
+        Some(way) => Some(Cluster::start(&mut ground, way, names, keys).await?),
         None => None,
     };
     let settings = judges::Settings {

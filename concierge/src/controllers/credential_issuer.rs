@@ -15,8 +15,8 @@ use kube::{
     runtime::{WatchStreamExt as _, watcher::watch_object},
 };
 use latchkey_crds::config::{
-    ClientCertificateAuthority, CredentialIssuerStatus, Frontend, FrontendType, Strategy, StrategyReason,
-    StrategyStatus, StrategyType, TokenCredentialRequestInfo,
+    AuditPublicKey, AuditStatus, ClientCertificateAuthority, CredentialIssuerStatus, Frontend, FrontendType, Strategy,
+    StrategyReason, StrategyStatus, StrategyType, TokenCredentialRequestInfo,
 };
 use serde_json::json;
 use tokio::{
@@ -26,6 +26,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::cluster_info::ClusterInfo;
+use super::audit_key::{Known, Published};
 use crate::{
     credential::StrategyKind,
     runtime::lease::Leadership,
@@ -57,12 +58,23 @@ pub struct Settings {
     pub availabilities: watch::Receiver<Availabilities>,
     /// Our authority, whose certificates the status publishes.
     pub authority: watch::Receiver<Authority>,
+    /// The keys of the audit log, which the status publishes.
+    pub audit: watch::Receiver<Published>,
 }
 
 /// Keeps the status until `stop`.
 pub async fn run(settings: Settings, stop: CancellationToken) {
-    let Settings { client, config, resource, name, clock, mut leadership, mut availabilities, mut authority } =
-        settings;
+    let Settings {
+        client,
+        config,
+        resource,
+        name,
+        clock,
+        mut leadership,
+        mut availabilities,
+        mut authority,
+        mut audit,
+    } = settings;
     let issuers: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
     let mut events = pin!(watch_object(issuers.clone(), &name).default_backoff());
     let mut known: Option<DynamicObject> = None;
@@ -91,16 +103,17 @@ pub async fn run(settings: Settings, stop: CancellationToken) {
             () = leadership.switched(led) => {}
             Ok(()) = availabilities.changed() => {}
             Ok(()) = authority.changed() => {}
+            Ok(()) = audit.changed() => {}
             () = sleep(wait) => {}
         }
         led = leadership.is_leader();
         wait = REVIEW;
         let states = availabilities.borrow_and_update().clone();
-        let bundle = bundle(&authority.borrow_and_update());
+        let offer = Offer { bundle: bundle(&authority.borrow_and_update()), audit: signed(&audit.borrow_and_update()) };
         let Some(object) = known.as_ref().filter(|_| led && is_settled(&states)) else { continue };
         let info = cluster_info::find(&client, &config).await;
         let before = status(object);
-        let wanted = plan(&states, bundle.as_deref(), info.as_ref(), &before, clock.now());
+        let wanted = plan(&states, offer, info.as_ref(), &before, clock.now());
         if wanted == before {
             continue;
         }
@@ -152,9 +165,27 @@ fn status(object: &DynamicObject) -> CredentialIssuerStatus {
     serde_json::from_value(status).unwrap_or_default()
 }
 
+/// What is published beside the strategies; what is not known yet stays as it stands.
+#[derive(Clone, Debug, Default)]
+struct Offer {
+    bundle: Option<String>,
+    audit: Option<AuditStatus>,
+}
+
+fn signed(published: &Published) -> Option<AuditStatus> {
+    let Published { keys, problem } = published;
+    let key = |known: &Known| AuditPublicKey {
+        public_key: known.key.to_string(),
+        since: Time(wall_clock(known.since)),
+        until: known.until.map(|until| Time(wall_clock(until))),
+    };
+    let status = AuditStatus { public_keys: keys.iter().map(key).collect(), problem: problem.clone() };
+    Some(status).filter(|status| *status != AuditStatus::default())
+}
+
 fn plan(
     states: &Availabilities,
-    bundle: Option<&str>,
+    offer: Offer,
     info: Option<&ClusterInfo>,
     before: &CredentialIssuerStatus,
     now: UnixTime,
@@ -172,10 +203,12 @@ fn plan(
             strategy.last_update_time = same.last_update_time.clone();
         }
     }
-    let client_certificate_authority = bundle
+    let client_certificate_authority = offer
+        .bundle
         .map(|pem| ClientCertificateAuthority { certificate_authority_data: STANDARD.encode(pem) })
         .or_else(|| before.client_certificate_authority.clone());
-    CredentialIssuerStatus { strategies, client_certificate_authority, audit: before.audit.clone() }
+    let audit = offer.audit.or_else(|| before.audit.clone());
+    CredentialIssuerStatus { strategies, client_certificate_authority, audit }
 }
 
 fn entry(
@@ -265,7 +298,7 @@ fn wall_clock(now: UnixTime) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::strategies::Detail;
+    use crate::{audit::checkpoint::PublicKey, strategies::Detail};
 
     const NOW: UnixTime = UnixTime::from_secs(1_795_233_600);
 
@@ -284,8 +317,12 @@ mod tests {
         })
     }
 
+    fn pem() -> Offer {
+        Offer { bundle: Some("pem".to_owned()), audit: None }
+    }
+
     fn planned(states: &Availabilities) -> CredentialIssuerStatus {
-        plan(states, Some("pem"), Some(&info()), &CredentialIssuerStatus::default(), NOW)
+        plan(states, pem(), Some(&info()), &CredentialIssuerStatus::default(), NOW)
     }
 
     #[test]
@@ -336,7 +373,7 @@ mod tests {
     #[test]
     fn nobody_is_sent_to_an_unknown_server() {
         let both_work = states(Availability::Usable, Availability::Usable);
-        let status = plan(&both_work, None, None, &CredentialIssuerStatus::default(), NOW);
+        let status = plan(&both_work, Offer::default(), None, &CredentialIssuerStatus::default(), NOW);
         assert!(status.strategies.iter().all(|s| s.status == StrategyStatus::Error && s.frontend.is_none()));
         assert_eq!(status.strategies[0].reason, StrategyReason::CouldNotGetClusterInfo);
     }
@@ -345,15 +382,35 @@ mod tests {
     fn an_entry_keeps_its_time_until_something_else_in_it_changes() {
         let first = planned(&states(untrusted(), Availability::Usable));
         let later = NOW.plus(Duration::from_mins(7));
-        let same = plan(&states(untrusted(), Availability::Usable), Some("pem"), Some(&info()), &first, later);
+        let same = plan(&states(untrusted(), Availability::Usable), pem(), Some(&info()), &first, later);
         assert_eq!(same, first);
-        let trusted =
-            plan(&states(Availability::Usable, Availability::Usable), Some("pem"), Some(&info()), &first, later);
+        let trusted = plan(&states(Availability::Usable, Availability::Usable), pem(), Some(&info()), &first, later);
         let time = |status: &CredentialIssuerStatus, wanted| {
             status.strategies.iter().find(|s| s.r#type == wanted).unwrap().last_update_time.0.as_second()
         };
         assert_eq!(time(&trusted, StrategyType::ClientCertificateAuthority), later.as_secs());
         assert_eq!(time(&trusted, StrategyType::ImpersonationProxy), NOW.as_secs());
+    }
+
+    #[test]
+    fn the_keys_of_the_audit_log_are_published_and_not_forgotten_by_who_does_not_know_them_yet() {
+        assert_eq!(signed(&Published::default()), None);
+        let known = |byte, until| Known { key: PublicKey::from_bytes([byte; 32]), since: NOW, until };
+        let keys = vec![known(2, None), known(1, Some(NOW.plus(Duration::from_secs(1))))];
+        let audit = signed(&Published { keys, problem: Some("p".to_owned()) });
+        let offer = Offer { audit, ..pem() };
+        let tried = states(untrusted(), Availability::Usable);
+        let status = plan(&tried, offer, Some(&info()), &planned(&tried), NOW);
+        let shown = serde_json::to_value(status.audit.as_ref().unwrap()).unwrap();
+        let expected = json!({
+            "publicKeys": [
+                { "publicKey": STANDARD.encode([2; 32]), "since": "2026-11-21T04:00:00Z" },
+                { "publicKey": STANDARD.encode([1; 32]), "since": "2026-11-21T04:00:00Z", "until": "2026-11-21T04:00:01Z" },
+            ],
+            "problem": "p",
+        });
+        assert_eq!(shown, expected);
+        assert_eq!(plan(&tried, pem(), Some(&info()), &status, NOW).audit, status.audit);
     }
 
     #[test]
