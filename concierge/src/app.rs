@@ -6,6 +6,7 @@ mod ground;
 mod judges;
 mod panics;
 mod records;
+mod refusals;
 mod reviews;
 mod start;
 mod system_clock;

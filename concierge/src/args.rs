@@ -137,6 +137,11 @@ struct ServerArgs {
     #[arg(long, env = "NO_PROXY", value_name = "HOSTS", default_value = "")]
     no_proxy: String,
 
+    /// How long a `TokenRejection` object is kept after the last token that it tells of. The audit log keeps everything, by
+    /// rules of its own. A number with a unit: `168h` (seven days), `30m`.
+    #[arg(long, env = "LATCHKEY_TOKEN_REJECTION_LIFETIME", value_name = "TIME", default_value = "168h", value_parser = lifetime)]
+    token_rejection_lifetime: Duration,
+
     /// What is logged: a level (error, warn, info, debug, trace), or directives such as `info,kube=warn`.
     #[arg(long, env = "LATCHKEY_LOG", value_name = "FILTER", default_value = "info")]
     log: LogFilter,
@@ -193,6 +198,7 @@ impl ServerArgs {
             no_proxy,
             log,
             shutdown_grace,
+            token_rejection_lifetime,
         } = self;
         Ok(Config {
             cluster_name: cluster_name
@@ -218,6 +224,7 @@ impl ServerArgs {
             proxies: Proxies::new(https_proxy, no_proxy),
             log,
             shutdown_grace: shutdown_grace.0,
+            token_rejection_lifetime,
         })
     }
 }
@@ -228,7 +235,7 @@ impl FromStr for Span {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const EXPECTED: &str = "expected a whole number with a unit: ms, s or m";
+        const EXPECTED: &str = "expected a whole number with a unit: ms, s, m or h";
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         let (number, unit) = text.split_at(digits);
         let number: u32 = number.parse().map_err(|_| EXPECTED)?;
@@ -236,9 +243,16 @@ impl FromStr for Span {
             "ms" => Ok(Self(Duration::from_millis(number.into()))),
             "s" => Ok(Self(Duration::from_secs(number.into()))),
             "m" => Ok(Self(Duration::from_mins(number.into()))),
+            "h" => Ok(Self(Duration::from_hours(number.into()))),
             _ => Err(EXPECTED),
         }
     }
+}
+
+/// Shorter than a second it would be gone before anybody could look.
+fn lifetime(text: &str) -> Result<Duration, &'static str> {
+    let Span(lifetime) = text.parse()?;
+    if lifetime < Duration::from_secs(1) { Err("expected a second or more") } else { Ok(lifetime) }
 }
 
 fn folder(text: &str) -> Result<PathBuf, &'static str> {
@@ -288,6 +302,7 @@ mod tests {
         assert_eq!(config.api_group_suffix, GroupSuffix::default());
         assert_eq!(config.audit_log, Destination::Stdout);
         assert_eq!(config.shutdown_grace, Duration::from_secs(5));
+        assert_eq!(config.token_rejection_lifetime, Duration::from_hours(7 * 24));
         assert!(config.replica.starts_with("latchkey-concierge-"));
     }
 
@@ -343,6 +358,8 @@ mod tests {
             &["--cluster-name", "staging", "--shutdown-grace", "5"],
             &["--cluster-name", "staging", "--admin-address", "8080"],
             &["--cluster-name", "staging", "--log", "info,kube=loud"],
+            &["--cluster-name", "staging", "--token-rejection-lifetime", "0s"],
+            &["--cluster-name", "staging", "--token-rejection-lifetime", "7d"],
             &["--cluster-name", "staging", "--audit-log", ""],
             &["--cluster-name", "staging", "--authenticators", ""],
             &["--cluster-name", "staging", "--https-proxy", "socks5://proxy"],
@@ -358,7 +375,8 @@ mod tests {
     fn spans_need_a_unit() {
         assert_eq!("1500ms".parse(), Ok(Span(Duration::from_millis(1_500))));
         assert_eq!("2m".parse(), Ok(Span(Duration::from_mins(2))));
-        for wrong in ["", "5", "s", "-1s", "1.5s", "1h", "99999999999s"] {
+        assert_eq!("168h".parse(), Ok(Span(Duration::from_hours(7 * 24))));
+        for wrong in ["", "5", "s", "-1s", "1.5s", "1d", "99999999999s"] {
             assert!(wrong.parse::<Span>().is_err(), "{wrong:?}");
         }
     }

@@ -4,4 +4,5 @@ pub mod chain;
 pub mod checkpoint;
 pub mod event;
 pub mod otel;
+pub mod rejections;
 pub mod sink;

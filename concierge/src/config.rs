@@ -40,6 +40,8 @@ pub struct Config {
     pub kubeconfig: Option<PathBuf>,
     /// The proxy through which issuers are asked.
     pub proxies: Proxies,
+    /// How long a `TokenRejection` is kept after its last token.
+    pub token_rejection_lifetime: Duration,
     /// What is logged.
     pub log: LogFilter,
     /// How long requests are still taken after SIGTERM.

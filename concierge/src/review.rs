@@ -36,6 +36,7 @@ use self::{
 use crate::{
     audit::{
         event::{Event, Exchange, Outcome},
+        rejections::Rejections,
         sink::AuditLog,
     },
     authn::{Admitted, JudgedBy, Verdict},
@@ -76,6 +77,8 @@ pub struct Settings {
     pub verdicts: Verdicts,
     /// Who records.
     pub audit: AuditLog,
+    /// Who shows refusals in the cluster.
+    pub rejections: Rejections,
     /// Who counts.
     pub metrics: Metrics,
     /// What time it is.
@@ -203,7 +206,9 @@ impl Review {
             outcome,
             latency: now.since(received.at),
         };
-        Event::review(now, &review)
+        let event = Event::review(now, &review);
+        self.settings.rejections.note(&review, event.severity());
+        event
     }
 }
 

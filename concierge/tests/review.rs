@@ -13,7 +13,10 @@ use futures::stream;
 use http::{HeaderMap, Method, Request, header};
 use http_body_util::BodyExt as _;
 use latchkey_concierge::{
-    audit::sink::{Destination, Sink},
+    audit::{
+        rejections::Rejections,
+        sink::{Destination, Sink},
+    },
     index::{self, Authenticator, AuthenticatorName, AuthenticatorRef, Entry, RefreshRequests},
     jwt::{AdditionalAudiences, Issuer},
     review::{self, AllowedCallers, PATH, Settings},
@@ -100,6 +103,7 @@ impl Listener {
             refresh,
             verdicts: Verdicts::default(),
             audit: log,
+            rejections: Rejections::default(),
             metrics: metrics.clone(),
             clock,
         };

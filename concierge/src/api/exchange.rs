@@ -16,6 +16,7 @@ use super::{
 use crate::{
     audit::{
         event::{CredentialFacts, Event, Exchange as Recorded, Outcome},
+        rejections::Rejections,
         sink::AuditLog,
     },
     authn::{self, Admitted, JudgedBy, Reason, Verdict},
@@ -45,6 +46,8 @@ pub struct Exchange {
     pub strategies: Strategies,
     /// Who records.
     pub audit: AuditLog,
+    /// Who shows refusals in the cluster.
+    pub rejections: Rejections,
     /// Who counts.
     pub metrics: Metrics,
     /// What time it is.
@@ -324,7 +327,9 @@ impl Exchange {
             outcome,
             latency,
         };
-        Event::exchange(self.clock.now(), &exchange)
+        let event = Event::exchange(self.clock.now(), &exchange);
+        self.rejections.note(&exchange, event.severity());
+        event
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     api::{self, Api, exchange::Exchange, front_proxy_config, request_header::CurrentConfig},
-    audit::{checkpoint::Keys, sink::AuditLog},
+    audit::{checkpoint::Keys, rejections::Rejections, sink::AuditLog},
     controllers::{api_service, audit_key, certificate_authority, credential_issuer, serving_cert},
     runtime::lease::{self, Leadership},
     strategies::{self, Authority, Strategies},
@@ -130,12 +130,13 @@ impl Cluster {
         listener: TcpListener,
         judges: Judges,
         audit: AuditLog,
+        rejections: Rejections,
         work: &TaskTracker,
     ) -> Result<(), anyhow::Error> {
         let Self { client, leadership: _, certificate, strategies, front_proxy, suffix } = self;
         let Judges { index, refresh, verdicts } = judges;
         let (metrics, clock) = (ground.metrics.clone(), Arc::clone(&ground.clock));
-        let exchange = Exchange { index, refresh, verdicts, strategies, audit, metrics, clock };
+        let exchange = Exchange { index, refresh, verdicts, strategies, audit, rejections, metrics, clock };
         let readiness = ground.readiness.clone();
         let settings = api::Settings { suffix, front_proxy, exchange, readiness, work: work.clone() };
         let router = api::router::router(Api::new(client, settings));

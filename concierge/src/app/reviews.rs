@@ -10,7 +10,7 @@ use super::{
     judges::Judges,
 };
 use crate::{
-    audit::sink::AuditLog,
+    audit::{rejections::Rejections, sink::AuditLog},
     config::Review,
     review::{
         self, AllowedCallers,
@@ -62,6 +62,7 @@ pub(super) fn serve(
     certificate: Option<ServingCertificate>,
     judges: &Judges,
     audit: &AuditLog,
+    rejections: Rejections,
 ) -> Result<(), anyhow::Error> {
     let Prepared { listener, loaded: Loaded { pool, serving, watcher }, names } = prepared;
     let Judges { index, refresh, verdicts } = judges.clone();
@@ -71,6 +72,7 @@ pub(super) fn serve(
         refresh,
         verdicts,
         audit: audit.clone(),
+        rejections,
         metrics: ground.metrics.clone(),
         clock: Arc::clone(&ground.clock),
     };

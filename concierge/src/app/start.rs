@@ -9,10 +9,11 @@ use super::{
     cluster::{Cluster, Names},
     connection,
     ground::{Ground, listen},
-    judges, records, reviews,
+    judges, records, refusals, reviews,
     system_clock::SystemClock,
 };
 use crate::{
+    audit::event::Privacy,
     config::Config,
     runtime::{
         lease::Leadership,
@@ -49,6 +50,7 @@ pub(super) async fn start(
         proxies,
         log: _,
         shutdown_grace: _,
+        token_rejection_lifetime,
     } = config;
     let readiness = Readiness::new();
     let clock = Arc::new(SystemClock);
@@ -79,7 +81,7 @@ pub(super) async fn start(
         cluster,
         credential_issuer,
         namespace: namespace.clone(),
-        replica,
+        replica: replica.clone(),
         suffix: suffix.clone(),
     };
     let (keys, _signers) = watch::channel(None);
@@ -87,6 +89,13 @@ pub(super) async fn start(
         Some(way) => Some(Cluster::start(&mut ground, way, names, keys).await?),
         None => None,
     };
+    let manner = refusals::Manner {
+        lifetime: token_rejection_lifetime,
+        privacy: watch::channel(Privacy::plain()).1,
+        replica,
+        suffix: suffix.clone(),
+    };
+    let rejections = refusals::start(&mut ground, cluster.as_ref(), manner);
     let settings = judges::Settings {
         client: cluster.as_ref().map(|cluster| cluster.client.clone()),
         files,
@@ -99,10 +108,10 @@ pub(super) async fn start(
     let judges = judges::start(&mut ground, settings)?;
     if let Some(review) = review {
         let certificate = cluster.as_ref().map(|cluster| cluster.certificate.clone());
-        reviews::serve(&mut ground, review, certificate, &judges, &audit)?;
+        reviews::serve(&mut ground, review, certificate, &judges, &audit, rejections.clone())?;
     }
     if let Some((cluster, listener)) = cluster.zip(api_listener) {
-        cluster.serve(&mut ground, listener, judges, audit, work)?;
+        cluster.serve(&mut ground, listener, judges, audit, rejections, work)?;
     }
     Ok(readiness)
 }

@@ -16,7 +16,10 @@ use http::{HeaderMap, Method, Request};
 use http_body_util::BodyExt as _;
 use latchkey_concierge::{
     api::{Api, Settings, exchange::Exchange, request_header::FrontProxyConfig, router::router},
-    audit::sink::{Destination, Sink},
+    audit::{
+        rejections::Rejections,
+        sink::{Destination, Sink},
+    },
     credential::{CertificateAuthority, NewAuthority},
     index::{self, AuthenticatorRef, Entry, RefreshRequests},
     runtime::{
@@ -142,6 +145,7 @@ impl Server {
             verdicts: Verdicts::default(),
             strategies,
             audit: log,
+            rejections: Rejections::default(),
             metrics: metrics.clone(),
             clock,
         };

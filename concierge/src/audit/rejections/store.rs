@@ -1,0 +1,225 @@
+//! The `TokenRejection` objects in the cluster: what is known of them, and how this replica's share gets into them.
+//!
+//! Each replica adds what it saw itself. An object is replaced at the version that was read, so of two replicas that write
+//! at once one is told to read again, and no count is lost or written over.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use kube::{
+    Api,
+    api::{DeleteParams, PostParams, Preconditions},
+    core::{ApiResource, ObjectMeta, TypeMeta},
+    runtime::watcher,
+};
+use latchkey_crds::audit::{TokenRejection, TokenRejectionStatus};
+use tokio::time::timeout;
+
+use super::{
+    merge::{keep_for, merge},
+    shelf::{Room, prune, room},
+};
+use crate::time::UnixTime;
+
+/// Longest wait for one answer.
+const REQUEST_LIMIT: Duration = Duration::from_secs(5);
+/// How often one write is begun anew because somebody else was quicker. Replicas are few and write each object every ten
+/// seconds; who loses four times in a row waits for his next turn.
+const ATTEMPTS: usize = 4;
+
+/// The objects.
+pub(super) struct Store {
+    api: Api<TokenRejection>,
+    resource: ApiResource,
+    lifetime: Duration,
+    known: BTreeMap<String, TokenRejection>,
+    listing: BTreeMap<String, TokenRejection>,
+    is_listed: bool,
+    /// Writes without an answer, by name: the audit id and the number that stand in the object if they were done.
+    unanswered: BTreeMap<String, (Option<String>, i64)>,
+}
+
+/// What became of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It is in the cluster.
+    Written,
+    /// There is no room at the moment.
+    Later,
+    /// There is no room beside what is more severe.
+    TurnedAway,
+}
+
+/// The object could not be written; it is tried again.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WriteError {
+    #[error("others were quicker {ATTEMPTS} times")]
+    Contended,
+    #[error("request failed")]
+    Request(#[from] kube::Error),
+    #[error("no answer within {} s", REQUEST_LIMIT.as_secs())]
+    TimedOut,
+}
+
+impl Store {
+    /// Knows nothing yet.
+    pub(super) fn new(api: Api<TokenRejection>, resource: ApiResource, lifetime: Duration) -> Self {
+        let (known, listing, unanswered) = Default::default();
+        Self { api, resource, lifetime, known, listing, is_listed: false, unanswered }
+    }
+
+    /// Whether the objects are known. Before that nothing may be made: there may be no room.
+    pub(super) const fn is_listed(&self) -> bool {
+        self.is_listed
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    /// Takes in what the watch says.
+    pub(super) fn observe(&mut self, event: watcher::Event<TokenRejection>) {
+        match event {
+            watcher::Event::Init => self.listing.clear(),
+            watcher::Event::InitApply(object) => {
+                self.listing.extend(object.metadata.name.clone().map(|name| (name, object)));
+            }
+            watcher::Event::InitDone => {
+                self.known = std::mem::take(&mut self.listing);
+                self.is_listed = true;
+            }
+            watcher::Event::Apply(object) => {
+                self.known.extend(object.metadata.name.clone().map(|name| (name, object)));
+            }
+            watcher::Event::Delete(object) => {
+                if let Some(name) = &object.metadata.name {
+                    self.known.remove(name);
+                }
+            }
+        }
+    }
+
+    /// Adds `seen` to the object `name`, which is made if there is none.
+    ///
+    /// # Errors
+    /// When the API server does not take it. If it is not even known whether it did, that is found out at the next try.
+    pub(super) async fn write(&mut self, name: &str, seen: &mut TokenRejectionStatus) -> Result<Outcome, WriteError> {
+        for _ in 0..ATTEMPTS {
+            let known = self.known.get(name).cloned();
+            if known.is_none() {
+                match room(self.known.values().map(|object| &object.status), seen) {
+                    Room::Free => {}
+                    Room::Later => return Ok(Outcome::Later),
+                    Room::Never => return Ok(Outcome::TurnedAway),
+                }
+            }
+            match self.put(name, known, seen).await {
+                Ok(object) => {
+                    self.known.insert(name.to_owned(), object);
+                    return Ok(Outcome::Written);
+                }
+                // Made or changed or removed by somebody else in between: 409 or, if it is gone, 404.
+                Err(WriteError::Request(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => {
+                    self.read_again(name).await?;
+                    if self.settle(name, seen) {
+                        return Ok(Outcome::Written);
+                    }
+                }
+                Err(error) => {
+                    if is_unanswered(&error) {
+                        self.unanswered.insert(name.to_owned(), (seen.last_audit_id.clone(), seen.count));
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        Err(WriteError::Contended)
+    }
+
+    /// Takes away at most `most` objects that are beyond their time or too many; how many went.
+    pub(super) async fn prune(&mut self, now: UnixTime, most: usize) -> usize {
+        let gone: Vec<ObjectMeta> =
+            prune(self.known.values(), now, most).into_iter().map(|object| object.metadata.clone()).collect();
+        let mut count = 0;
+        for metadata in gone {
+            let Some(name) = metadata.name else { continue };
+            // As it was when it was looked at, and no other: somebody may be writing it at this moment.
+            let preconditions = Preconditions { resource_version: metadata.resource_version, uid: metadata.uid };
+            let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+            match bounded(self.api.delete(&name, &parameters)).await {
+                Ok(_) => {
+                    self.known.remove(&name);
+                    count += 1;
+                }
+                Err(WriteError::Request(kube::Error::Api(status))) if status.code == 404 => {
+                    self.known.remove(&name);
+                }
+                // It was seen again meanwhile. The watch brings it.
+                Err(WriteError::Request(kube::Error::Api(status))) if status.code == 409 => {}
+                Err(error) => {
+                    tracing::warn!(name, error = &error as &dyn std::error::Error, "TokenRejection not removed");
+                    break;
+                }
+            }
+        }
+        count
+    }
+
+    async fn put(
+        &self,
+        name: &str,
+        known: Option<TokenRejection>,
+        seen: &TokenRejectionStatus,
+    ) -> Result<TokenRejection, WriteError> {
+        let parameters = PostParams::default();
+        if let Some(mut object) = known {
+            object.types = Some(self.types());
+            merge(&mut object.status, seen.clone());
+            keep_for(&mut object.status, self.lifetime);
+            return bounded(self.api.replace(name, &parameters, &object)).await;
+        }
+        let mut status = seen.clone();
+        keep_for(&mut status, self.lifetime);
+        let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
+        let object = TokenRejection { types: Some(self.types()), metadata, status };
+        bounded(self.api.create(&parameters, &object)).await
+    }
+
+    async fn read_again(&mut self, name: &str) -> Result<(), WriteError> {
+        match bounded(self.api.get_opt(name)).await? {
+            Some(object) => self.known.insert(name.to_owned(), object),
+            None => self.known.remove(name),
+        };
+        Ok(())
+    }
+
+    /// A write of which nobody answered may have been done: then the object tells of its last token, and what it brought is
+    /// taken out of `seen`. Whether nothing is left. (Had another replica written since, it would count twice: the audit log
+    /// is exact.)
+    fn settle(&mut self, name: &str, seen: &mut TokenRejectionStatus) -> bool {
+        let Some((audit_id, count)) = self.unanswered.remove(name) else { return false };
+        let done =
+            self.known.get(name).is_some_and(|object| audit_id.is_some() && object.status.last_audit_id == audit_id);
+        if done {
+            seen.count = seen.count.saturating_sub(count);
+        }
+        seen.count == 0
+    }
+
+    fn types(&self) -> TypeMeta {
+        TypeMeta { api_version: self.resource.api_version.clone(), kind: self.resource.kind.clone() }
+    }
+}
+
+async fn bounded<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, WriteError> {
+    timeout(REQUEST_LIMIT, request).await.map_err(|_| WriteError::TimedOut)?.map_err(WriteError::from)
+}
+
+/// Whether the API server may have done what was asked, although nobody heard of it.
+fn is_unanswered(error: &WriteError) -> bool {
+    match error {
+        WriteError::TimedOut => true,
+        WriteError::Request(error) => !matches!(error, kube::Error::Api(_)),
+        WriteError::Contended => false,
+    }
+}
