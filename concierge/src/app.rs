@@ -8,7 +8,6 @@ mod panics;
 mod records;
 mod refusals;
 mod reviews;
-mod seals;
 mod start;
 mod system_clock;
 

@@ -13,6 +13,7 @@
 //! | [`oidc_provider`], [`keycloak`] | two that are not ours |
 //! | [`login`], [`browser`] | somebody who logs in, without and with a browser |
 //! | [`relying_party`] | an OIDC client for tests that need no plugin |
+//! | [`prometheus`] | Prometheus and promtool, with the rules that we ship |
 //! | [`webhook`] | a server that judges opaque tokens |
 //! | [`child`] | child processes that die with the test |
 //! | [`folder`], [`ports`] | a place for files and a place to listen |
@@ -36,6 +37,7 @@ pub mod oidc_provider;
 pub mod person;
 pub mod ports;
 pub mod programs;
+pub mod prometheus;
 pub mod relying_party;
 pub mod review;
 pub mod site;

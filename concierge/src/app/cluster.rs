@@ -13,11 +13,10 @@ use super::{
     connection::Way,
     ground::{Ground, said},
     judges::Judges,
-    seals::Seals,
 };
 use crate::{
     api::{self, Api, exchange::Exchange, front_proxy_config, request_header::CurrentConfig},
-    audit::{rejections::Rejections, sink::AuditLog},
+    audit::{checkpoint::Keys, rejections::Rejections, sink::AuditLog},
     controllers::{api_service, audit_key, certificate_authority, credential_issuer, serving_cert},
     runtime::lease::{self, Leadership},
     strategies::{self, Authority, Strategies},
@@ -55,7 +54,7 @@ impl Cluster {
         ground: &mut Ground<'_>,
         way: Way,
         names: Names,
-        seals: Seals,
+        keys: watch::Sender<Option<Arc<Keys>>>,
     ) -> Result<Self, anyhow::Error> {
         let Names { api_service, cluster, credential_issuer, namespace, replica, suffix } = names;
         let config = way.config(&namespace).await?;
@@ -104,9 +103,7 @@ impl Cluster {
             namespace: namespace.clone(),
             clock: Arc::clone(&clock),
             leadership: leadership.clone(),
-            names: seals.names,
-            keys: seals.keys,
-            privacy: seals.privacy,
+            keys,
             published,
         };
         ground.spawn("audit-key", audit_key::run(settings, end.clone()));
