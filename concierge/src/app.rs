@@ -8,6 +8,7 @@ mod panics;
 mod records;
 mod refusals;
 mod reviews;
+mod seals;
 mod start;
 mod system_clock;
 

@@ -1,5 +1,6 @@
 //! The flags as they are typed. Each of the server's can be given as an environment variable too; no secret is ever a flag.
 
+mod audit_keys;
 mod check;
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
@@ -7,7 +8,7 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf, str::FromStr, time::Dur
 use clap::{Parser, Subcommand};
 use latchkey_crds::groups::GroupSuffix;
 
-use self::check::CheckArgs;
+use self::{audit_keys::AuditKeyArgs, check::CheckArgs};
 use crate::{
     check::Check,
     config::{ClusterName, Config, Destination, HttpsProxy, LogFilter, Proxies, Review},
@@ -105,6 +106,9 @@ struct ServerArgs {
     #[arg(long, env = "LATCHKEY_AUDIT_LOG", value_name = "FILE", default_value = "-", value_parser = destination)]
     audit_log: Destination,
 
+    #[command(flatten)]
+    audit_keys: AuditKeyArgs,
+
     /// A folder to read authenticators from in place of the API: every file in it that ends in .yaml, .yml or .json holds
     /// `JWTAuthenticator` or `WebhookAuthenticator` objects, as kubectl would apply them. A change is in force within
     /// seconds. How they stand is logged, and shown on the admin address at /authenticators. With neither --kubeconfig
@@ -190,6 +194,7 @@ impl ServerArgs {
             review_tls_cert_file,
             review_tls_key_file,
             audit_log,
+            audit_keys,
             authenticators,
             credential_issuer,
             api_service_name,
@@ -217,6 +222,7 @@ impl ServerArgs {
                 serving: review_tls_cert_file.zip(review_tls_key_file),
             }),
             audit_log,
+            audit_keys: audit_keys.into(),
             authenticators,
             credential_issuer,
             api_service_name,

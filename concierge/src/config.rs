@@ -5,7 +5,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 use latchkey_crds::groups::GroupSuffix;
 
 pub use crate::{
-    audit::sink::Destination,
+    audit::{event::Names, sink::Destination},
     idp::proxy::{HttpsProxy, Proxies},
     runtime::telemetry::LogFilter,
 };
@@ -29,6 +29,8 @@ pub struct Config {
     pub review: Option<Review>,
     /// Where audit records go.
     pub audit_log: Destination,
+    /// By what they are sealed, and how people are named in them.
+    pub audit_keys: AuditKeys,
     /// The folder that authenticators are read from; `None`: the API.
     pub authenticators: Option<PathBuf>,
     /// Name of our `CredentialIssuer`.
@@ -46,6 +48,17 @@ pub struct Config {
     pub log: LogFilter,
     /// How long requests are still taken after SIGTERM.
     pub shutdown_grace: Duration,
+}
+
+/// By what the audit log is sealed, and how people are named in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditKeys {
+    /// How people are named.
+    pub names: Names,
+    /// The file of the key by which names are hashed; `None`: the Secret's, if there is an API server.
+    pub names_key: Option<PathBuf>,
+    /// The file of the key that signs; `None`: the Secret's, if there is an API server.
+    pub signing_key: Option<PathBuf>,
 }
 
 /// The listener that kube-apiserver asks about tokens.

@@ -6,6 +6,7 @@ mod status;
 mod webhook_authenticator;
 
 pub mod api_service;
+pub mod audit_heads;
 pub mod audit_key;
 mod authority_secret;
 pub mod certificate_authority;

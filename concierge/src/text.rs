@@ -90,6 +90,12 @@ impl Text {
         &self.text
     }
 
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
     /// Whether some of it is missing.
     #[must_use]
     pub const fn is_cut(&self) -> bool {

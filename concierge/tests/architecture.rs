@@ -11,15 +11,17 @@ use std::{
 /// Who may import whom: left may import right, and nothing else. `audit` has several rooms, most of them pure.
 const ARROWS: &[(&str, &[&str])] = &[
     ("main", &["args", "app", "config"]),
-    ("args", &["check", "config", "time"]),
+    ("args", &["audit::event", "check", "config", "time"]),
     ("check", &["authn", "convert", "fleet", "idp", "index", "jwt", "mapping", "secret", "time"]),
     // idp: the proxy is parsed where it is used.
-    ("config", &["audit::sink", "idp", "runtime"]),
+    ("config", &["audit::event", "audit::sink", "idp", "runtime"]),
     ("convert", &["cel", "fleet", "jwt", "mapping", "policy", "index", "time", "token_review"]),
     (
         "controllers",
         &[
+            "audit::chain",
             "audit::checkpoint",
+            "audit::event",
             "convert",
             "distributed",
             "fleet",

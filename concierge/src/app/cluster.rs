@@ -13,10 +13,11 @@ use super::{
     connection::Way,
     ground::{Ground, said},
     judges::Judges,
+    seals::Seals,
 };
 use crate::{
     api::{self, Api, exchange::Exchange, front_proxy_config, request_header::CurrentConfig},
-    audit::{checkpoint::Keys, rejections::Rejections, sink::AuditLog},
+    audit::{rejections::Rejections, sink::AuditLog},
     controllers::{api_service, audit_key, certificate_authority, credential_issuer, serving_cert},
     runtime::lease::{self, Leadership},
     strategies::{self, Authority, Strategies},
@@ -54,7 +55,7 @@ impl Cluster {
         ground: &mut Ground<'_>,
         way: Way,
         names: Names,
-        keys: watch::Sender<Option<Arc<Keys>>>,
+        seals: Seals,
     ) -> Result<Self, anyhow::Error> {
         let Names { api_service, cluster, credential_issuer, namespace, replica, suffix } = names;
         let config = way.config(&namespace).await?;
@@ -103,7 +104,9 @@ impl Cluster {
             namespace: namespace.clone(),
             clock: Arc::clone(&clock),
             leadership: leadership.clone(),
-            keys,
+            names: seals.names,
+            keys: seals.keys,
+            privacy: seals.privacy,
             published,
         };
         ground.spawn("audit-key", audit_key::run(settings, end.clone()));

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use super::{
@@ -10,10 +9,10 @@ use super::{
     connection,
     ground::{Ground, listen},
     judges, records, refusals, reviews,
+    seals::Seals,
     system_clock::SystemClock,
 };
 use crate::{
-    audit::event::Privacy,
     config::Config,
     runtime::{
         lease::Leadership,
@@ -42,6 +41,7 @@ pub(super) async fn start(
         aggregated_api_address,
         admin_address,
         review,
+        audit_keys,
         audit_log,
         authenticators,
         credential_issuer,
@@ -73,6 +73,7 @@ pub(super) async fn start(
     let review = reviews::prepare(review, &ground.metrics).await?;
     let (files, conditions) = judges::folder(authenticators).await?;
     let cluster = cluster_name.to_string();
+    let seals = Seals::open(&audit_keys, way.is_some()).await?;
     let audit = records::audit(&mut ground, &audit_log, cluster.clone(), replica.clone()).await?;
     records::admin(&mut ground, admin_listener, conditions);
 
@@ -84,17 +85,12 @@ pub(super) async fn start(
         replica: replica.clone(),
         suffix: suffix.clone(),
     };
-    let (keys, _signers) = watch::channel(None);
+    let privacy = seals.privacy.subscribe();
     let cluster = match way {
-        Some(way) => Some(Cluster::start(&mut ground, way, names, keys).await?),
+        Some(way) => Some(Cluster::start(&mut ground, way, names, seals).await?),
         None => None,
     };
-    let manner = refusals::Manner {
-        lifetime: token_rejection_lifetime,
-        privacy: watch::channel(Privacy::plain()).1,
-        replica,
-        suffix: suffix.clone(),
-    };
+    let manner = refusals::Manner { lifetime: token_rejection_lifetime, privacy, replica, suffix: suffix.clone() };
     let rejections = refusals::start(&mut ground, cluster.as_ref(), manner);
     let settings = judges::Settings {
         client: cluster.as_ref().map(|cluster| cluster.client.clone()),

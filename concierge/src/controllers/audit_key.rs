@@ -29,14 +29,17 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     rotation::{Held, Rotate, due, next, observed},
-    stored::{Signer, Stored},
+    stored::{NameSecret, Signer, Stored},
 };
 use super::{
     authority_secret::MANAGED_LABEL,
     secret_keeper::{Keeper, Plan, keep},
 };
 use crate::{
-    audit::checkpoint::Keys,
+    audit::{
+        checkpoint::Keys,
+        event::{NameKey, Names, Privacy},
+    },
     credential::SignError,
     runtime::lease::Leadership,
     time::{Clock, UnixTime},
@@ -59,12 +62,16 @@ pub struct Settings {
     pub client: Client,
     /// Our namespace.
     pub namespace: String,
+    /// How people are named in records.
+    pub names: Names,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
     /// Whether this replica writes.
     pub leadership: Leadership,
     /// Where the sinks learn by what to sign.
     pub keys: watch::Sender<Option<Arc<Keys>>>,
+    /// Where the recorder learns how to name people.
+    pub privacy: watch::Sender<Privacy>,
     /// Where the status learns what to publish.
     pub published: watch::Sender<Published>,
 }
@@ -79,16 +86,18 @@ pub struct Published {
 }
 
 struct Custodian {
+    names: Names,
     clock: Arc<dyn Clock>,
     held: Held,
     keys: watch::Sender<Option<Arc<Keys>>>,
+    privacy: watch::Sender<Privacy>,
     published: watch::Sender<Published>,
 }
 
 /// Keeps the keys until `stop`.
 pub async fn run(settings: Settings, stop: CancellationToken) {
-    let Settings { client, namespace, clock, leadership, keys, published } = settings;
-    let custodian = Custodian { clock: Arc::clone(&clock), held: Held::default(), keys, published };
+    let Settings { client, namespace, names, clock, leadership, keys, privacy, published } = settings;
+    let custodian = Custodian { names, clock: Arc::clone(&clock), held: Held::default(), keys, privacy, published };
     keep(client, &namespace, custodian, leadership, clock, stop).await;
 }
 
@@ -98,6 +107,14 @@ pub async fn run(settings: Settings, stop: CancellationToken) {
 /// When the text holds no Ed25519 key as PKCS#8 in PEM.
 pub fn signing_key(pem: &[u8]) -> Result<Keys, KeyFault> {
     Signer::read(pem)?.key().map(Keys::one).ok_or(KeyFault::Signing)
+}
+
+/// The key of names, from a file.
+///
+/// # Errors
+/// When it is too short to be a key, or too long to be meant as one.
+pub fn name_key(bytes: &[u8]) -> Result<NameKey, KeyFault> {
+    NameSecret::read(bytes).map(|secret| secret.key())
 }
 
 // === impl Custodian ===
@@ -118,6 +135,10 @@ impl Keeper for Custodian {
         }
         if self.held.current != before.current || self.held.previous != before.previous {
             self.tell_signers();
+        }
+        if self.held.names != before.names {
+            let key = self.held.names.as_ref().map(NameSecret::key);
+            self.privacy.send_replace(Privacy::new(self.names, key));
         }
         self.tell_people(secret, &stored);
     }
@@ -309,5 +330,15 @@ mod tests {
         let public: Vec<_> = signing_key(pem).unwrap().public().collect();
         assert_eq!(public, [read(&secret).current.good().unwrap().public()]);
         assert_eq!(signing_key(b"no key").unwrap_err(), KeyFault::Signing);
+    }
+
+    #[test]
+    fn the_same_key_of_names_gives_the_same_word_wherever_it_is_kept() {
+        let secret = written(None, &Held::default());
+        let bytes = &secret.data.as_ref().unwrap()[stored::NAMES].0;
+        let shown = |key| Privacy::new(Names::Hashed, Some(key)).show("sub", "ada", false);
+        let kept = held(&secret).names.unwrap().key();
+        assert_eq!(shown(name_key(&[bytes, &b"\n"[..]].concat()).unwrap()), shown(kept));
+        assert_eq!(name_key(b"short").unwrap_err(), KeyFault::Names);
     }
 }

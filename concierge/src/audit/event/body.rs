@@ -242,7 +242,7 @@ fn written(event: &Event, privacy: &Privacy, limit: usize, others: usize) -> Vec
     if let Some(detail) = event.detail.as_ref() {
         let hidden = privacy.hides(event.is_cross_cluster());
         let shown = detail.discreet.as_ref().filter(|_| hidden).unwrap_or(&detail.text);
-        body.detail = Some(showing.text("detail", shown));
+        body.detail = showing.optional("detail", Some(shown));
     }
     if let Some(repeats) = &event.repeats {
         body.count = Some(repeats.count);
@@ -272,19 +272,20 @@ impl Showing<'_> {
     }
 
     fn optional<'a>(&mut self, member: &'static str, text: Option<&'a Text>) -> Option<Cow<'a, str>> {
-        text.map(|text| self.text(member, text))
+        // An empty text is as good as none, and a reader has to look for one case only.
+        text.filter(|text| !text.is_empty()).map(|text| self.text(member, text))
     }
 
     fn list<'a>(&mut self, member: &'static str, list: &'a [Text], is_cut: bool) -> Vec<Cow<'a, str>> {
         if is_cut {
             self.note(member);
         }
-        list.iter().map(|text| self.text(member, text)).collect()
+        list.iter().filter(|text| !text.is_empty()).map(|text| self.text(member, text)).collect()
     }
 
     /// A name of a person: hashed whole, never the part of it that was cut to fit.
     fn name<'a>(&mut self, member: &'static str, field: &str, name: Option<&'a Text>) -> Option<Cow<'a, str>> {
-        let name = name?;
+        let name = name.filter(|name| !name.is_empty())?;
         if self.privacy.hides(self.cross_cluster) {
             return self.privacy.shown(field, name.as_str(), self.cross_cluster);
         }
@@ -307,7 +308,7 @@ impl Showing<'_> {
     }
 
     fn request<'a>(&mut self, request: &'a Request, body: &mut Body<'a>) {
-        body.audit_id = Some(self.text("auditID", &request.audit_id)).filter(|id| !id.is_empty());
+        body.audit_id = self.optional("auditID", Some(&request.audit_id));
         body.surface = Some(request.surface.as_str());
         body.authenticator = request.authenticator.as_ref().map(ObjectView::of);
         body.peer = (request.peer.is_some() || request.forwarded.is_some()).then(|| PeerView {

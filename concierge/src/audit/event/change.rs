@@ -127,7 +127,7 @@ impl Listed {
         let mut is_cut = false;
         let mut list = |names: &[String]| -> Vec<String> {
             is_cut |= names.len() > LISTED_AT_MOST;
-            let listed = names.iter().take(LISTED_AT_MOST).map(|name| {
+            let listed = names.iter().filter(|name| !name.is_empty()).take(LISTED_AT_MOST).map(|name| {
                 let text = Text::new(name, LISTED);
                 is_cut |= text.is_cut();
                 text.as_str().to_owned()

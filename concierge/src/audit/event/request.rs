@@ -290,7 +290,8 @@ impl Claimed {
     }
 
     fn says_something(&self) -> bool {
-        self.iss.is_some() || self.sub.is_some() || !self.aud.is_empty() || self.kid.is_some()
+        let mut texts = [&self.iss, &self.sub, &self.kid].into_iter().flatten().chain(&self.aud);
+        texts.any(|text| !text.is_empty())
     }
 }
 

@@ -10,7 +10,10 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::{
-    audit::checkpoint::{PublicKey, SigningKey},
+    audit::{
+        checkpoint::{PublicKey, SigningKey},
+        event::NameKey,
+    },
     credential::{SignError, pem},
     time::UnixTime,
 };
@@ -224,6 +227,10 @@ impl NameSecret {
         let mut bytes = Zeroizing::new([0; 32]);
         rand::fill(bytes.as_mut()).map_err(|_| SignError)?;
         Ok(Self(Arc::new(Zeroizing::new(hex::encode(bytes.as_ref()).into_bytes()))))
+    }
+
+    pub(super) fn key(&self) -> NameKey {
+        NameKey::new(&self.0)
     }
 }
 
