@@ -21,6 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "audit::chain",
             "audit::checkpoint",
+            // What changes is recorded.
             "audit::event",
             "convert",
             "distributed",

@@ -22,6 +22,7 @@ use latchkey_concierge::{
         authenticators::{
             Settings, Source, Synced, authenticators, conditions,
             files::{Folder, Pace},
+            notices::Audience,
         },
     },
     idp::proxy::Proxies,
@@ -89,6 +90,7 @@ impl World {
             leadership,
             metrics: metrics.clone(),
             namespace: "latchkey".to_owned(),
+            notices: Audience::default(),
             proxies: Proxies::default(),
             refreshes,
             suffix: "latchkey.dev".parse().unwrap(),

@@ -7,12 +7,14 @@ use latchkey_crds::groups::GroupSuffix;
 
 use super::ground::{Ground, said};
 use crate::{
+    audit::sink::AuditLog,
     config::Proxies,
     controllers::{
         Jitter,
         authenticators::{
             self, Conditions, ConditionsSender, Source, authenticators,
             files::{Folder, Pace},
+            notices::Audience,
         },
     },
     index::{self, Reader, RefreshRequester},
@@ -30,6 +32,8 @@ pub(super) struct Judges {
 
 /// What the authenticators are made with.
 pub(super) struct Settings {
+    /// Who records what changes.
+    pub(super) audit: AuditLog,
     /// The API server, if there is one.
     pub(super) client: Option<kube::Client>,
     /// The files, if they come from files.
@@ -52,7 +56,7 @@ pub(super) async fn folder(
 
 /// Starts the authenticators.
 pub(super) fn start(ground: &mut Ground<'_>, settings: Settings) -> Result<Judges, anyhow::Error> {
-    let Settings { client, files, leadership, namespace, proxies, suffix } = settings;
+    let Settings { audit, client, files, leadership, namespace, proxies, suffix } = settings;
     let source = match (files, client) {
         (Some((folder, conditions)), client) => Source::Folder { folder, conditions, client },
         (None, Some(client)) => Source::Api(client),
@@ -67,6 +71,7 @@ pub(super) fn start(ground: &mut Ground<'_>, settings: Settings) -> Result<Judge
         leadership,
         metrics: ground.metrics.clone(),
         namespace,
+        notices: Audience::new(move |event| audit.notice(event)),
         proxies,
         refreshes,
         suffix,

@@ -93,6 +93,7 @@ pub(super) async fn start(
     let manner = refusals::Manner { lifetime: token_rejection_lifetime, privacy, replica, suffix: suffix.clone() };
     let rejections = refusals::start(&mut ground, cluster.as_ref(), manner);
     let settings = judges::Settings {
+        audit: audit.clone(),
         client: cluster.as_ref().map(|cluster| cluster.client.clone()),
         files,
         // Without a cluster there is nobody else who could lead.

@@ -11,6 +11,7 @@ mod conditions;
 pub mod files;
 mod jwt;
 mod members;
+pub mod notices;
 mod objects;
 mod observe;
 mod records;
@@ -46,6 +47,7 @@ use self::{
     claims::Claims,
     files::Folder,
     members::{Members, Writing},
+    notices::{Audience, Notices},
     objects::Objects,
     records::{Read, Records, Wrote},
     watches::{Kind, Kinds, Seen},
@@ -102,6 +104,8 @@ pub struct Settings {
     pub metrics: Metrics,
     /// Our own namespace: CA bundles are read from there, and from nowhere else.
     pub namespace: String,
+    /// Whom changes are told to: the audit log.
+    pub notices: Audience,
     /// The proxy through which issuers are asked.
     pub proxies: Proxies,
     /// Requests for keys that a token named and the index lacks.
@@ -140,6 +144,7 @@ pub struct Authenticators {
     objects: Kinds<Objects>,
     bundles: Bundles,
     members: Members,
+    notices: Notices,
     records: Records,
     /// Shows what is found of authenticators from files.
     conditions: Option<ConditionsSender>,
@@ -170,7 +175,8 @@ struct Written {
 /// The task, ready to run, and its word for readiness.
 #[must_use]
 pub fn authenticators(source: Source, settings: Settings) -> (Authenticators, Synced) {
-    let Settings { clock, index, jitter, leadership, metrics, namespace, proxies, refreshes, suffix } = settings;
+    let Settings { clock, index, jitter, leadership, metrics, namespace, notices, proxies, refreshes, suffix } =
+        settings;
     let (reporter, reports) = mpsc::channel(REPORTS);
     let (synced, receiver) = watch::channel(false);
     let around = Surroundings {
@@ -202,6 +208,7 @@ pub fn authenticators(source: Source, settings: Settings) -> (Authenticators, Sy
         objects: Kinds { jwt: Objects::default(), webhook: Objects::default() },
         bundles: Bundles::new(&namespace, client.is_some()),
         members: Members::new(around, proxies),
+        notices: Notices::new(notices),
         records: Records::new(conditions.is_none().then(|| kinds.jwt.clone())),
         kinds,
         conditions,
@@ -347,6 +354,7 @@ impl Authenticators {
 
     fn forget(&mut self, kind: Kind, name: &str) {
         self.members.forget(kind, name);
+        self.notices.gone(kind, name, self.clock.now());
         if let Some(conditions) = &self.conditions {
             conditions.forget(kind, name);
         }

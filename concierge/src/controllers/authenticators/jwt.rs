@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use tokio::time::Instant;
 
-use super::{Authenticators, members::Publish, records, watches::Kind};
+use super::{Authenticators, members::Publish, notices::Sight, records, watches::Kind};
 use crate::{
     controllers::jwt_authenticator::{self, Observed, Trust, Word},
     convert::{BundleObject, BundleSource, TlsProblem},
@@ -43,6 +43,20 @@ impl Authenticators {
                 Some(obstacle) => tracing::info!(authenticator = name, generation, obstacle, "Authenticator not ready"),
             }
         }
+        let pending = plan.again_in.is_some() && plan.admit.is_none();
+        self.notices.seen(
+            &Sight {
+                kind: Kind::Jwt,
+                name,
+                uid: &uid,
+                generation,
+                status: plan.status.as_ref().unwrap_or(&object.status),
+                admits: (!pending).then_some(plan.admit.is_some()),
+                keys: plan.admit.as_ref().map(|admit| admit.verifier.keys()),
+                is_news: *self.synced.borrow(),
+            },
+            now,
+        );
         self.metrics.authenticator_ready(name, plan.admit.is_some());
         let wanted = plan.admit.as_ref().is_some_and(|admit| admit.rules.distributed.is_some());
         let other_client = self.claims.keep(name, wanted, &trust);

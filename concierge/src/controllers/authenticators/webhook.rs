@@ -9,7 +9,7 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{Authenticators, watches::Kind};
+use super::{Authenticators, notices::Sight, watches::Kind};
 use crate::{
     controllers::webhook_authenticator::{
         self, Observed, Source, Word,
@@ -156,6 +156,20 @@ impl Authenticators {
             let asked = asked?;
             Some((settings, asked.id, Arc::clone(asked.client.as_ref()?)))
         });
+        let pending = plan.again_in.is_some() && asks.is_none();
+        self.notices.seen(
+            &Sight {
+                kind: Kind::Webhook,
+                name,
+                uid: &uid,
+                generation,
+                status: plan.status.as_ref().unwrap_or(&object.status),
+                admits: (!pending).then_some(asks.is_some()),
+                keys: None,
+                is_news: *self.synced.borrow(),
+            },
+            self.clock.now(),
+        );
         self.metrics.authenticator_ready(&format!("webhook/{name}"), asks.is_some());
         let next = Published {
             uid: uid.clone(),
