@@ -53,7 +53,7 @@ const WRITES_A_ROUND: usize = 10;
 const EVENTS_A_ROUND: usize = 5;
 /// Objects that the leader takes away in one round: twice of what a replica makes.
 const REMOVALS_A_ROUND: usize = 20;
-/// How often the leader looks for what is beyond its time: no more than a minute late, and of a short lifetime a tenth.
+/// Longest time between two rounds: for leadership that changes hands while nothing else happens.
 const LONGEST_REVIEW: Duration = Duration::from_mins(1);
 /// How long the end of the process waits for what is not yet written, and how many objects that may be.
 const LAST_ROUND: Duration = Duration::from_secs(3);
@@ -74,7 +74,6 @@ pub struct Keeper {
     clock: Arc<dyn Clock>,
     leadership: Leadership,
     metrics: Metrics,
-    lifetime: Duration,
 }
 
 /// What the keeper needs.
@@ -127,7 +126,7 @@ pub fn rejections(settings: Settings) -> (Rejections, Keeper) {
         clock: Arc::clone(&clock),
     });
     let store = Store::new(api.clone(), rejections, lifetime);
-    let keeper = Keeper { desk: Arc::clone(&desk), store, api, teller, clock, leadership, metrics, lifetime };
+    let keeper = Keeper { desk: Arc::clone(&desk), store, api, teller, clock, leadership, metrics };
     (Rejections(Some(desk)), keeper)
 }
 
@@ -239,9 +238,9 @@ impl Keeper {
             self.metrics.token_rejections(self.store.len());
         }
         let now = self.clock.now();
-        let review = (self.lifetime / 10).clamp(ROUND, LONGEST_REVIEW);
-        let waits = [self.desk.table().wait(now), self.desk.series().wait(now)];
-        waits.into_iter().flatten().fold(review, Duration::min)
+        let expiry = if self.leadership.is_leader() { self.store.next_expiry(now) } else { None };
+        let waits = [self.desk.table().wait(now), self.desk.series().wait(now), expiry];
+        waits.into_iter().flatten().fold(LONGEST_REVIEW, Duration::min)
     }
 
     async fn last_round(&mut self) {

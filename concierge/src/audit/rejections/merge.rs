@@ -26,9 +26,9 @@ pub(super) fn keep_for(status: &mut TokenRejectionStatus, lifetime: Duration) {
     status.expires_at = status.last_seen.as_ref().map(|seen| time(unix(seen).plus(lifetime)));
 }
 
-/// Whether `status` is kept no longer. One that does not say until when was not written by us.
-pub(super) fn has_expired(status: &TokenRejectionStatus, now: UnixTime) -> bool {
-    status.expires_at.as_ref().is_none_or(|until| unix(until) <= now)
+/// How long `status` is still kept: zero, if no longer. One that does not say until when was not written by us.
+pub(super) fn left(status: &TokenRejectionStatus, now: UnixTime) -> Duration {
+    status.expires_at.as_ref().map(|until| unix(until).since(now)).unwrap_or_default()
 }
 
 /// Its rank.
@@ -104,9 +104,9 @@ mod tests {
     #[test]
     fn it_is_kept_for_its_time_after_the_last_and_not_a_second_longer() {
         let mut status = seen(100, 1, RejectionSeverity::Low, "");
-        assert!(has_expired(&status, UnixTime::from_secs(0)), "nobody said how long");
+        assert_eq!(left(&status, UnixTime::from_secs(0)), Duration::ZERO, "nobody said how long");
         keep_for(&mut status, Duration::from_secs(50));
-        assert!(!has_expired(&status, UnixTime::from_micros(149_999_999)));
-        assert!(has_expired(&status, UnixTime::from_secs(150)));
+        assert_eq!(left(&status, UnixTime::from_micros(149_999_999)), Duration::from_micros(1));
+        assert_eq!(left(&status, UnixTime::from_secs(150)), Duration::ZERO);
     }
 }

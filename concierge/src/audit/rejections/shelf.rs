@@ -2,7 +2,7 @@
 
 use latchkey_crds::audit::{TokenRejection, TokenRejectionStatus};
 
-use super::merge::{has_expired, rank};
+use super::merge::{left, rank};
 use crate::time::UnixTime;
 
 /// Never more objects than this: a person reads a table of two hundred lines, not of two thousand (audit.md 6).
@@ -46,7 +46,7 @@ pub(super) fn prune<'a>(
     now: UnixTime,
     most: usize,
 ) -> Vec<&'a TokenRejection> {
-    let (mut gone, mut kept): (Vec<_>, Vec<_>) = objects.partition(|object| has_expired(&object.status, now));
+    let (mut gone, mut kept): (Vec<_>, Vec<_>) = objects.partition(|object| left(&object.status, now).is_zero());
     let too_many = kept.len().saturating_sub(FULL);
     kept.sort_by_key(|object| rank(&object.status));
     gone.extend(kept.into_iter().take(too_many));

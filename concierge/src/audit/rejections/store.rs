@@ -15,7 +15,7 @@ use latchkey_crds::audit::{TokenRejection, TokenRejectionStatus};
 use tokio::time::timeout;
 
 use super::{
-    merge::{keep_for, merge},
+    merge::{keep_for, left, merge},
     shelf::{Room, prune, room},
 };
 use crate::time::UnixTime;
@@ -134,6 +134,11 @@ impl Store {
             }
         }
         Err(WriteError::Contended)
+    }
+
+    /// How long until the first of them is beyond its time.
+    pub(super) fn next_expiry(&self, now: UnixTime) -> Option<Duration> {
+        self.known.values().map(|object| left(&object.status, now)).min()
     }
 
     /// Takes away at most `most` objects that are beyond their time or too many; how many went.
