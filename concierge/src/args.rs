@@ -20,7 +20,7 @@ pub enum Command {
     /// Serve, until asked to stop.
     Serve(Box<Config>),
     /// Judge tokens by files, and say how.
-    Check(Check),
+    Check(Box<Check>),
 }
 
 /// Latchkey's concierge: judges the tokens of your identity provider for one cluster and exchanges good ones for
@@ -171,7 +171,7 @@ impl Command {
         let Args { verb, server } = Args::try_parse_from(words)?;
         match verb {
             None => server.config().map(|config| Self::Serve(Box::new(config))),
-            Some(Verb::Check(check)) => Ok(Self::Check(check.into())),
+            Some(Verb::Check(check)) => Ok(Self::Check(Box::new(check.into()))),
         }
     }
 }

@@ -4,6 +4,7 @@
 
 mod answer;
 mod authenticators;
+mod fleet;
 mod key_sets;
 mod lines;
 
@@ -33,6 +34,10 @@ const MAX_TOKEN_FILE_BYTES: u64 = 64 * 1024;
 pub struct Check {
     /// The file with one or more `JWTAuthenticator` objects.
     pub authenticator: PathBuf,
+    /// This cluster's name, by which the fleet list knows it; needed where there is a fleet list.
+    pub cluster_name: Option<String>,
+    /// The file with the fleet list. One may also stand beside the authenticators.
+    pub fleet: Option<PathBuf>,
     /// A key set that takes the place of wherever the keys come from.
     pub jwks: Option<PathBuf>,
     /// The time to judge by; `None` is now.

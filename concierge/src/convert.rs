@@ -5,6 +5,7 @@
 
 mod demands;
 mod extra_key;
+mod fleet_cluster;
 mod issuer;
 mod judge;
 mod key_source;
@@ -21,6 +22,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 pub use self::{
+    fleet_cluster::fleet_cluster,
     issuer::IssuerProblem,
     judge::Judge,
     key_source::{KeySource, KeySourceProblem},

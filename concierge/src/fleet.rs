@@ -44,6 +44,19 @@ pub struct Overlap {
     pub second: SiblingName,
 }
 
+/// The sentence about an audience of this cluster that another cluster has too: what is wrong, and the mend.
+#[derive(Clone, Copy, Debug)]
+pub struct SharedAudience<'a> {
+    /// This cluster's name.
+    pub own: &'a str,
+    /// The authenticator's issuer.
+    pub issuer: &'a str,
+    /// The audience.
+    pub audience: &'a str,
+    /// The other cluster.
+    pub sibling: &'a Member,
+}
+
 /// What the list says of one audience of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing<'a> {
@@ -78,6 +91,35 @@ impl SiblingName {
 impl fmt::Display for SiblingName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+// === impl SharedAudience ===
+
+impl fmt::Display for SharedAudience<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { own, issuer, audience, sibling } = self;
+        write!(f, "audience {audience:?} is cluster {}'s too{}: ", sibling.name, About(sibling))?;
+        f.write_str("each would take the other's tokens, so nobody is admitted; ")?;
+        write!(
+            f,
+            "make an OIDC client for cluster {own} alone at {issuer} and write its ID into spec.audience here, "
+        )?;
+        write!(f, "or, if the audience is this cluster's, take it out of FleetCluster {}", sibling.name)
+    }
+}
+
+/// What people know a cluster by, in brackets.
+struct About<'a>(&'a Member);
+
+impl fmt::Display for About<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.0.display_name, &self.0.contact) {
+            (None, None) => Ok(()),
+            (Some(name), None) => write!(f, " ({name})"),
+            (None, Some(contact)) => write!(f, " (contact: {contact})"),
+            (Some(name), Some(contact)) => write!(f, " ({name}, contact: {contact})"),
+        }
     }
 }
 

@@ -66,7 +66,8 @@
 //! so a slow signer hands out nothing of an old spec, a withdrawn key or a deleted authenticator. Of several replicas the
 //! one that leads writes the status: for its own exchanges the promise is exact. Another replica follows by its own watch,
 //! and until that event arrives (milliseconds; as long as it takes to list again after a watch broke) it judges by the
-//! spec before.
+//! spec before. The fleet list is no spec, and follows the same road: each replica watches it, plans every authenticator
+//! anew, and what was judged by the list before is neither remembered nor handed out.
 
 pub mod fleet;
 pub mod secret;

@@ -191,6 +191,9 @@ impl Review {
     fn tell(&self, code: &'static str, verdict: &Verdict, received: &Received) {
         let authenticator = verdict.authenticator.as_ref().map_or("", |by| by.name().as_str());
         self.settings.metrics.review(code, authenticator);
+        if let Some(replay) = verdict.cross_cluster(self.settings.clock.now()) {
+            self.settings.metrics.cross_cluster(authenticator, replay.cluster.as_str(), replay.state.as_str());
+        }
         let fingerprint = verdict.facts.fingerprint.map(|fingerprint| fingerprint.to_string());
         tracing::info!(audit_id = received.audit_id, code, authenticator, fingerprint, "Token review");
     }

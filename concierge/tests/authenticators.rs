@@ -4,6 +4,8 @@
 
 #[path = "authenticators/api.rs"]
 mod api;
+#[path = "authenticators/fleet.rs"]
+mod fleet;
 #[path = "keys/server.rs"]
 #[expect(dead_code, reason = "what the tests of single fetches need beside")]
 mod server;
@@ -85,6 +87,7 @@ impl World {
         let metrics = Metrics::new();
         let settings = Settings {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            cluster_name: "staging".to_owned(),
             index,
             jitter: Jitter::new(|| 0.0),
             leadership,
@@ -198,7 +201,9 @@ async fn a_good_authenticator_becomes_ready_and_its_status_is_written_once() {
     world.api.reason(JWT, "staff", "Ready", "Success").await;
     assert_eq!(world.api.get(JWT, "staff")["status"]["phase"], "Ready");
     // A second authenticator's way to ready is a long time for a write too many to show.
-    world.api.put(JWT, "other", spec(&issuer));
+    let mut other = spec(&issuer);
+    other["spec"]["audience"] = json!("robots");
+    world.api.put(JWT, "other", other);
     world.api.reason(JWT, "other", "Ready", "Success").await;
     assert_eq!(world.api.status_writes(), 2);
     assert_eq!(world.metric("latchkey_keys_fetch_total{authenticator=\"staff\",result=\"changed\"}").unwrap(), "1");

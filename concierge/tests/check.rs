@@ -195,6 +195,59 @@ fn what_is_of_no_use_ends_with_two_and_says_all_of_it() {
 }
 
 #[test]
+fn with_the_fleet_list_a_token_is_told_by_whose_it_is_and_a_shared_audience_is_of_no_use() {
+    let desk = Desk::new("fleet");
+    let cluster = |name: &str, audience: &str, more: &Value| {
+        let mut spec = json!({"audiences": [audience], "contact": "#oncall"});
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({
+            "apiVersion": "config.concierge.latchkey.dev/v1alpha1", "kind": "FleetCluster",
+            "metadata": {"name": name}, "spec": spec,
+        })
+        .to_string()
+    };
+    let list = |clusters: &[String]| clusters.join("\n---\n");
+    let ours = || cluster("staging", AUDIENCE, &json!({}));
+    desk.write("fleet.yaml", &list(&[ours(), cluster("production", "k8s-production", &json!({}))]));
+    let fleet = ["--fleet", "fleet.yaml", "--cluster-name", "staging", "--token", "-"];
+    let other = rs256(&json!({"aud": "k8s-production"}));
+    let output = desk.usual(&fleet, &other);
+    assert_eq!(output.status.code(), Some(1), "{}", words(&output));
+    assert_eq!(answers(&output)[0]["reason"], "audience-other-cluster");
+    assert_eq!(answers(&desk.usual(&["--token", "-"], &other))[0]["reason"], "audience-mismatch");
+    assert_eq!(desk.usual(&fleet, &rs256(&json!({}))).status.code(), Some(0));
+
+    let beside =
+        list(&[authenticator("corp", AUDIENCE, &json!({})), cluster("production", "k8s-production", &json!({}))]);
+    desk.write("both.yaml", &beside);
+    let check =
+        |flags: &[&str]| desk.check(&[&["--jwks", "keys.json", "--now", NOW, "--token", "-"], flags].concat(), &other);
+    let output = check(&["--authenticator", "both.yaml", "--cluster-name", "staging"]);
+    assert_eq!(answers(&output)[0]["reason"], "audience-other-cluster", "beside the authenticator");
+
+    desk.write("shared.yaml", &cluster("production", AUDIENCE, &json!({})));
+    desk.write("misspelt.yaml", &cluster("production", "k8s-production", &json!({"audience": "x"})));
+    let corp = ["--authenticator", "corp.yaml", "--cluster-name", "staging", "--fleet"];
+    for (flags, expected) in [
+        ([&corp[..], &["shared.yaml"]].concat(), "is cluster production's too (contact: #oncall): each would take"),
+        ([&corp[..], &["misspelt.yaml"]].concat(), "misspelt.yaml: FleetCluster production: audience: this version"),
+        ([&corp[..], &["corp.yaml"]].concat(), "corp.yaml: JWTAuthenticator corp: expected FleetCluster objects only"),
+        ([&corp[..], &["missing.yaml"]].concat(), "missing.yaml: No such file"),
+        (vec!["--authenticator", "both.yaml"], "say with --cluster-name which of them is this cluster"),
+        (
+            vec!["--authenticator", "both.yaml", "--cluster-name", "a", "--fleet", "fleet.yaml"],
+            "FleetCluster production stands twice",
+        ),
+    ] {
+        let output = check(&flags);
+        assert_eq!(output.status.code(), Some(2), "{flags:?}: {}", words(&output));
+        assert!(output.stdout.is_empty() && words(&output).contains(expected), "{expected}: {}", words(&output));
+    }
+    let output = check(&["--authenticator", "corp.yaml", "--fleet", "fleet.yaml"]);
+    assert_eq!(output.status.code(), Some(64), "whose list it is must be said");
+}
+
+#[test]
 fn mistakes_in_the_command_end_with_64_and_help_with_0() {
     let desk = Desk::new("usage");
     for flags in [&[][..], &["--authenticator"], &["--authenticator", "corp.yaml", "--now", "soon"], &["--tokens", "x"]]

@@ -38,15 +38,21 @@ fn blocks(page: &str) -> Vec<String> {
 
 /// All authenticators shown, each with the place where it stands.
 fn shown() -> Vec<(String, Value)> {
+    let mut texts = pages();
+    texts.extend(files("deploy/examples"));
+    texts.extend(files(STATIC_POD_AUTHENTICATORS));
+    texts.extend(files("crds/tests/good_objects").into_iter().filter(|(path, _)| path.ends_with("everything.yaml")));
+    authenticators(texts)
+}
+
+/// The YAML of the pages.
+fn pages() -> Vec<(String, String)> {
     let mut texts = Vec::new();
     for page in ["README.md", "deploy/README.md"] {
         let blocks = blocks(&fs::read_to_string(root().join(page)).unwrap());
         texts.extend(blocks.into_iter().map(|block| (page.to_owned(), block)));
     }
-    texts.extend(files("deploy/examples"));
-    texts.extend(files(STATIC_POD_AUTHENTICATORS));
-    texts.extend(files("crds/tests/good_objects").into_iter().filter(|(path, _)| path.ends_with("everything.yaml")));
-    authenticators(texts)
+    texts
 }
 
 /// The YAML files of a folder.
@@ -57,10 +63,14 @@ fn files(folder: &str) -> Vec<(String, String)> {
 }
 
 fn authenticators(texts: Vec<(String, String)>) -> Vec<(String, Value)> {
+    of_kind("JWTAuthenticator", texts)
+}
+
+fn of_kind(kind: &str, texts: Vec<(String, String)>) -> Vec<(String, Value)> {
     let objects = texts
         .into_iter()
         .flat_map(|(place, text)| documents(&text).map(move |object| (place.clone(), object)).collect::<Vec<_>>());
-    objects.filter(|(_, object)| object["kind"] == "JWTAuthenticator").collect()
+    objects.filter(|(_, object)| object["kind"] == kind).collect()
 }
 
 #[test]
@@ -81,6 +91,23 @@ fn every_authenticator_that_is_shown_converts_without_a_word() {
         let problems = problems(&object);
         assert!(problems.is_empty(), "{place}: {}", problems.join("; "));
     }
+}
+
+#[test]
+fn the_fleet_lists_that_are_shown_are_read_and_what_their_schema_refuses_is_refused_again() {
+    let read = |object: &Value| convert::fleet_cluster(object["metadata"]["name"].as_str().unwrap(), &object["spec"]);
+    let good = [pages(), files("deploy/examples/fleet"), files("crds/tests/good_objects")].concat();
+    let good = of_kind("FleetCluster", good);
+    for place in ["deploy/README.md", "production.yaml", "staging.yaml", "fleet-everything.yaml"] {
+        assert!(good.iter().any(|(shown, _)| shown.ends_with(place)), "no FleetCluster in {place}");
+    }
+    for (place, object) in good {
+        assert!(read(&object).is_ok(), "{place}: {}", read(&object).unwrap_err());
+    }
+    let bad = of_kind("FleetCluster", files("crds/tests/bad_objects"));
+    assert!(bad.len() > 12);
+    let taken: Vec<_> = bad.into_iter().filter(|(_, object)| read(object).is_ok()).map(|(place, _)| place).collect();
+    assert!(taken.is_empty(), "{taken:#?}");
 }
 
 #[test]

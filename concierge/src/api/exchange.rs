@@ -304,6 +304,9 @@ impl Exchange {
             Some(JudgedBy::Webhook(webhook)) => Cow::Owned(format!("webhook/{}", webhook.name)),
         };
         self.metrics.exchange(code, &authenticator, latency);
+        if let Some(replay) = verdict.cross_cluster(self.clock.now()) {
+            self.metrics.cross_cluster(&authenticator, replay.cluster.as_str(), replay.state.as_str());
+        }
         let fingerprint = verdict.facts.fingerprint.map(|fingerprint| fingerprint.to_string());
         tracing::info!(
             audit_id = received.audit_id,

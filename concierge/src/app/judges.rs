@@ -36,6 +36,8 @@ pub(super) struct Settings {
     pub(super) audit: AuditLog,
     /// The API server, if there is one.
     pub(super) client: Option<kube::Client>,
+    /// This cluster's name, by which the fleet list knows it.
+    pub(super) cluster_name: String,
     /// The files, if they come from files.
     pub(super) files: Option<(Folder, ConditionsSender)>,
     pub(super) leadership: Leadership,
@@ -56,7 +58,7 @@ pub(super) async fn folder(
 
 /// Starts the authenticators.
 pub(super) fn start(ground: &mut Ground<'_>, settings: Settings) -> Result<Judges, anyhow::Error> {
-    let Settings { audit, client, files, leadership, namespace, proxies, suffix } = settings;
+    let Settings { audit, client, cluster_name, files, leadership, namespace, proxies, suffix } = settings;
     let source = match (files, client) {
         (Some((folder, conditions)), client) => Source::Folder { folder, conditions, client },
         (None, Some(client)) => Source::Api(client),
@@ -66,6 +68,7 @@ pub(super) fn start(ground: &mut Ground<'_>, settings: Settings) -> Result<Judge
     let (refresh, refreshes) = index::refresh_channel();
     let settings = authenticators::Settings {
         clock: Arc::clone(&ground.clock),
+        cluster_name,
         index: writer,
         jitter: Jitter::new(chance),
         leadership,

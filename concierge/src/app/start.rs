@@ -95,6 +95,7 @@ pub(super) async fn start(
     let settings = judges::Settings {
         audit: audit.clone(),
         client: cluster.as_ref().map(|cluster| cluster.client.clone()),
+        cluster_name: cluster_name.to_string(),
         files,
         // Without a cluster there is nobody else who could lead.
         leadership: cluster.as_ref().map_or_else(Leadership::alone, |cluster| cluster.leadership.clone()),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::{
     check::{Check, Tokens},
-    config::{HttpsProxy, Proxies},
+    config::{ClusterName, HttpsProxy, Proxies},
     time::UnixTime,
 };
 
@@ -23,12 +23,25 @@ use crate::{
   latchkey-concierge check --authenticator corp.yaml --token token.jwt
 
   # Would this change have admitted everybody who logged in yesterday? No network is needed.
-  latchkey-concierge check --authenticator new.yaml --jwks keys.json --now 2026-11-20T12:00:00Z < tokens.jsonl")]
+  latchkey-concierge check --authenticator new.yaml --jwks keys.json --now 2026-11-20T12:00:00Z < tokens.jsonl
+
+  # Whose token is this? The fleet list knows every cluster by its audience.
+  kubectl get fleetclusters -o yaml > fleet.yaml
+  latchkey-concierge check --authenticator corp.yaml --fleet fleet.yaml --cluster-name staging --token token.jwt")]
 pub(super) struct CheckArgs {
     /// A YAML or JSON file with one or more `JWTAuthenticator` objects, as in Git or as kubectl prints them. A token is
     /// allowed if one of them allows it.
     #[arg(long, value_name = "FILE")]
     authenticator: PathBuf,
+
+    /// The fleet list: a YAML or JSON file of `FleetCluster` objects. A token of another cluster is then told by name, and
+    /// an authenticator whose audience another cluster has too is of no use. They may also stand beside the authenticators.
+    #[arg(long, value_name = "FILE", requires = "cluster_name")]
+    fleet: Option<PathBuf>,
+
+    /// Which cluster of the fleet list this is, as the server's flag of the same name says.
+    #[arg(long, value_name = "NAME")]
+    cluster_name: Option<ClusterName>,
 
     /// A key set (JSON, as an issuer serves it at its `jwks_uri`) to use in place of the authenticator's own source of
     /// keys. Without it, keys that the spec does not hold are fetched from the issuer.
@@ -55,13 +68,14 @@ pub(super) struct CheckArgs {
 
 impl From<CheckArgs> for Check {
     fn from(args: CheckArgs) -> Self {
-        let CheckArgs { authenticator, jwks, now, token, https_proxy, no_proxy } = args;
+        let CheckArgs { authenticator, cluster_name, fleet, jwks, now, token, https_proxy, no_proxy } = args;
         let tokens = match token {
             None => Tokens::Lines,
             Some(path) if path.as_os_str() == "-" => Tokens::Stdin,
             Some(path) => Tokens::File(path),
         };
-        Self { authenticator, jwks, now, tokens, proxies: Proxies::new(https_proxy, no_proxy) }
+        let cluster_name = cluster_name.map(|name| name.to_string());
+        Self { authenticator, cluster_name, fleet, jwks, now, tokens, proxies: Proxies::new(https_proxy, no_proxy) }
     }
 }
 

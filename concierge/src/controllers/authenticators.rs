@@ -1,5 +1,5 @@
-//! The task that keeps the authenticators in force: it watches both kinds, in the API or in a folder, and the CA bundles
-//! they name, runs a keeper of keys for each source of keys, owns the index's one writer, and, if it leads, writes their
+//! The task that keeps the authenticators in force: it watches both kinds and the fleet list, in the API or in a folder,
+//! and the CA bundles they name, runs a keeper of keys for each source of keys, owns the index's one writer, and, if it leads, writes their
 //! status.
 //!
 //! Its loop is observe, plan, act. Everything that takes time (reads, writes, fetches) runs beside the loop, so nothing
@@ -9,6 +9,7 @@ mod bundles;
 mod claims;
 mod conditions;
 pub mod files;
+mod fleet;
 mod jwt;
 mod members;
 pub mod notices;
@@ -18,7 +19,11 @@ mod records;
 mod watches;
 mod webhook;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::{
     StreamExt,
@@ -32,6 +37,7 @@ use kube::{
 };
 use latchkey_crds::{
     authentication::{self, AuthenticatorStatus},
+    config,
     groups::GroupSuffix,
 };
 use tokio::{
@@ -46,6 +52,7 @@ use self::{
     bundles::{Bundles, Loaded},
     claims::Claims,
     files::Folder,
+    fleet::{FleetList, TwinTable},
     members::{Members, Writing},
     notices::{Audience, Notices},
     objects::Objects,
@@ -94,6 +101,8 @@ pub enum Source {
 pub struct Settings {
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// This cluster's name, by which the fleet list knows it.
+    pub cluster_name: String,
     /// The way into the index.
     pub index: index::Writer,
     /// Chance, to spread refreshes out.
@@ -142,6 +151,8 @@ pub struct Authenticators {
     namespace: String,
     kinds: Kinds<ApiResource>,
     objects: Kinds<Objects>,
+    fleet: FleetList,
+    twins: TwinTable,
     bundles: Bundles,
     members: Members,
     notices: Notices,
@@ -175,8 +186,19 @@ struct Written {
 /// The task, ready to run, and its word for readiness.
 #[must_use]
 pub fn authenticators(source: Source, settings: Settings) -> (Authenticators, Synced) {
-    let Settings { clock, index, jitter, leadership, metrics, namespace, notices, proxies, refreshes, suffix } =
-        settings;
+    let Settings {
+        clock,
+        cluster_name,
+        index,
+        jitter,
+        leadership,
+        metrics,
+        namespace,
+        notices,
+        proxies,
+        refreshes,
+        suffix,
+    } = settings;
     let (reporter, reports) = mpsc::channel(REPORTS);
     let (synced, receiver) = watch::channel(false);
     let around = Surroundings {
@@ -194,7 +216,7 @@ pub fn authenticators(source: Source, settings: Settings) -> (Authenticators, Sy
     };
     let (client, conditions, objects) = match source {
         Source::Api(client) => {
-            let objects = watches::objects(&client, &kinds);
+            let objects = watches::objects(&client, &kinds, &config::fleet_cluster(&suffix));
             (Some(client), None, objects)
         }
         Source::Folder { folder, conditions, client } => (client, Some(conditions), watches::folder(folder)),
@@ -206,6 +228,8 @@ pub fn authenticators(source: Source, settings: Settings) -> (Authenticators, Sy
         leadership,
         metrics,
         objects: Kinds { jwt: Objects::default(), webhook: Objects::default() },
+        fleet: FleetList::new(cluster_name),
+        twins: TwinTable::default(),
         bundles: Bundles::new(&namespace, client.is_some()),
         members: Members::new(around, proxies),
         notices: Notices::new(notices),
@@ -363,6 +387,8 @@ impl Authenticators {
                 self.metrics.forget_authenticator(name);
                 self.records.forget(name);
                 self.claims.forget(name);
+                let news = self.twins.set(name, BTreeMap::new());
+                self.dirty.extend(news.into_iter().map(|twin| (Kind::Jwt, twin)));
                 self.index.remove(&AuthenticatorRef::jwt(name));
             }
             Kind::Webhook => {

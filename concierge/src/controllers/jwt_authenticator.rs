@@ -3,6 +3,7 @@
 //! [`plan`] is the middle of observe, plan, act. It is level-triggered: from all that is known now it says how
 //! everything should be, and the task in `authenticators` makes it so.
 
+mod audience;
 pub(super) mod conditions;
 pub(super) mod keeper;
 pub(super) mod record;
@@ -12,11 +13,11 @@ use std::{sync::Arc, time::Duration};
 
 use latchkey_crds::authentication::AuthenticatorStatus;
 
+pub(super) use self::audience::{ClusterView, Twins};
 use self::standing::{InForce, Standing};
 use super::status::{self, Truth};
 use crate::{
     convert::{Bundle, InvalidSpec, JwtSpec, KeySource, TlsProblem},
-    fleet::Siblings,
     idp::issuer::{IssuerReport, KeysFrom},
     index::{Authenticator, AuthenticatorName},
     jwt::{Issuer, Verifier},
@@ -79,6 +80,8 @@ pub(super) struct Observed<'a> {
     pub(super) trust: &'a Trust,
     /// The source that is being asked, and its latest word.
     pub(super) asked: Option<(&'a Source, &'a Word)>,
+    /// This cluster among others.
+    pub(super) cluster: ClusterView<'a>,
     /// The status as it stands in the API.
     pub(super) status: &'a AuthenticatorStatus,
     /// When this generation was first seen.
@@ -154,7 +157,7 @@ fn admit(observed: &Observed<'_>, standing: Option<Standing<'_>>) -> Option<Auth
     let spec = observed.spec.as_ref().ok()?;
     let (Ok(issuer), Ok(judge), Some(standing)) = (&spec.issuer, &spec.judge, standing) else { return None };
     let InForce { keys, fetched_at: keys_fetched_at } = standing.in_force(observed.seen_at)?;
-    let profile = Arc::new(judge.profile(issuer.clone(), Siblings::default()));
+    let profile = Arc::new(judge.profile(issuer.clone(), observed.cluster.siblings.clone()));
     let verifier = Verifier::new(profile, standing.algorithms(judge.algorithms), Arc::clone(keys));
     Some(Authenticator {
         name: observed.name.clone(),

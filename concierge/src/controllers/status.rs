@@ -103,6 +103,11 @@ impl Finding {
         Self { counts: false, ..self }
     }
 
+    /// It holds, and a person should know something of it all the same: the reason says what.
+    pub(super) fn because(self, reason: &'static str) -> Self {
+        Self { reason, ..self }
+    }
+
     fn holds(&self) -> bool {
         self.truth == Truth::True
     }

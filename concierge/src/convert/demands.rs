@@ -114,6 +114,10 @@ fn duplicates<T: PartialEq>(field: &str, list: &[T], problems: &mut Problems) {
 // === impl Demands ===
 
 impl Demands {
+    pub(super) const fn audiences(&self) -> &Audiences {
+        &self.audiences
+    }
+
     /// The whole profile, with a sound issuer.
     pub(super) fn profile(&self, issuer: Issuer, siblings: Siblings) -> Profile {
         let Self { audiences, authorized_parties, additional_audiences, token_types, .. } = self.clone();

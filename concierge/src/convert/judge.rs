@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     fleet::Siblings,
-    jwt::{AlgorithmSet, Issuer, Profile},
+    jwt::{AlgorithmSet, Audiences, Issuer, Profile},
     mapping::Rules,
 };
 
@@ -61,6 +61,12 @@ pub(super) fn credential_lifetime(
 // === impl Judge ===
 
 impl Judge {
+    /// The audiences that are ours by the spec.
+    #[must_use]
+    pub fn audiences(&self) -> &Audiences {
+        self.demands.audiences()
+    }
+
     /// What a token of `issuer` is held against; the issuer is [`super::JwtSpec::issuer`], which may be wrong on its own,
     /// and the other clusters of the fleet no spec can say.
     #[must_use]

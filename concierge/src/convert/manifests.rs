@@ -1,4 +1,4 @@
-//! Authenticators as people keep them in Git: YAML or JSON text to objects, read strictly.
+//! Authenticators, and the fleet list, as people keep them in Git: YAML or JSON text to objects, read strictly.
 //!
 //! What the API server would refuse is refused here too: a misspelt field, a key that stands twice, an object of another
 //! kind. Whoever reads from files has no API server that would tell them.
@@ -16,10 +16,13 @@ pub const MAX_MANIFEST_BYTES: usize = 1024 * 1024;
 /// Most objects of one source: each runs a keeper of keys.
 pub const MAX_MANIFESTS: usize = 256;
 
-/// One authenticator, not yet understood.
+/// The kinds that are read, for messages.
+const KINDS: &str = "JWTAuthenticator, WebhookAuthenticator or FleetCluster";
+
+/// One authenticator or cluster of the fleet, not yet understood.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Manifest {
-    /// Which of the two kinds.
+    /// Which of the kinds.
     pub kind: ManifestKind,
     /// `metadata.name`.
     pub name: String,
@@ -30,6 +33,8 @@ pub struct Manifest {
 /// The kinds that are read from files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ManifestKind {
+    /// `FleetCluster`.
+    Fleet,
     /// `JWTAuthenticator`.
     Jwt,
     /// `WebhookAuthenticator`.
@@ -128,6 +133,7 @@ impl ManifestKind {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Fleet => "FleetCluster",
             Self::Jwt => "JWTAuthenticator",
             Self::Webhook => "WebhookAuthenticator",
         }
@@ -155,12 +161,13 @@ fn manifest(value: Value) -> Result<Manifest, String> {
         return Err("is no object: expected apiVersion, kind, metadata and spec".to_owned());
     };
     let kind = match object.get("kind").and_then(Value::as_str) {
+        Some("FleetCluster") => ManifestKind::Fleet,
         Some("JWTAuthenticator") => ManifestKind::Jwt,
         Some("WebhookAuthenticator") => ManifestKind::Webhook,
-        Some(other) => return Err(format!("kind {other:?}: expected JWTAuthenticator or WebhookAuthenticator")),
-        None => return Err("kind is missing: expected JWTAuthenticator or WebhookAuthenticator".to_owned()),
+        Some(other) => return Err(format!("kind {other:?}: expected {KINDS}")),
+        None => return Err(format!("kind is missing: expected {KINDS}")),
     };
-    check_api_version(object.get("apiVersion"))?;
+    check_api_version(object.get("apiVersion"), kind)?;
     // `status` is what the API adds when it prints an object; it says nothing of what somebody wants.
     known_members(&object, &["apiVersion", "kind", "metadata", "spec", "status"])?;
     let name = name(object.get("metadata"))?;
@@ -169,13 +176,19 @@ fn manifest(value: Value) -> Result<Manifest, String> {
 }
 
 /// Any suffix will do: the same file serves installations of different ones, and Pinniped's.
-fn check_api_version(found: Option<&Value>) -> Result<(), String> {
-    let expected = GroupSuffix::api_version(&GroupSuffix::default().authentication());
+fn check_api_version(found: Option<&Value>, kind: ManifestKind) -> Result<(), String> {
+    let (group, default) = match kind {
+        ManifestKind::Fleet => ("config.concierge.", GroupSuffix::default().config()),
+        ManifestKind::Jwt | ManifestKind::Webhook => {
+            ("authentication.concierge.", GroupSuffix::default().authentication())
+        }
+    };
+    let expected = GroupSuffix::api_version(&default);
     let found = found.and_then(Value::as_str).ok_or_else(|| format!("apiVersion is missing: expected {expected}"))?;
     let suffix = found
         .strip_suffix(VERSION)
         .and_then(|group| group.strip_suffix('/'))
-        .and_then(|group| group.strip_prefix("authentication.concierge."));
+        .and_then(|of_group| of_group.strip_prefix(group));
     match suffix.map(str::parse::<GroupSuffix>) {
         Some(Ok(_)) => Ok(()),
         _ => Err(format!("apiVersion {found:?}: expected {expected}")),

@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, watch};
 /// Where the kinds live.
 pub(crate) const JWT: &str = "/apis/authentication.concierge.latchkey.dev/v1alpha1/jwtauthenticators";
 pub(crate) const WEBHOOK: &str = "/apis/authentication.concierge.latchkey.dev/v1alpha1/webhookauthenticators";
+pub(crate) const FLEET: &str = "/apis/config.concierge.latchkey.dev/v1alpha1/fleetclusters";
 pub(crate) const SECRETS: &str = "/api/v1/namespaces/latchkey/secrets";
 
 /// How long a test waits for what should happen in milliseconds.
@@ -42,6 +43,8 @@ struct Store {
     status_writes: usize,
     /// How often any object was applied.
     applied: usize,
+    /// Collections whose lists and watches are answered with this code.
+    refused: BTreeMap<String, u16>,
 }
 
 type Answer = Response<BoxBody<Bytes, Infallible>>;
@@ -94,6 +97,15 @@ impl Api {
         let mut object = store.objects.get_mut(collection).unwrap().remove(name).unwrap();
         object["metadata"]["resourceVersion"] = json!(store.version.to_string());
         store.send(collection, "DELETED", &object);
+    }
+
+    /// From now on whoever lists or watches this collection is refused with `code`; `None`: no more.
+    pub(crate) fn refuse(&self, collection: &str, code: Option<u16>) {
+        let mut store = self.lock();
+        match code {
+            Some(code) => drop(store.refused.insert(collection.to_owned(), code)),
+            None => drop(store.refused.remove(collection)),
+        }
     }
 
     /// Ends every watch, as an API server does that stops.
@@ -179,6 +191,9 @@ impl Api {
             return self.store(path.trim_end_matches("/latchkey"), &body);
         }
         let mut store = self.lock();
+        if let Some(code) = store.refused.get(&path) {
+            return respond(StatusCode::from_u16(*code).unwrap(), &failure(*code));
+        }
         if watches {
             let (sender, receiver) = mpsc::unbounded_channel();
             for (_, _, event) in store.events.iter().filter(|(version, of, _)| *version > since && *of == path) {
@@ -260,6 +275,7 @@ impl Store {
     fn publish(&mut self, collection: &str, event: &str, name: &str, mut object: Value) {
         let (version, kind) = match collection {
             SECRETS => ("v1", "Secret"),
+            FLEET => ("config.concierge.latchkey.dev/v1alpha1", "FleetCluster"),
             JWT => ("authentication.concierge.latchkey.dev/v1alpha1", "JWTAuthenticator"),
             _ => ("authentication.concierge.latchkey.dev/v1alpha1", "WebhookAuthenticator"),
         };

@@ -19,7 +19,7 @@ use tokio::time::{sleep, timeout};
 
 use self::ledger::Ledger;
 pub(super) use self::ledger::{Declared, Listing, Wrong};
-use crate::convert::{MAX_MANIFEST_BYTES, MAX_MANIFESTS};
+use crate::convert::{MAX_MANIFEST_BYTES, MAX_MANIFESTS, ManifestKind};
 
 /// How long the first looks may differ from each other: nobody writes manifests for longer.
 const FIRST_LIMIT: Duration = Duration::from_secs(10);
@@ -73,8 +73,8 @@ pub enum FolderError {
         /// Why.
         why: String,
     },
-    /// Every file is wrong.
-    #[error("{folder} holds no authenticator that can be read: {}", list(.wrong))]
+    /// No file has an authenticator; those that are wrong are told.
+    #[error("{folder} holds no authenticator that can be read{}", list(.wrong))]
     Unusable {
         /// The folder.
         folder: PathBuf,
@@ -120,7 +120,7 @@ impl Folder {
         }
         let mut ledger = Ledger::default();
         let listing = ledger.take(&contents);
-        if listing.declared.is_empty() {
+        if listing.declared.iter().all(|declared| declared.kind == ManifestKind::Fleet) {
             return Err(FolderError::Unusable { folder: path, wrong: listing.wrong });
         }
         Ok(Self { path, pace, contents, ledger, listing })
@@ -235,7 +235,7 @@ fn tell(folder: &Path, before: &[Wrong], now: &[Wrong]) {
 
 fn list(wrong: &[Wrong]) -> String {
     let each: Vec<_> = wrong.iter().map(|Wrong { file, problem }| format!("{file}: {problem}")).collect();
-    each.join("; ")
+    if each.is_empty() { ": put JWTAuthenticator manifests there".to_owned() } else { format!(": {}", each.join("; ")) }
 }
 
 #[cfg(test)]

@@ -5,7 +5,13 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use tokio::time::Instant;
 
-use super::{Authenticators, members::Publish, notices::Sight, records, watches::Kind};
+use super::{
+    Authenticators, fleet,
+    members::{Publish, Shown},
+    notices::Sight,
+    records,
+    watches::Kind,
+};
 use crate::{
     controllers::jwt_authenticator::{self, Observed, Trust, Word},
     convert::{BundleObject, BundleSource, TlsProblem},
@@ -14,6 +20,7 @@ use crate::{
 
 impl Authenticators {
     pub(super) fn settle_jwt(&mut self, name: &str) {
+        self.tell_twins(name);
         let Some(object) = self.objects.jwt.get(name) else { return };
         let now = self.clock.now();
         let authenticator = AuthenticatorName::new(name);
@@ -27,6 +34,7 @@ impl Authenticators {
                 spec: &object.jwt,
                 trust: &trust,
                 asked: self.members.asked(name),
+                cluster: self.fleet.view(self.twins.of(name)),
                 status: &object.status,
                 seen_at: object.seen_at,
             };
@@ -36,7 +44,9 @@ impl Authenticators {
             }
         };
         let (uid, generation) = (object.uid.clone(), object.generation);
-        let publish = self.members.shall_publish(name, &uid, generation, plan.admit.is_some());
+        let siblings = self.fleet.siblings();
+        let shown = Shown { uid: &uid, generation, siblings, admits: plan.admit.is_some() };
+        let publish = self.members.shall_publish(name, &shown);
         if publish == Publish::Aloud {
             match &plan.obstacle {
                 None => tracing::info!(authenticator = name, generation, "Authenticator ready"),
@@ -60,6 +70,10 @@ impl Authenticators {
         self.metrics.authenticator_ready(name, plan.admit.is_some());
         let wanted = plan.admit.as_ref().is_some_and(|admit| admit.rules.distributed.is_some());
         let other_client = self.claims.keep(name, wanted, &trust);
+        if publish != Publish::No {
+            let siblings: Vec<_> = self.fleet.siblings().names().map(ToString::to_string).collect();
+            self.metrics.cross_cluster_expected(name, &siblings);
+        }
         if publish != Publish::No || other_client {
             let issuer = object.issuer.clone();
             let reference = AuthenticatorRef { kind: AuthenticatorKind::JWTAuthenticator, name: authenticator };
@@ -77,6 +91,18 @@ impl Authenticators {
         self.keep_keys(name);
         self.members.again_in(Kind::Jwt, name, plan.again_in);
         self.write(Kind::Jwt, name, uid, plan.status);
+    }
+
+    /// Finds out which other authenticators of this cluster take the same tokens as `name`, and has those planned anew to
+    /// which it is news.
+    fn tell_twins(&mut self, name: &str) {
+        let twins = self.objects.jwt.get(name).and_then(|object| object.jwt.as_ref().ok()).map(|own| {
+            let others =
+                self.objects.jwt.entries().filter_map(|(name, object)| Some((name, object.jwt.as_ref().ok()?)));
+            fleet::twins(name, own, others)
+        });
+        let news = self.twins.set(name, twins.unwrap_or_default());
+        self.dirty.extend(news.into_iter().map(|twin| (Kind::Jwt, twin)));
     }
 
     /// Has the keys of `name` kept, if they are newer than those that are, and if this replica leads: the others would

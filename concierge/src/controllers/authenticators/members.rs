@@ -17,6 +17,7 @@ use crate::{
         Source, Word,
         keeper::{Keeper, KeeperId, Surroundings},
     },
+    fleet::Siblings,
     idp::{
         http::{IssuerClient, Limits},
         issuer::{IssuerReport, LastGood},
@@ -66,10 +67,20 @@ pub(super) enum Writing {
 pub(super) enum Publish {
     /// It shows this already.
     No,
-    /// Yes, and nobody need be told: newer keys of the same authenticator.
+    /// Yes, and nobody need be told: newer keys of the same authenticator, or another list of siblings.
     Quietly,
     /// Yes: another generation, or whether anybody is admitted has changed.
     Aloud,
+}
+
+/// What the index is to show.
+#[derive(Debug)]
+pub(super) struct Shown<'a> {
+    pub(super) uid: &'a str,
+    pub(super) generation: i64,
+    pub(super) siblings: &'a Siblings,
+    /// Whether anybody is admitted.
+    pub(super) admits: bool,
 }
 
 /// A source that is being asked.
@@ -96,6 +107,8 @@ struct Running {
 struct Published {
     uid: String,
     generation: i64,
+    /// Whose tokens it tells by name and never lets in.
+    siblings: Siblings,
     /// By what it admits; `None` admits nobody.
     admits_by: Option<By>,
 }
@@ -227,9 +240,11 @@ impl Members {
     }
 
     /// Whether the index must be changed so that it shows this; it counts as shown from now on.
-    pub(super) fn shall_publish(&mut self, name: &str, uid: &str, generation: i64, admits: bool) -> Publish {
+    pub(super) fn shall_publish(&mut self, name: &str, next: &Shown<'_>) -> Publish {
+        let Shown { uid, generation, siblings, admits } = *next;
         let by = self.asked_for(name).map_or(By::Spec, |(keeper, asked)| By::Keeper(keeper, asked.words));
-        let next = Published { uid: uid.to_owned(), generation, admits_by: admits.then_some(by) };
+        let (uid, siblings) = (uid.to_owned(), siblings.clone());
+        let next = Published { uid, generation, siblings, admits_by: admits.then_some(by) };
         let change = match self.published.get(name) {
             Some(known) if *known == next => Publish::No,
             Some(known)

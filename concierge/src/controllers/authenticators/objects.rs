@@ -149,6 +149,10 @@ impl Objects {
         self.by_name.values()
     }
 
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&String, &Object)> {
+        self.by_name.iter()
+    }
+
     pub(super) fn names(&self) -> impl Iterator<Item = &String> {
         self.by_name.keys()
     }

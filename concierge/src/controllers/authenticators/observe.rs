@@ -9,11 +9,19 @@ use super::{
     records::Read,
     watches::{Kind, Seen},
 };
-use crate::{controllers::jwt_authenticator::keeper::KeeperReport, index::RefreshRequest};
+use crate::{controllers::jwt_authenticator::keeper::KeeperReport, convert::ManifestKind, index::RefreshRequest};
 
 impl Authenticators {
     pub(super) fn observe(&mut self, seen: Seen) {
         match seen {
+            Seen::Fleet(Ok(event)) => {
+                let changed = self.fleet.observe(event);
+                self.fleet_changed(changed);
+            }
+            Seen::Fleet(Err(error)) => {
+                let changed = self.fleet.failed(&error);
+                self.fleet_changed(changed);
+            }
             Seen::Folder(listing) => self.observe_folder(listing),
             Seen::Object(kind, Ok(event)) => {
                 let now = self.clock.now();
@@ -47,7 +55,16 @@ impl Authenticators {
             conditions.wrong(wrong);
         }
         let now = self.clock.now();
-        let (jwt, webhook) = declared.into_iter().partition(|declared| declared.kind == Kind::Jwt);
+        let (mut fleet, mut jwt, mut webhook) = (Vec::new(), Vec::new(), Vec::new());
+        for declared in declared {
+            match declared.kind {
+                ManifestKind::Fleet => fleet.push((declared.name, declared.spec)),
+                ManifestKind::Jwt => jwt.push(declared),
+                ManifestKind::Webhook => webhook.push(declared),
+            }
+        }
+        let changed = self.fleet.replace(fleet);
+        self.fleet_changed(changed);
         for (kind, declared) in [(Kind::Jwt, jwt), (Kind::Webhook, webhook)] {
             let changed = self.objects.of_mut(kind).replace(declared, now);
             self.dirty.extend(changed.into_iter().map(|name| (kind, name)));
@@ -55,8 +72,18 @@ impl Authenticators {
         self.note_listed();
     }
 
+    /// Every authenticator is planned anew before anything else is taken in: the index follows the list at once.
+    fn fleet_changed(&mut self, changed: bool) {
+        if changed {
+            self.metrics.fleet_members(self.fleet.len());
+            self.dirty.extend(self.objects.jwt.names().map(|name| (Kind::Jwt, name.clone())));
+        }
+        self.note_listed();
+    }
+
     fn note_listed(&mut self) {
-        if self.listed_at.is_none() && self.objects.jwt.listed() && self.objects.webhook.listed() {
+        let listed = self.objects.jwt.listed() && self.objects.webhook.listed() && self.fleet.is_known();
+        if self.listed_at.is_none() && listed {
             self.listed_at = Some(Instant::now());
         }
     }

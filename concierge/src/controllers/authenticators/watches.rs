@@ -1,5 +1,5 @@
-//! What the authenticators' task sees, as streams that never end: authenticators of both kinds whole, from the API or a
-//! folder; Secrets and `ConfigMap`s of our namespace by their metadata only. A watch that fails waits and starts anew.
+//! What the authenticators' task sees, as streams that never end: authenticators of both kinds and the fleet list whole,
+//! from the API or a folder; Secrets and `ConfigMap`s of our namespace by their metadata only. A watch that fails waits and starts anew.
 
 use futures::{
     StreamExt,
@@ -32,22 +32,28 @@ pub(super) enum Kind {
 
 /// Something happened in the API, or in the folder.
 pub(super) enum Seen {
+    Fleet(watcher::Result<Event<DynamicObject>>),
     Folder(Listing),
     Object(Kind, watcher::Result<Event<DynamicObject>>),
     Secret(watcher::Result<Event<PartialObjectMeta<Secret>>>),
     ConfigMap(watcher::Result<Event<PartialObjectMeta<ConfigMap>>>),
 }
 
-/// The authenticators as they are in the API.
-pub(super) fn objects(client: &kube::Client, kinds: &Kinds<ApiResource>) -> BoxStream<'static, Seen> {
+/// The authenticators and the fleet list as they are in the API.
+pub(super) fn objects(
+    client: &kube::Client,
+    kinds: &Kinds<ApiResource>,
+    fleet: &ApiResource,
+) -> BoxStream<'static, Seen> {
     let objects = |resource: &ApiResource| {
         let api = Api::<DynamicObject>::all_with(client.clone(), resource);
         watcher(api, watcher::Config::default()).default_backoff()
     };
-    stream::select(
-        objects(&kinds.jwt).map(|event| Seen::Object(Kind::Jwt, event)),
-        objects(&kinds.webhook).map(|event| Seen::Object(Kind::Webhook, event)),
-    )
+    stream::select_all([
+        objects(&kinds.jwt).map(|event| Seen::Object(Kind::Jwt, event)).boxed(),
+        objects(&kinds.webhook).map(|event| Seen::Object(Kind::Webhook, event)).boxed(),
+        objects(fleet).map(Seen::Fleet).boxed(),
+    ])
     .boxed()
 }
 

@@ -11,7 +11,7 @@ use latchkey_crds::conditions::{
 };
 
 use super::{
-    Observed, Source, Trust, Word,
+    Observed, Source, Trust, Word, audience,
     standing::{Standing, standing},
 };
 use crate::{
@@ -50,6 +50,7 @@ pub(in crate::controllers) fn findings<'a>(
         jwks_url(standing),
         jwks_fetch(standing),
         authenticator(observed, standing),
+        audience::unique(observed),
         keys_fresh(standing).aside(),
         keys_public_only(standing).aside(),
     ]

@@ -14,7 +14,12 @@ use latchkey_concierge::jwt::Step;
 use num_bigint::BigUint;
 use serde_json::{Map, Value, json};
 
-use super::{CASES, Case, Found, forge::LISTENER, user};
+use super::{
+    CASES, Case, Found,
+    forge::{Forged, LISTENER},
+    recipe::FleetEntry,
+    user,
+};
 use crate::issuer::encode;
 
 /// The longest line that `check` reads.
@@ -23,12 +28,13 @@ const MAX_LINE_BYTES: usize = 64 * 1024;
 /// `latchkey-concierge check` is given what was forged, in as few runs as there are authenticators with their keys.
 #[test]
 fn check_judges_the_same() {
-    let mut desks: BTreeMap<(String, &[u8], i64), Vec<&Case>> = BTreeMap::new();
-    for case in CASES.iter().filter(|case| case.recipe.fleet.is_empty()) {
-        desks.entry((case.forged.spec.to_string(), &case.forged.key_set, case.forged.now)).or_default().push(case);
+    let mut desks: BTreeMap<(String, String, &[u8], i64), Vec<&Case>> = BTreeMap::new();
+    for case in CASES.iter() {
+        let Forged { spec, key_set, now, .. } = &case.forged;
+        desks.entry((spec.to_string(), fleet(case).to_string(), key_set, *now)).or_default().push(case);
     }
-    for (number, ((spec, key_set, now), cases)) in desks.into_iter().enumerate() {
-        let desk = desk(number, &spec, key_set);
+    for (number, ((spec, fleet, key_set, now), cases)) in desks.into_iter().enumerate() {
+        let desk = desk(number, &spec, &fleet, key_set);
         let line = |(id, case): (usize, &&Case)| json!({"id": id.to_string(), "token": case.forged.token}).to_string();
         let lines: Vec<String> = cases.iter().enumerate().map(line).collect();
         let (few, long): (Vec<_>, Vec<_>) =
@@ -59,7 +65,20 @@ fn check_judges_the_same() {
     );
 }
 
-fn desk(number: usize, spec: &str, key_set: &[u8]) -> PathBuf {
+/// The fleet list as kubectl prints it.
+fn fleet(case: &Case) -> Value {
+    let item = |(name, FleetEntry { audiences, issuers }): (&String, &FleetEntry)| {
+        json!({
+            "apiVersion": "config.concierge.latchkey.dev/v1alpha1",
+            "kind": "FleetCluster",
+            "metadata": {"name": name},
+            "spec": {"audiences": audiences, "issuers": issuers},
+        })
+    };
+    json!({"apiVersion": "v1", "kind": "List", "items": case.recipe.fleet.iter().map(item).collect::<Vec<_>>()})
+}
+
+fn desk(number: usize, spec: &str, fleet: &str, key_set: &[u8]) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("corpus").join(number.to_string());
     fs::create_dir_all(&folder).unwrap();
     let authenticator = json!({
@@ -70,6 +89,11 @@ fn desk(number: usize, spec: &str, key_set: &[u8]) -> PathBuf {
     });
     fs::write(folder.join("staging.yaml"), authenticator.to_string()).unwrap();
     fs::write(folder.join("keys.json"), key_set).unwrap();
+    // An empty list beside the authenticators is no list at all; in a file of its own it would be a mistake.
+    let _ = fs::remove_file(folder.join("fleet.json"));
+    if fleet.contains("FleetCluster") {
+        fs::write(folder.join("fleet.json"), fleet).unwrap();
+    }
     folder
 }
 
@@ -77,6 +101,13 @@ fn check(desk: &Path, now: i64, flags: &[&str], input: &str) -> Output {
     let now = jiff::Timestamp::from_second(now).unwrap().to_string();
     let mut child = Command::new(env!("CARGO_BIN_EXE_latchkey-concierge"))
         .args(["check", "--authenticator", "staging.yaml", "--jwks", "keys.json", "--now", &now])
+        .args(
+            desk.join("fleet.json")
+                .exists()
+                .then_some(["--fleet", "fleet.json", "--cluster-name", "staging"])
+                .into_iter()
+                .flatten(),
+        )
         .args(flags)
         .current_dir(desk)
         .stdin(Stdio::piped())

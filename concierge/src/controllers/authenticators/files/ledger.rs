@@ -1,4 +1,4 @@
-//! What files say, held against what they said before: which authenticators there are, and which generation each is of.
+//! What files say, held against what they said before: which objects there are, and which generation each is of.
 //! No file is opened here.
 
 use std::collections::BTreeMap;
@@ -8,24 +8,21 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Contents;
-use crate::{
-    controllers::authenticators::watches::Kind,
-    convert::{MAX_MANIFESTS, Manifest, ManifestError, ManifestKind, manifests},
-};
+use crate::convert::{MAX_MANIFESTS, Manifest, ManifestError, ManifestKind, fleet_cluster, manifests};
 
 /// What all files say together.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::controllers::authenticators) struct Listing {
-    /// The authenticators, those included that cannot be used.
+    /// The authenticators and the fleet list, those included that cannot be used.
     pub(in crate::controllers::authenticators) declared: Vec<Declared>,
     /// The files that cannot be used.
     pub(in crate::controllers::authenticators) wrong: Vec<Wrong>,
 }
 
-/// One authenticator.
+/// One object.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::controllers::authenticators) struct Declared {
-    pub(in crate::controllers::authenticators) kind: Kind,
+    pub(in crate::controllers::authenticators) kind: ManifestKind,
     pub(in crate::controllers::authenticators) name: String,
     /// The same for this kind and name on every machine and after every start.
     pub(in crate::controllers::authenticators) uid: String,
@@ -47,7 +44,7 @@ pub struct Wrong {
 /// What was said so far.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    held: BTreeMap<(Kind, String), Held>,
+    held: BTreeMap<(ManifestKind, String), Held>,
     /// The greatest generation that was ever given. One count for all, never set back: an authenticator that is taken away
     /// and comes back with another spec must not come back as what it was, for verdicts are remembered by generation.
     generation: i64,
@@ -119,7 +116,7 @@ impl Ledger {
 const FOLDER: &str = ".";
 
 /// By kind and name, where it is said and what.
-type Said = BTreeMap<(Kind, String), (Vec<String>, Result<Value, String>)>;
+type Said = BTreeMap<(ManifestKind, String), (Vec<String>, Result<Value, String>)>;
 
 fn said<'a>(files: impl Iterator<Item = (&'a str, Result<Vec<Manifest>, String>)>) -> (Said, Vec<Wrong>) {
     let (mut said, mut wrong) = (Said::new(), Vec::new());
@@ -138,10 +135,6 @@ fn said<'a>(files: impl Iterator<Item = (&'a str, Result<Vec<Manifest>, String>)
             }
         };
         for Manifest { kind, name, spec } in manifests {
-            let kind = match kind {
-                ManifestKind::Jwt => Kind::Jwt,
-                ManifestKind::Webhook => Kind::Webhook,
-            };
             let (files, said) = said.entry((kind, name.clone())).or_insert_with(|| (Vec::new(), Ok(spec)));
             files.push(file.to_owned());
             // Whose word counts nobody can tell.
@@ -164,18 +157,23 @@ fn contradictions(said: &Said) -> Vec<Wrong> {
 
 fn parse(bytes: &[u8]) -> Result<Vec<Manifest>, String> {
     let text = std::str::from_utf8(bytes).map_err(|error| format!("is no UTF-8 text: {error}"))?;
-    manifests(text).map_err(|error| match error {
+    let found = manifests(text).map_err(|error| match error {
         ManifestError::Empty => "holds no object: write one, or delete the file".to_owned(),
         other => other.to_string(),
-    })
+    })?;
+    // They have no condition in which to say what is wrong with them.
+    for Manifest { name, spec, .. } in found.iter().filter(|manifest| manifest.kind == ManifestKind::Fleet) {
+        fleet_cluster(name, spec).map_err(|problem| format!("FleetCluster {name}: {problem}"))?;
+    }
+    Ok(found)
 }
 
-fn twins(kind: Kind, name: &str, files: &[String]) -> String {
+fn twins(kind: ManifestKind, name: &str, files: &[String]) -> String {
     format!("{} {name} stands in {}: give all but one another name", kind.name(), files.join(" and in "))
 }
 
 /// As a uid of the API looks (RFC 9562, version 8: made of a hash).
-fn uid(kind: Kind, name: &str) -> String {
+fn uid(kind: ManifestKind, name: &str) -> String {
     let digest = digest(&SHA256, format!("{}/{name}", kind.name()).as_bytes());
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest.as_ref()[..16]);

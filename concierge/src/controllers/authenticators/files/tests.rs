@@ -3,7 +3,6 @@
 use std::{cell::RefCell, os::unix::fs::symlink};
 
 use super::*;
-use crate::controllers::authenticators::watches::Kind;
 
 const QUICK: Pace = Pace { look: Duration::from_millis(5), settle: Duration::from_millis(1) };
 
@@ -96,7 +95,7 @@ async fn what_comes_changes_and_goes_is_told_and_a_generation_is_never_given_twi
     let first = watch.next().await;
     assert_eq!(told(&first), [("a", 1, "one"), ("b", 2, "one")]);
     assert!(first.wrong.is_empty());
-    assert_eq!(first.declared[0].kind, Kind::Jwt);
+    assert_eq!(first.declared[0].kind, ManifestKind::Jwt);
     assert_ne!(first.declared[0].uid, first.declared[1].uid);
 
     place.write("a.yaml", &manifest("a", "two"));
@@ -108,7 +107,7 @@ async fn what_comes_changes_and_goes_is_told_and_a_generation_is_never_given_twi
     place.write("c.yml", &manifest("c", "one").replace("JWTAuthenticator", "WebhookAuthenticator"));
     let third = watch.next().await;
     assert_eq!(told(&third), [("a", 3, "two"), ("b", 2, "one"), ("c", 4, "one")]);
-    assert_eq!(third.declared[2].kind, Kind::Webhook);
+    assert_eq!(third.declared[2].kind, ManifestKind::Webhook);
 
     place.remove("a.yaml");
     assert_eq!(told(&watch.next().await), [("b", 2, "one"), ("c", 4, "one")]);

@@ -1,0 +1,377 @@
+//! The fleet list as it was last read, from the API or from files: events in, whether anything changed out. No network.
+//!
+//! Until it was read once nobody is admitted: an audience that a sibling has too would be let in meanwhile. From then on
+//! the last known list counts, whatever becomes of the watch.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kube::{
+    core::DynamicObject,
+    runtime::watcher::{self, Event},
+};
+use serde_json::Value;
+
+use crate::{
+    controllers::jwt_authenticator::{ClusterView, Twins},
+    convert,
+    fleet::{Fleet, Member, Overlap, Siblings},
+    jwt::Issuer,
+};
+
+/// Overlaps within the list that are told one by one: nobody's list has more by mistake.
+const OVERLAPS_TOLD: usize = 8;
+
+/// The list, and what follows from it for this cluster.
+#[derive(Debug)]
+pub(super) struct FleetList {
+    own: String,
+    members: BTreeMap<String, Member>,
+    /// While a list comes in: the names that were on it so far.
+    listing: Option<BTreeSet<String>>,
+    heard: Heard,
+    fleet: Fleet,
+    siblings: Siblings,
+    overlaps: Vec<Overlap>,
+}
+
+/// Whether the list is known.
+#[derive(Debug, PartialEq, Eq)]
+enum Heard {
+    /// Not yet; and why not, if an attempt has failed.
+    Nothing(Option<String>),
+    /// There is no such kind in this cluster: the list is empty.
+    NoKind,
+    /// It was read.
+    List,
+}
+
+// === impl FleetList ===
+
+impl FleetList {
+    /// The list of the cluster `own`, not read yet.
+    pub(super) fn new(own: String) -> Self {
+        Self {
+            own,
+            members: BTreeMap::new(),
+            listing: None,
+            heard: Heard::Nothing(None),
+            fleet: Fleet::default(),
+            siblings: Siblings::default(),
+            overlaps: Vec::new(),
+        }
+    }
+
+    /// Takes an event of the watch in; `true` if authenticators are to be planned anew.
+    pub(super) fn observe(&mut self, event: Event<DynamicObject>) -> bool {
+        match event {
+            Event::Init => {
+                self.listing = Some(BTreeSet::new());
+                return false;
+            }
+            Event::InitApply(object) => {
+                if let (Some(listing), Some(name)) = (&mut self.listing, &object.metadata.name) {
+                    listing.insert(name.clone());
+                }
+                self.apply(object);
+            }
+            Event::Apply(object) => self.apply(object),
+            // What is not on the list was deleted while nobody was watching.
+            Event::InitDone => {
+                let listed = self.listing.take().unwrap_or_default();
+                self.members.retain(|name, _| listed.contains(name));
+                self.heard = Heard::List;
+                return self.follow(true);
+            }
+            Event::Delete(object) => {
+                self.members.remove(object.metadata.name.as_deref().unwrap_or_default());
+            }
+        }
+        self.follow(false)
+    }
+
+    /// The watch has failed and starts anew; `true` if authenticators are to be planned anew.
+    pub(super) fn failed(&mut self, error: &watcher::Error) -> bool {
+        let told = error as &dyn std::error::Error;
+        let before = match &self.heard {
+            Heard::List => {
+                tracing::warn!(
+                    kind = "FleetCluster",
+                    error = told,
+                    "Watch failed, the list stays as it was; trying again"
+                );
+                return false;
+            }
+            Heard::NoKind if is_missing(error) => return false,
+            Heard::NoKind | Heard::Nothing(_) => &self.heard,
+        };
+        let now = if is_missing(error) {
+            tracing::info!("There is no kind FleetCluster in this cluster: nobody is a sibling until it is installed");
+            Heard::NoKind
+        } else {
+            tracing::warn!(kind = "FleetCluster", error = told, "Cannot read the fleet list, trying again");
+            // A kind that was missing and now cannot be read is installed just now; so far it holds nothing.
+            if *before == Heard::NoKind { Heard::NoKind } else { Heard::Nothing(Some(error.to_string())) }
+        };
+        let changed = now != *before;
+        self.heard = now;
+        changed
+    }
+
+    /// Takes in what files hold, whole: entries by name, each its spec or why that is not known. `true` if authenticators
+    /// are to be planned anew.
+    pub(super) fn replace(&mut self, entries: Vec<(String, Result<Value, String>)>) -> bool {
+        let mut before = std::mem::take(&mut self.members);
+        for (name, spec) in entries {
+            let member =
+                spec.and_then(|spec| convert::fleet_cluster(&name, &spec).map_err(|problem| problem.to_string()));
+            // An entry that cannot be read any more still says what it said: else its audiences would become nobody's.
+            if let Some(member) = member.ok().or_else(|| before.remove(&name)) {
+                self.members.insert(name, member);
+            }
+        }
+        let first = self.heard != Heard::List;
+        self.heard = Heard::List;
+        self.follow(first)
+    }
+
+    /// What the planning needs of it.
+    pub(super) fn view<'a>(&'a self, twins: &'a Twins) -> ClusterView<'a> {
+        let unread = match &self.heard {
+            Heard::Nothing(why) => Some(why.as_deref().unwrap_or("no answer yet")),
+            Heard::NoKind | Heard::List => None,
+        };
+        ClusterView {
+            own: &self.own,
+            unread,
+            fleet: &self.fleet,
+            siblings: &self.siblings,
+            overlaps: &self.overlaps,
+            twins,
+        }
+    }
+
+    /// Whether the list is known.
+    pub(super) fn is_known(&self) -> bool {
+        !matches!(self.heard, Heard::Nothing(_))
+    }
+
+    /// How many clusters it names.
+    pub(super) fn len(&self) -> usize {
+        self.fleet.len()
+    }
+
+    /// The others.
+    pub(super) const fn siblings(&self) -> &Siblings {
+        &self.siblings
+    }
+
+    fn apply(&mut self, mut object: DynamicObject) {
+        let Some(name) = object.metadata.name else { return };
+        let spec = object.data.get_mut("spec").map(Value::take).unwrap_or_default();
+        match convert::fleet_cluster(&name, &spec) {
+            Ok(member) => {
+                self.members.insert(name, member);
+            }
+            Err(problem) => {
+                let (problem, known) = (problem.to_string(), self.members.contains_key(&name));
+                tracing::error!(
+                    cluster = name,
+                    problem,
+                    known,
+                    "A FleetCluster cannot be used; what it said before counts on"
+                );
+            }
+        }
+    }
+
+    /// Derives what follows from the entries; `true` if that is another than before, or `anyway`. While the first list
+    /// comes in nothing follows yet: half of it would be taken for the whole.
+    fn follow(&mut self, anyway: bool) -> bool {
+        if self.heard != Heard::List {
+            return false;
+        }
+        let fleet = Fleet::new(self.members.values().cloned());
+        if fleet == self.fleet {
+            return anyway;
+        }
+        let mut overlaps = fleet.overlaps(&self.own);
+        overlaps.truncate(OVERLAPS_TOLD);
+        for Overlap { audience, first, second } in overlaps.iter().filter(|overlap| !self.overlaps.contains(overlap)) {
+            tracing::warn!(
+                audience, %first, %second,
+                "Two clusters of the fleet list have one audience: tokens of either are told as the first one's"
+            );
+        }
+        self.siblings = fleet.siblings(&self.own);
+        tracing::info!(clusters = fleet.len(), listed = fleet.member(&self.own).is_some(), "Fleet list changed");
+        (self.fleet, self.overlaps) = (fleet, overlaps);
+        true
+    }
+}
+
+/// Whether the API server does not know the kind at all.
+fn is_missing(error: &watcher::Error) -> bool {
+    let (watcher::Error::InitialListFailed(cause)
+    | watcher::Error::WatchStartFailed(cause)
+    | watcher::Error::WatchFailed(cause)) = error
+    else {
+        return false;
+    };
+    matches!(cause, kube::Error::Api(status) if status.code == 404)
+}
+
+/// Whose authenticator has which issuer and audiences, within this cluster.
+#[derive(Debug, Default)]
+pub(super) struct TwinTable(BTreeMap<String, Twins>);
+
+impl TwinTable {
+    /// The twins of `name`.
+    pub(super) fn of(&self, name: &str) -> &Twins {
+        const NONE: &Twins = &Twins::new();
+        self.0.get(name).unwrap_or(NONE)
+    }
+
+    /// From now on `name` has these twins; returns the authenticators for which that is news.
+    pub(super) fn set(&mut self, name: &str, twins: Twins) -> Vec<String> {
+        let told = |twins: &Twins| twins.keys().cloned().collect::<BTreeSet<_>>();
+        let now = told(&twins);
+        let before = if twins.is_empty() { self.0.remove(name) } else { self.0.insert(name.to_owned(), twins) };
+        told(&before.unwrap_or_default()).symmetric_difference(&now).cloned().collect()
+    }
+}
+
+/// The authenticators but `name` that have `issuer` and one of `audiences`, each with that audience.
+pub(super) fn twins<'a>(
+    name: &str,
+    spec: &convert::JwtSpec,
+    others: impl Iterator<Item = (&'a String, &'a convert::JwtSpec)>,
+) -> Twins {
+    let (Ok(issuer), Ok(judge)) = (&spec.issuer, &spec.judge) else { return Twins::new() };
+    let same_issuer = |other: &&convert::JwtSpec| other.issuer.as_ref().is_ok_and(|theirs: &Issuer| theirs == issuer);
+    let others = others.filter(|(other, spec)| *other != name && same_issuer(spec));
+    let shared = others.filter_map(|(other, spec)| {
+        let theirs = spec.judge.as_ref().ok()?.audiences();
+        let audience = judge.audiences().iter().find(|audience| theirs.contains(audience.as_str()))?;
+        Some((other.clone(), audience.as_str().to_owned()))
+    });
+    shared.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(name: &str, spec: &Value) -> DynamicObject {
+        serde_json::from_value(json!({
+            "apiVersion": "config.concierge.latchkey.dev/v1alpha1", "kind": "FleetCluster",
+            "metadata": {"name": name}, "spec": spec,
+        }))
+        .unwrap()
+    }
+
+    fn entry(name: &str) -> DynamicObject {
+        object(name, &json!({"audiences": [format!("k8s-{name}")]}))
+    }
+
+    fn names(list: &FleetList) -> Vec<String> {
+        list.siblings().names().map(ToString::to_string).collect()
+    }
+
+    fn error(code: u16) -> watcher::Error {
+        let status = Status { code, message: "no".to_owned(), ..Status::default() };
+        watcher::Error::InitialListFailed(kube::Error::Api(Box::new(status)))
+    }
+
+    fn listed(names: &[&str]) -> FleetList {
+        let mut list = FleetList::new("own".to_owned());
+        list.observe(Event::Init);
+        for name in names {
+            assert!(!list.observe(Event::InitApply(entry(name))), "half a list is none");
+        }
+        assert!(!list.is_known());
+        assert!(list.observe(Event::InitDone));
+        list
+    }
+
+    #[test]
+    fn the_list_counts_once_it_is_whole_and_changes_count_at_once() {
+        let mut list = listed(&["own", "a"]);
+        assert!(list.is_known());
+        assert_eq!((list.len(), names(&list)), (2, vec!["a".to_owned()]));
+        assert!(list.observe(Event::Apply(entry("b"))));
+        assert!(!list.observe(Event::Apply(entry("b"))), "nothing new");
+        assert_eq!(names(&list), ["a", "b"]);
+        assert!(list.observe(Event::Delete(entry("a"))));
+        assert!(!list.observe(Event::Delete(entry("a"))));
+        assert_eq!(names(&list), ["b"]);
+    }
+
+    #[test]
+    fn a_watch_that_breaks_leaves_the_list_and_another_list_replaces_it_without_a_moment_of_emptiness() {
+        let mut list = listed(&["a", "b"]);
+        for code in [404, 403, 500] {
+            assert!(!list.failed(&error(code)));
+            assert_eq!(names(&list), ["a", "b"]);
+        }
+        list.observe(Event::Init);
+        list.observe(Event::InitApply(entry("b")));
+        assert_eq!(names(&list), ["a", "b"]);
+        list.observe(Event::InitDone);
+        assert_eq!(names(&list), ["b"]);
+    }
+
+    #[test]
+    fn a_kind_that_is_not_installed_is_an_empty_list_and_one_that_cannot_be_read_is_none() {
+        let mut list = FleetList::new("own".to_owned());
+        assert!(list.failed(&error(403)));
+        assert!(!list.is_known());
+        assert_eq!(list.view(&Twins::new()).unread.map(|why| why.contains("no")), Some(true));
+        assert!(list.failed(&error(404)));
+        assert!(list.is_known() && names(&list).is_empty());
+        assert!(!list.failed(&error(404)), "said once");
+        assert!(!list.failed(&error(500)) && list.is_known());
+        list.observe(Event::Init);
+        list.observe(Event::InitApply(entry("a")));
+        assert!(list.observe(Event::InitDone), "installed");
+        assert_eq!(names(&list), ["a"]);
+    }
+
+    #[test]
+    fn an_entry_that_cannot_be_read_any_more_says_what_it_said() {
+        let mut list = listed(&["a"]);
+        assert!(!list.observe(Event::Apply(object("a", &json!({"audiences": []})))));
+        assert!(!list.observe(Event::Apply(object("never", &json!({"audiences": 7})))));
+        assert_eq!(names(&list), ["a"]);
+        let whole = |name: &str, spec: Value| (name.to_owned(), Ok(spec));
+        assert!(!list.replace(vec![("a".to_owned(), Err("broken".to_owned()))]));
+        assert_eq!(names(&list), ["a"]);
+        assert!(list.replace(vec![whole("b", json!({"audiences": ["x"]}))]));
+        assert_eq!(names(&list), ["b"]);
+    }
+
+    #[test]
+    fn twins_are_told_to_each_other_as_they_come_and_go() {
+        let spec = |issuer: &str, audience: &str| {
+            convert::jwt_authenticator(&json!({"issuer": issuer, "audience": audience})).unwrap()
+        };
+        let all = [
+            ("a".to_owned(), spec("https://i", "x")),
+            ("b".to_owned(), spec("https://i", "x")),
+            ("c".to_owned(), spec("https://j", "x")),
+            ("d".to_owned(), spec("https://i", "y")),
+        ];
+        let of = |name: &str| {
+            let own = &all.iter().find(|(other, _)| other == name).unwrap().1;
+            twins(name, own, all.iter().map(|(name, spec)| (name, spec)))
+        };
+        assert_eq!(of("a"), Twins::from([("b".to_owned(), "x".to_owned())]));
+        assert!(of("c").is_empty() && of("d").is_empty());
+        let mut table = TwinTable::default();
+        assert_eq!(table.set("a", of("a")), ["b"]);
+        assert!(table.set("a", of("a")).is_empty());
+        assert_eq!(table.set("a", Twins::new()), ["b"], "b must hear that a is gone");
+    }
+}
