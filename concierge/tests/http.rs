@@ -160,6 +160,30 @@ async fn without_a_record_there_is_no_credential() {
 // === refused tokens: one answer, many records ===
 
 #[tokio::test]
+async fn no_strangers_word_becomes_a_label_of_a_metric() {
+    const WORD: &str = "h0stile";
+    let server = Server::start().await;
+    let header = |header: Value| token(key("rsa"), &header.to_string(), &claims(&json!({})));
+    for offered in [
+        rs256(&json!({"aud": WORD})),
+        rs256(&json!({"iss": WORD})),
+        rs256(&json!({"sub": WORD, "username": format!("system:{WORD}")})),
+        rs256(&json!({"azp": WORD, "jti": WORD, "sid": WORD, "groups": [WORD]})),
+        header(json!({"alg": "RS256", "kid": WORD})),
+        header(json!({"alg": WORD, "kid": "rsa"})),
+        header(json!({"alg": "RS256", "kid": "rsa", "typ": WORD})),
+        format!("{WORD}.{WORD}.{WORD}"),
+    ] {
+        server.offer(&offered).await;
+    }
+    let elsewhere = request("a.b.c", &json!({"authenticator": {"apiGroup": WORD, "kind": WORD, "name": WORD}}));
+    server.exchange(elsewhere.to_string()).await;
+    let metrics = server.metrics.encode(UnixTime::from_secs(NOW));
+    assert!(metrics.contains("audience-mismatch"), "{metrics}");
+    assert!(!metrics.contains(WORD), "{metrics}");
+}
+
+#[tokio::test]
 async fn every_refused_token_gets_the_same_answer_and_its_own_record() {
     let server = Server::start().await;
     let rsa = key("rsa");

@@ -16,7 +16,7 @@ use latchkey_crds::{
 };
 use serde_json::{Value, json};
 
-use crate::{child::Child, cluster::Cluster, folder::TempFolder, ports, programs::Programs, wait::eventually};
+use crate::{child::Child, cluster::Cluster, folder::TempFolder, ports, programs::Programs, records, wait::eventually};
 
 /// From the start of the process to an `APIService` that is available: certificates made, published and probed.
 const START_LIMIT: Duration = Duration::from_mins(1);
@@ -257,6 +257,14 @@ impl Concierge {
     /// If a line is not JSON.
     pub fn audit_lines(&self) -> Result<Vec<Value>> {
         json_lines(&self.audit_file)
+    }
+
+    /// Its records so far, each held to the published schema.
+    ///
+    /// # Errors
+    /// If a line is no record.
+    pub fn check_records(&self) -> Result<Vec<Value>> {
+        records::check(&self.audit_file)
     }
 
     /// Its log so far. Anything but JSON lines is an error: it must not print anything else.

@@ -38,6 +38,7 @@ pub mod person;
 pub mod ports;
 pub mod programs;
 pub mod prometheus;
+pub mod records;
 pub mod relying_party;
 pub mod review;
 pub mod site;

@@ -16,7 +16,7 @@ use latchkey_crds::{
 };
 use serde_json::json;
 
-use crate::time::UnixTime;
+use crate::{text::clean, time::UnixTime};
 
 /// The owner of every field that our controllers write. One name for all replicas and versions, so that a field that
 /// a newer version no longer writes goes away.
@@ -152,19 +152,18 @@ pub(super) fn authenticator_status(
         ),
     });
     findings.sort_by_key(|finding| finding.condition);
-    let conditions = findings.into_iter().map(|finding| condition(finding, generation, observed, now)).collect();
+    let conditions = findings.iter().map(|finding| condition(finding, generation, observed, now)).collect();
     AuthenticatorStatus { phase, conditions, keys: None }
 }
 
-fn condition(finding: Finding, generation: i64, observed: &AuthenticatorStatus, now: UnixTime) -> Condition {
+fn condition(finding: &Finding, generation: i64, observed: &AuthenticatorStatus, now: UnixTime) -> Condition {
     let earlier = observed.conditions.iter().find(|known| known.type_ == finding.condition);
     let kept =
         earlier.filter(|known| known.status == finding.truth.word()).map(|known| known.last_transition_time.clone());
-    let mut message = finding.message;
-    message.truncate(message.floor_char_boundary(MESSAGE_LIMIT));
     Condition {
         last_transition_time: kept.unwrap_or_else(|| kubernetes_time(now)),
-        message,
+        // An issuer's answer, or a claim's name out of a spec, may stand in it: shown by kubectl, to a terminal.
+        message: clean(&finding.message, MESSAGE_LIMIT),
         observed_generation: Some(generation),
         reason: finding.reason.to_owned(),
         status: finding.truth.word().to_owned(),
@@ -294,9 +293,11 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_bounded() {
-        let long = Finding::failure("A", "Bad", "ü".repeat(5_000));
+    fn messages_are_bounded_and_tame() {
+        let long = Finding::failure("A", "Bad", format!("\u{1b}[2J\u{202e}{}", "ü".repeat(5_000)));
         let status = status(vec![long], &AuthenticatorStatus::default(), NOON);
-        assert_eq!(status.conditions[0].message.len(), MESSAGE_LIMIT);
+        let message = &status.conditions[0].message;
+        assert!(message.len() <= MESSAGE_LIMIT && message.len() > MESSAGE_LIMIT - 4, "{}", message.len());
+        assert!(message.starts_with("\u{fffd}[2J\u{fffd}ü") && message.ends_with('…'), "{message}");
     }
 }

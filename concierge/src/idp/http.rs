@@ -24,7 +24,7 @@ use super::{
     addresses::{self, CheckedResolver},
     proxy::Proxies,
 };
-use crate::secret::BearerToken;
+use crate::{secret::BearerToken, text::is_dangerous};
 
 /// How long a TCP connection and TLS handshake may take, name resolution included (jwt-profile 8).
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -410,11 +410,11 @@ fn sentence(error: &(dyn StdError + 'static)) -> String {
     cut(&words)
 }
 
-/// At most [`DETAIL_LIMIT`] bytes and no control characters: some of these words are chosen by the other side.
+/// At most [`DETAIL_LIMIT`] bytes, and none of the characters that deceive a reader: some of these words are chosen by the other side.
 pub(crate) fn cut(words: &str) -> String {
     let mut kept = String::new();
     for c in words.chars() {
-        let c = if c.is_control() { ' ' } else { c };
+        let c = if is_dangerous(c) { ' ' } else { c };
         if kept.len() + c.len_utf8() > DETAIL_LIMIT {
             kept.push('…');
             break;

@@ -191,6 +191,14 @@ mod tests {
         assert_eq!(Username::new(String::new()), Err(Refusal::UsernameEmpty));
     }
     #[test]
+    fn whom_we_admit_can_be_shown_as_he_is_and_nobody_else() {
+        for character in '\0'..='\u{10ffff}' {
+            let name = format!("a{character}b");
+            assert_eq!(check(&name, MAX_NAME_BYTES).is_ok(), !crate::text::is_dangerous(character), "{character:?}");
+        }
+    }
+
+    #[test]
     fn uids_and_extra_values_have_limits_of_their_own() {
         assert_eq!(check_uid(&"x".repeat(256)), Ok(()));
         assert_eq!(check_uid(&"x".repeat(257)), Err(Refusal::UidUnsafe(Unsafe::TooLong { limit: 256 })));

@@ -2,7 +2,10 @@
 
 use std::{fmt, time::Duration};
 
-use crate::credential::{SignerFault, StrategyKind};
+use crate::{
+    credential::{SignerFault, StrategyKind},
+    text::is_dangerous,
+};
 
 /// Longest text of somebody else's (an API server, a signer) that goes on into a status, in characters.
 const MAX_DETAIL: usize = 400;
@@ -143,10 +146,10 @@ impl fmt::Display for Fault {
 // === impl Detail ===
 
 impl Detail {
-    /// `text` without control characters, at most 400 characters of it.
+    /// `text` without characters that deceive a reader, at most 400 characters of it.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        let mut clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_DETAIL).collect();
+        let mut clean: String = text.chars().map(|c| if is_dangerous(c) { ' ' } else { c }).take(MAX_DETAIL).collect();
         if text.chars().nth(MAX_DETAIL).is_some() {
             clean.push('…');
         }
@@ -200,8 +203,8 @@ mod tests {
 
     #[test]
     fn a_hostile_text_is_cut_and_cleaned() {
-        let detail = Detail::new(&format!("line\nbreak\u{1b}[31m{}", "x".repeat(10_000))).to_string();
-        assert!(detail.starts_with("line break [31mxxx"));
+        let detail = Detail::new(&format!("line\nbreak\u{1b}[31m\u{202e}{}", "x".repeat(10_000))).to_string();
+        assert!(detail.starts_with("line break [31m xxx"));
         assert_eq!(detail.chars().count(), MAX_DETAIL + 1);
     }
 

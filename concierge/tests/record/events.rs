@@ -203,19 +203,28 @@ impl Judge {
     }
 
     fn judge(&self, signer: &Key, changes: &Value) -> Verdict {
+        self.offered(&Self::signed(signer, changes))
+    }
+
+    /// A token of the issuer with `changes` laid over good claims.
+    pub(crate) fn token(&self, changes: &Value) -> String {
+        Self::signed(&self.key, changes)
+    }
+
+    fn signed(signer: &Key, changes: &Value) -> String {
         let mut all = json!({"aud": "k8s-production", "username": "ada@example.org", "azp": "k8s-production"});
         for (name, value) in changes.as_object().unwrap() {
             all[name] = value.clone();
         }
         let header = json!({"alg": "EdDSA", "kid": KEY_ID, "typ": "JWT"}).to_string();
-        let token = token(signer, &header, &claims(&all));
+        token(signer, &header, &claims(&all))
+    }
+
+    /// What is decided of that token.
+    pub(crate) fn offered(&self, token: &str) -> Verdict {
         let (_writer, reader) = index_of(self.authenticator());
-        authn::authenticate(
-            &bearer(&token),
-            &AuthenticatorRef::jwt("staging"),
-            &reader.snapshot(),
-            UnixTime::from_secs(NOW),
-        )
+        let (staging, now) = (AuthenticatorRef::jwt("staging"), UnixTime::from_secs(NOW));
+        authn::authenticate(&bearer(token), &staging, &reader.snapshot(), now)
     }
 
     fn authenticator(&self) -> latchkey_concierge::index::Authenticator {

@@ -183,6 +183,61 @@ fn no_name_is_shown_where_names_are_hidden() {
     }
 }
 
+#[test]
+fn no_part_of_a_token_is_in_any_line_sentence_or_debug_text() {
+    // Claims that nobody asked for are as secret as the token: groups, at_hash, a nonce, whatever an issuer puts there.
+    let secrets = ["S3cr3t-nonce", "S3cr3t-hash", "S3cr3t-member"];
+    let with = |changes: Value| {
+        let mut claims = serde_json::json!({"nonce": secrets[0], "at_hash": secrets[1], "department": secrets[2]});
+        claims.as_object_mut().unwrap().extend(changes.as_object().cloned().unwrap());
+        claims
+    };
+    let judge = Judge::new();
+    let mut tokens: Vec<String> = [
+        serde_json::json!({}),
+        serde_json::json!({"exp": NOW - 1}),
+        serde_json::json!({"aud": "k8s-staging"}),
+        serde_json::json!({"aud": ["k8s-production", "k8s-staging"]}),
+        serde_json::json!({"aud": "elsewhere"}),
+        serde_json::json!({"iss": "https://other.example"}),
+        serde_json::json!({"username": "system:admin"}),
+        serde_json::json!({"username": 7}),
+        serde_json::json!({"events": {}}),
+        serde_json::json!({"nbf": NOW + 3600}),
+        serde_json::json!({"jti": ["a"]}),
+    ]
+    .map(|changes| judge.token(&with(changes)))
+    .into();
+    let good = tokens[0].clone();
+    let (input, signature) = good.rsplit_once('.').unwrap();
+    let flipped: String = signature.chars().rev().collect();
+    tokens.extend([
+        format!("{input}.{flipped}"),
+        format!("{good}.{signature}"),
+        format!("{input}={signature}"),
+        format!("Bearer {good}"),
+        format!(" {good}"),
+        good.repeat(64),
+        format!("{{\"payload\":\"{good}\"}}"),
+    ]);
+    for token in tokens {
+        let verdict = judge.offered(&token);
+        let event = match &verdict.outcome {
+            Ok(_) => Event::exchange(at(), &crate::events::granted(&verdict)),
+            Err(_) => Event::exchange(at(), &crate::events::refused(&verdict)),
+        };
+        let line = String::from_utf8(event.body(&Privacy::plain())).unwrap();
+        let reason = verdict.outcome.as_ref().err().map_or_else(String::new, |reason| format!("{reason} {reason:?}"));
+        for written in [line, reason, format!("{event:?}")] {
+            // Any run of characters that long of a token would be a part of it.
+            let pieces = token.split(['.', '=', ' ', '"']).filter(|piece| piece.len() > 24);
+            for secret in pieces.map(|piece| &piece[..24]).chain(secrets) {
+                assert!(!written.contains(secret), "{secret} is in {written}");
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 

@@ -251,3 +251,17 @@ fn an_empty_extra_prefix_turns_no_header_into_an_attribute() {
     let headers = headers(&[("x-remote-user", "alice"), ("user-agent", "kubectl")]);
     assert_eq!(caller(config.find(Some(&chain), &headers, NOW)).extra, BTreeMap::new());
 }
+
+#[test]
+fn only_the_last_proxys_own_word_of_where_a_request_came_from_counts() {
+    let forwarded = |values: &[&str]| {
+        let pairs: Vec<_> = values.iter().map(|value| ("x-forwarded-for", *value)).collect();
+        forwarded_for(&headers(&pairs)).map(|address| address.to_string())
+    };
+    assert_eq!(forwarded(&["203.0.113.9"]).as_deref(), Some("203.0.113.9"));
+    assert_eq!(forwarded(&["10.0.0.1, 203.0.113.9"]).as_deref(), Some("203.0.113.9"));
+    assert_eq!(forwarded(&["10.0.0.1", "2001:db8::7"]).as_deref(), Some("2001:db8::7"));
+    for nobody in [&[][..], &[""], &["unknown"], &["10.0.0.1,"], &["10.0.0.1, evil"], &["203.0.113.9:80"]] {
+        assert_eq!(forwarded(nobody), None, "{nobody:?}");
+    }
+}
