@@ -1,5 +1,6 @@
 //! The flags as they are typed. Each of the server's can be given as an environment variable too; no secret is ever a flag.
 
+mod audit;
 mod audit_keys;
 mod check;
 
@@ -8,10 +9,10 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf, str::FromStr, time::Dur
 use clap::{Parser, Subcommand};
 use latchkey_crds::groups::GroupSuffix;
 
-use self::{audit_keys::AuditKeyArgs, check::CheckArgs};
+use self::{audit::AuditArgs, audit_keys::AuditKeyArgs, check::CheckArgs};
 use crate::{
     check::Check,
-    config::{ClusterName, Config, Destination, HttpsProxy, LogFilter, Proxies, Review},
+    config::{ClusterName, Config, HttpsProxy, LogFilter, Proxies, Review},
 };
 
 /// What the program was asked to do.
@@ -102,9 +103,8 @@ struct ServerArgs {
     #[arg(long, env = "LATCHKEY_REVIEW_TLS_KEY_FILE", value_name = "FILE", requires = "review_tls_cert_file")]
     review_tls_key_file: Option<PathBuf>,
 
-    /// Where audit records are written, one JSON object a line: a file, or `-` for standard output.
-    #[arg(long, env = "LATCHKEY_AUDIT_LOG", value_name = "FILE", default_value = "-", value_parser = destination)]
-    audit_log: Destination,
+    #[command(flatten)]
+    audit: AuditArgs,
 
     #[command(flatten)]
     audit_keys: AuditKeyArgs,
@@ -193,7 +193,7 @@ impl ServerArgs {
             review_client_name,
             review_tls_cert_file,
             review_tls_key_file,
-            audit_log,
+            audit,
             audit_keys,
             authenticators,
             credential_issuer,
@@ -221,7 +221,7 @@ impl ServerArgs {
                 client_names: review_client_name,
                 serving: review_tls_cert_file.zip(review_tls_key_file),
             }),
-            audit_log,
+            audit: audit.meant()?,
             audit_keys: audit_keys.into(),
             authenticators,
             credential_issuer,
@@ -241,7 +241,7 @@ impl FromStr for Span {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const EXPECTED: &str = "expected a whole number with a unit: ms, s, m or h";
+        const EXPECTED: &str = "expected a whole number with a unit: ms, s, m, h or d";
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         let (number, unit) = text.split_at(digits);
         let number: u32 = number.parse().map_err(|_| EXPECTED)?;
@@ -250,6 +250,7 @@ impl FromStr for Span {
             "s" => Ok(Self(Duration::from_secs(number.into()))),
             "m" => Ok(Self(Duration::from_mins(number.into()))),
             "h" => Ok(Self(Duration::from_hours(number.into()))),
+            "d" => Ok(Self(Duration::from_hours(u64::from(number) * 24))),
             _ => Err(EXPECTED),
         }
     }
@@ -263,14 +264,6 @@ fn lifetime(text: &str) -> Result<Duration, &'static str> {
 
 fn folder(text: &str) -> Result<PathBuf, &'static str> {
     if text.is_empty() { Err("expected the name of a folder") } else { Ok(text.into()) }
-}
-
-fn destination(text: &str) -> Result<Destination, &'static str> {
-    match text {
-        "" => Err("expected a file name, or - for standard output"),
-        "-" => Ok(Destination::Stdout),
-        file => Ok(Destination::File(file.into())),
-    }
 }
 
 #[cfg(test)]
@@ -306,7 +299,6 @@ mod tests {
         let config = parse(&["--cluster-name", "staging"]).unwrap();
         assert_eq!(config.cluster_name.as_str(), "staging");
         assert_eq!(config.api_group_suffix, GroupSuffix::default());
-        assert_eq!(config.audit_log, Destination::Stdout);
         assert_eq!(config.shutdown_grace, Duration::from_secs(5));
         assert_eq!(config.token_rejection_lifetime, Duration::from_hours(7 * 24));
         assert!(config.replica.starts_with("latchkey-concierge-"));
@@ -365,7 +357,7 @@ mod tests {
             &["--cluster-name", "staging", "--admin-address", "8080"],
             &["--cluster-name", "staging", "--log", "info,kube=loud"],
             &["--cluster-name", "staging", "--token-rejection-lifetime", "0s"],
-            &["--cluster-name", "staging", "--token-rejection-lifetime", "7d"],
+            &["--cluster-name", "staging", "--token-rejection-lifetime", "7"],
             &["--cluster-name", "staging", "--audit-log", ""],
             &["--cluster-name", "staging", "--authenticators", ""],
             &["--cluster-name", "staging", "--https-proxy", "socks5://proxy"],
@@ -382,7 +374,8 @@ mod tests {
         assert_eq!("1500ms".parse(), Ok(Span(Duration::from_millis(1_500))));
         assert_eq!("2m".parse(), Ok(Span(Duration::from_mins(2))));
         assert_eq!("168h".parse(), Ok(Span(Duration::from_hours(7 * 24))));
-        for wrong in ["", "5", "s", "-1s", "1.5s", "1d", "99999999999s"] {
+        assert_eq!("24h".parse::<Span>(), "1d".parse());
+        for wrong in ["", "5", "s", "-1s", "1.5s", "1w", "99999999999s"] {
             assert!(wrong.parse::<Span>().is_err(), "{wrong:?}");
         }
     }

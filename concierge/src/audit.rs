@@ -3,6 +3,7 @@
 pub mod chain;
 pub mod checkpoint;
 pub mod event;
+pub mod folding;
 pub mod otel;
 pub mod rejections;
 pub mod sink;

@@ -5,7 +5,10 @@ use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 use latchkey_crds::groups::GroupSuffix;
 
 pub use crate::{
-    audit::{event::Names, sink::Destination},
+    audit::{
+        event::Names,
+        sink::{Destination, FileSettings, Fsync, Keep, SinkSettings},
+    },
     idp::proxy::{HttpsProxy, Proxies},
     runtime::telemetry::LogFilter,
 };
@@ -28,7 +31,7 @@ pub struct Config {
     /// The `TokenReview` listener, if there is to be one.
     pub review: Option<Review>,
     /// Where audit records go.
-    pub audit_log: Destination,
+    pub audit: Audit,
     /// By what they are sealed, and how people are named in them.
     pub audit_keys: AuditKeys,
     /// The folder that authenticators are read from; `None`: the API.
@@ -59,6 +62,15 @@ pub struct AuditKeys {
     pub names_key: Option<PathBuf>,
     /// The file of the key that signs; `None`: the Secret's, if there is an API server.
     pub signing_key: Option<PathBuf>,
+}
+
+/// Where audit records go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audit {
+    /// The places.
+    pub sinks: Vec<SinkSettings>,
+    /// When what was written to files is made to outlast a power cut.
+    pub fsync: Fsync,
 }
 
 /// The listener that kube-apiserver asks about tokens.

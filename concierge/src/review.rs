@@ -182,9 +182,7 @@ impl Review {
         let (code, detail, discreet) = (reason.code(), reason.to_string(), reason.discreet());
         let outcome = Outcome::Refused { code, detail: &detail, discreet: &discreet };
         let event = self.event(outcome, verdict, received);
-        if !self.settings.audit.record_refusal(event) {
-            self.settings.metrics.audit_dropped("log", "info", 1);
-        }
+        self.settings.audit.record_refusal(event);
         self.tell(code, verdict, received);
     }
 

@@ -153,7 +153,7 @@ async fn without_a_record_there_is_no_credential() {
         server
             .metrics
             .encode(UnixTime::from_secs(NOW))
-            .contains("latchkey_audit_dropped_total{sink=\"log\",severity=\"info\"} 1\n")
+            .contains("latchkey_audit_dropped_total{sink=\"file\",severity=\"info\"} 1\n")
     );
 }
 

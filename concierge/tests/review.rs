@@ -14,8 +14,9 @@ use http::{HeaderMap, Method, Request, header};
 use http_body_util::BodyExt as _;
 use latchkey_concierge::{
     audit::{
+        chain::Identity,
         rejections::Rejections,
-        sink::{Destination, Sink},
+        sink::{Destination, FileSettings, Settings as AuditSettings, Sinks},
     },
     index::{self, Authenticator, AuthenticatorName, AuthenticatorRef, Entry, RefreshRequests},
     jwt::{AdditionalAudiences, Issuer},
@@ -31,6 +32,7 @@ use rcgen::{
 };
 use serde_json::{Value, json};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use self::issuer::{AUDIENCE, ISSUER, Key, NOW, claims, key, rs256, token, with_profile};
@@ -86,17 +88,22 @@ impl Listener {
 
     async fn with(audited: bool, names: &[&str]) -> Self {
         let clock = Arc::new(ManualClock::new(UnixTime::from_secs(NOW)));
+        let metrics = Metrics::new();
         let audit = std::env::temp_dir().join(format!("latchkey-review-{}.jsonl", uuid::Uuid::new_v4()));
-        let destination = Destination::File(audit.clone());
-        let (log, sink) = Sink::open(&destination, "staging".into(), "one".into(), clock.clone()).await.unwrap();
+        let destination = Destination::File(FileSettings::new(audit.clone()));
+        let identity = Identity { cluster: "staging".into(), replica: "one".into(), life: 1 };
+        let opened = AuditSettings {
+            metrics: metrics.clone(),
+            ..AuditSettings::new(identity, vec![destination], clock.clone())
+        };
+        let (log, sinks) = Sinks::open(opened).await.unwrap();
         if audited {
-            tokio::spawn(sink.run());
+            tokio::spawn(sinks.run(CancellationToken::new()));
         }
         let authority = Authority::new();
         let (pool_sender, pool) = watch::channel(Arc::new(CertificatePool::from_pem(&authority.pem).unwrap()));
         let (writer, index) = issuer::index_of(with_profile(|_| {}));
         let (refresh, refreshes) = index::refresh_channel();
-        let metrics = Metrics::new();
         let settings = Settings {
             callers: AllowedCallers::new(pool, names.iter().map(ToString::to_string).collect()),
             index,
@@ -188,6 +195,7 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.audit);
+        let _ = std::fs::remove_file(self.audit.with_extension("jsonl.lock"));
     }
 }
 
@@ -356,7 +364,7 @@ async fn without_a_record_there_is_no_yes() {
         listener
             .metrics
             .encode(UnixTime::from_secs(NOW))
-            .contains("latchkey_audit_dropped_total{sink=\"log\",severity=\"info\"} 1\n")
+            .contains("latchkey_audit_dropped_total{sink=\"file\",severity=\"info\"} 1\n")
     );
 }
 

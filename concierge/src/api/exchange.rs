@@ -113,7 +113,7 @@ impl Exchange {
     /// A [`Problem`] with the request's own certificate request, or with us. A refused token is no error.
     pub async fn run(self, request: Request, received: Received) -> Answer {
         let sealed = self.settle(&request, &received).await;
-        sealed.open(&self.audit, &self.metrics).await.unwrap_or_else(|unavailable| {
+        sealed.open(&self.audit).await.unwrap_or_else(|unavailable| {
             tracing::error!(error = %unavailable, audit_id = received.audit_id, "Withheld a credential");
             Err(Problem::Unavailable("the exchange cannot be recorded at the moment"))
         })

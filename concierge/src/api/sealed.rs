@@ -1,11 +1,8 @@
 //! An answer that stays shut until its record is written, so that no route can forget the audit.
 
-use crate::{
-    audit::{
-        event::Event,
-        sink::{AuditLog, AuditUnavailable},
-    },
-    runtime::metrics::Metrics,
+use crate::audit::{
+    event::Event,
+    sink::{AuditLog, AuditUnavailable},
 };
 
 /// An answer about a token, together with the event that must be recorded first. There is no way to the answer but
@@ -33,11 +30,11 @@ impl<T> Sealed<T> {
     ///
     /// # Errors
     /// [`AuditUnavailable`] if a grant could not be recorded: its answer is gone.
-    pub async fn open(self, audit: &AuditLog, metrics: &Metrics) -> Result<T, AuditUnavailable> {
+    pub async fn open(self, audit: &AuditLog) -> Result<T, AuditUnavailable> {
         if self.waits {
             audit.record(self.event).await?;
-        } else if !audit.record_refusal(self.event) {
-            metrics.audit_dropped("log", "info", 1);
+        } else {
+            audit.record_refusal(self.event);
         }
         Ok(self.answer)
     }

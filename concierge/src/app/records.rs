@@ -7,9 +7,13 @@ use axum::routing::get;
 use http::header;
 use tokio::net::TcpListener;
 
-use super::ground::Ground;
+use super::{ground::Ground, seals::Seals};
 use crate::{
-    audit::sink::{AuditLog, Destination, Sink},
+    audit::{
+        chain::Identity,
+        sink::{AuditLog, Settings, Sinks},
+    },
+    config::Audit,
     controllers::authenticators::Conditions,
     runtime::{
         admin::{self, Admin},
@@ -20,14 +24,26 @@ use crate::{
 /// Opens the audit log.
 pub(super) async fn audit(
     ground: &mut Ground<'_>,
-    destination: &Destination,
+    audit: Audit,
+    seals: &Seals,
     cluster: String,
     replica: String,
 ) -> Result<AuditLog, anyhow::Error> {
-    let (audit, sink) = Sink::open(destination, cluster, replica, Arc::clone(&ground.clock))
-        .await
-        .with_context(|| format!("opening the audit log {destination:?}"))?;
-    ground.last.spawn("audit", async move { sink.run().await.context("writing the audit log") });
+    let Audit { sinks, fsync } = audit;
+    let millis = ground.clock.now().as_micros() / 1_000;
+    let identity = Identity { cluster, replica, life: u64::try_from(millis).context("the clock stands before 1970")? };
+    let settings = Settings {
+        sinks,
+        fsync,
+        privacy: seals.privacy.subscribe(),
+        keys: seals.keys.subscribe(),
+        metrics: ground.metrics.clone(),
+        ..Settings::new(identity, Vec::new(), Arc::clone(&ground.clock))
+    };
+    let (audit, sinks) = Sinks::open(settings).await.context("opening the audit log")?;
+    // Every task that records has ended by then; one that has not must not keep the last lines from being written.
+    let end = ground.stop.finishing();
+    ground.last.spawn("audit", async move { sinks.run(end).await.context("writing the audit log") });
     Ok(audit)
 }
 

@@ -41,8 +41,8 @@ pub(super) async fn start(
         aggregated_api_address,
         admin_address,
         review,
+        audit,
         audit_keys,
-        audit_log,
         authenticators,
         credential_issuer,
         api_service_name: api_service,
@@ -74,7 +74,7 @@ pub(super) async fn start(
     let (files, conditions) = judges::folder(authenticators).await?;
     let cluster = cluster_name.to_string();
     let seals = Seals::open(&audit_keys, way.is_some()).await?;
-    let audit = records::audit(&mut ground, &audit_log, cluster.clone(), replica.clone()).await?;
+    let audit = records::audit(&mut ground, audit, &seals, cluster.clone(), replica.clone()).await?;
     records::admin(&mut ground, admin_listener, conditions);
 
     let names = Names {

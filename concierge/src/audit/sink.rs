@@ -1,270 +1,310 @@
-//! Where records go: one writer task, a bounded queue before it, and a count of what found no room.
+//! Where records go: numbered once, then into every sink by a queue, a task and a hash chain of its own.
 //!
-//! A grant is written before it is answered; a refusal never waits, so that a flood of bad tokens cannot hold up a good
-//! one. What is lost is counted, and the log itself says that something is missing.
+//! A grant is written to every required sink before it is answered; a refusal never waits, so that a flood of bad tokens
+//! cannot hold up a good one. What is lost is counted, and the log itself says that something is missing. A sink that
+//! fails is tried again for as long as the process lives: it stops no other sink, and the process only ends when asked.
+
+mod file;
+mod output;
+mod recorder;
+mod ring;
+mod stdout;
+mod writer;
 
 use std::{
+    fmt,
+    fs::{self, OpenOptions},
     io,
-    os::fd::AsFd as _,
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    pin::Pin,
+    sync::Arc,
     time::Duration,
 };
 
 use tokio::{
-    fs::OpenOptions,
-    io::{AsyncWrite, AsyncWriteExt as _},
-    sync::{mpsc, oneshot},
+    sync::watch,
+    task::JoinSet,
+    time::{MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+
+use self::{
+    file::{FileOutput, Predecessor},
+    output::Output,
+    recorder::Recorder,
+    stdout::Stream,
+    writer::{Seal, Writer},
+};
+pub use self::{
+    file::{FileSettings, Keep},
+    writer::Fsync,
+};
+use super::{
+    chain::{Chain, Identity},
+    checkpoint::Keys,
+    event::{Event, OtherHead, Privacy},
+};
+use crate::{
+    runtime::metrics::Metrics,
+    time::{Clock, UnixTime},
 };
 
-use super::event::{BySeverity, Event, Gap, GapReason, Privacy, SCHEMA_VERSION, Severity, Started, Totals};
-use crate::time::{Clock, UnixTime};
+/// How often the windows of repeats are looked at.
+const FOLD_EVERY: Duration = Duration::from_secs(1);
 
-/// Records that may wait for the writer: at 1 KiB each a few MiB, and several seconds of a busy cluster's logins.
-const QUEUE: usize = 4_096;
-
-/// How long a grant waits for its record to be written before the exchange is refused.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// By how much the clock must go back to be worth a word.
+const SET_BACK: Duration = Duration::from_secs(2);
 
 /// Where the lines go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {
     /// Standard output, for a cluster's log collector.
     Stdout,
-    /// A file, appended to, readable by its owner only.
-    File(PathBuf),
+    /// A file of our own; one that is no regular file is written to as a stream.
+    File(FileSettings),
 }
 
-/// A handle to the log: cheap to clone.
+/// One place where the log is written to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SinkSettings {
+    /// Where.
+    pub destination: Destination,
+    /// Whether nothing may be granted that it has not written.
+    pub required: bool,
+}
+
+/// What a log is made of.
 #[derive(Clone, Debug)]
-pub struct AuditLog {
-    queue: mpsc::Sender<Entry>,
-    lost: Arc<AtomicU64>,
+pub struct Settings {
+    /// Who writes: which cluster and replica, and since when.
+    pub identity: Identity,
+    /// Where to. With none, nothing is recorded and everything granted.
+    pub sinks: Vec<SinkSettings>,
+    /// When lines are made to outlast a power cut.
+    pub fsync: Fsync,
+    /// How people are named.
+    pub privacy: watch::Receiver<Privacy>,
+    /// What signs the checkpoints, if there is anything yet.
+    pub keys: watch::Receiver<Option<Arc<Keys>>>,
+    /// The heads of other replicas' logs.
+    pub others: watch::Receiver<Arc<[OtherHead]>>,
+    /// Who counts.
+    pub metrics: Metrics,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
 }
 
-/// The writer; [`Sink::run`] is its task.
-pub struct Sink {
-    queue: mpsc::Receiver<Entry>,
-    lost: Arc<AtomicU64>,
-    output: Box<dyn AsyncWrite + Send + Unpin>,
-    cluster: String,
-    replica: String,
-    clock: Arc<dyn Clock>,
-    /// The number of the last record.
-    seq: u64,
-    /// Lines of the batch at hand, at most [`QUEUE`] of a few KiB.
-    lines: Vec<u8>,
+/// A handle to the log: cheap to clone. When the last one is gone the log is closed.
+#[derive(Clone)]
+pub struct AuditLog(Arc<Handle>);
+
+struct Handle {
+    recorder: Arc<Recorder>,
+    closed: CancellationToken,
 }
+
+/// The writers; [`Sinks::run`] is their task.
+pub struct Sinks {
+    recorder: Open,
+    closed: CancellationToken,
+    writers: Vec<Pin<Box<dyn Future<Output = io::Result<()>> + Send>>>,
+    notes: Vec<(&'static str, watch::Receiver<Option<String>>)>,
+}
+
+/// A log that somebody writes: once that is over, whether it was ever begun or not, it takes nothing any more.
+struct Open(Arc<Recorder>);
 
 /// The record could not be written in time, so what it records must not happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the audit log cannot be written")]
 pub struct AuditUnavailable;
 
-#[derive(Debug)]
-struct Entry {
-    event: Event,
-    /// Told once the line is out.
-    written: Option<oneshot::Sender<()>>,
+// === impl Destination ===
+
+impl Destination {
+    /// The sink's name in metrics, in flags and in the names of its checkpoints.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::File(_) => "file",
+        }
+    }
+}
+
+// === impl Settings ===
+
+impl Settings {
+    /// A log in these places, all of them required, that names people as they are and signs nothing.
+    #[must_use]
+    pub fn new(identity: Identity, destinations: Vec<Destination>, clock: Arc<dyn Clock>) -> Self {
+        let required = |destination| SinkSettings { destination, required: true };
+        Self {
+            identity,
+            sinks: destinations.into_iter().map(required).collect(),
+            fsync: Fsync::default(),
+            privacy: watch::channel(Privacy::default()).1,
+            keys: watch::channel(None).1,
+            others: watch::channel(Arc::default()).1,
+            metrics: Metrics::new(),
+            clock,
+        }
+    }
 }
 
 // === impl AuditLog ===
 
 impl AuditLog {
-    /// Records a grant and waits until its line is out.
+    /// Records a grant and waits until its line is out, in every required sink.
     ///
     /// # Errors
     ///
-    /// [`AuditUnavailable`] when that takes longer than five seconds or the writer is gone: then nothing may be granted.
+    /// [`AuditUnavailable`] when that takes longer than five seconds, when there is no room for two, or when a required
+    /// sink is known to be down: then nothing may be granted.
     pub async fn record(&self, event: Event) -> Result<(), AuditUnavailable> {
-        let (written, done) = oneshot::channel();
-        let entry = Entry { event, written: Some(written) };
-        let recorded = async {
-            self.queue.send(entry).await.map_err(|_| AuditUnavailable)?;
-            done.await.map_err(|_| AuditUnavailable)
-        };
-        tokio::time::timeout(PATIENCE, recorded).await.unwrap_or(Err(AuditUnavailable))
+        self.0.recorder.grant(event).await
     }
 
-    /// Records a refusal without waiting. Where there is no room it is counted, the log will say so, and the answer is
-    /// `false`.
-    #[must_use = "a record that found no room must be counted"]
-    pub fn record_refusal(&self, event: Event) -> bool {
-        let queued = self.queue.try_send(Entry { event, written: None }).is_ok();
-        if !queued {
-            self.lost.fetch_add(1, Ordering::Relaxed);
-        }
-        queued
+    /// Records a refusal without waiting. Repeats are counted and told together; where there is no room the least important
+    /// record is dropped and counted, and the log itself will say so.
+    pub fn record_refusal(&self, event: Event) {
+        self.0.recorder.refusal(event);
     }
 
-    /// Records what happened to us rather than to a request (a key, an authenticator, a setting) without waiting. Where
-    /// there is no room the log itself will say so.
+    /// Records what happened to us rather than to a request (a key, an authenticator, a setting) without waiting.
+    #[expect(clippy::needless_pass_by_value, reason = "an event is recorded once, like those of the other two")]
     pub fn notice(&self, event: Event) {
-        // A lost one is counted with the refusals, and told by the next `audit.gap`.
-        let _counted = self.record_refusal(event);
+        self.0.recorder.notice(&event);
     }
 }
 
-// === impl Sink ===
+impl fmt::Debug for AuditLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuditLog").finish_non_exhaustive()
+    }
+}
 
-impl Sink {
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.closed.cancel();
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+// === impl Sinks ===
+
+impl Sinks {
     /// Opens the log.
     ///
     /// # Errors
     ///
-    /// When the file cannot be opened for appending.
-    pub async fn open(
-        destination: &Destination,
-        cluster: String,
-        replica: String,
-        clock: Arc<dyn Clock>,
-    ) -> io::Result<(AuditLog, Self)> {
-        let output: Box<dyn AsyncWrite + Send + Unpin> = match destination {
-            Destination::Stdout => {
-                // The descriptor itself: no lock is shared with anything else that prints, and no line is split.
-                let descriptor = io::stdout().as_fd().try_clone_to_owned()?;
-                Box::new(tokio::fs::File::from_std(descriptor.into()))
-            }
-            Destination::File(path) => {
-                let mut options = OpenOptions::new();
-                options.append(true).create(true);
-                #[cfg(unix)]
-                options.mode(0o600);
-                Box::new(options.open(path).await?)
-            }
-        };
-        Ok(Self::new(output, cluster, replica, clock))
+    /// When a file cannot be made, or another process writes to it.
+    pub async fn open(settings: Settings) -> io::Result<(AuditLog, Self)> {
+        let Settings { identity, sinks, fsync, privacy, keys, others, metrics, clock } = settings;
+        let ports: Vec<_> = sinks.iter().map(|sink| (sink.destination.name(), sink.required)).collect();
+        let recorder = Arc::new(Recorder::new(&ports, privacy, Arc::clone(&clock), metrics));
+        let closed = CancellationToken::new();
+        let log = AuditLog(Arc::new(Handle { recorder: Arc::clone(&recorder), closed: closed.clone() }));
+        let mut opened = Self { recorder: Open(recorder), closed, writers: Vec::new(), notes: Vec::new() };
+        for sink in sinks {
+            let seal = Seal {
+                identity: identity.clone(),
+                keys: keys.clone(),
+                others: others.clone(),
+                notes: watch::Sender::default(),
+            };
+            let none = Predecessor::default();
+            match sink.destination {
+                Destination::Stdout => opened.add("stdout", Stream::stdout()?, none, Fsync::Off, seal),
+                Destination::File(file) => {
+                    if let Some(stream) = stream(&file)? {
+                        opened.add("file", stream, none, Fsync::Off, seal);
+                    } else {
+                        let (output, before) = FileOutput::open(file, &identity, Arc::clone(&clock)).await?;
+                        opened.add("file", output, before, fsync, seal);
+                    }
+                }
+            };
+        }
+        Ok((log, opened))
     }
 
-    fn new(
-        output: Box<dyn AsyncWrite + Send + Unpin>,
-        cluster: String,
-        replica: String,
-        clock: Arc<dyn Clock>,
-    ) -> (AuditLog, Self) {
-        let (sender, queue) = mpsc::channel(QUEUE);
-        let lost = Arc::new(AtomicU64::new(0));
-        let log = AuditLog { queue: sender, lost: Arc::clone(&lost) };
-        (log, Self { queue, lost, output, cluster, replica, clock, seq: 0, lines: Vec::new() })
+    /// Where the signed note of each sink's last checkpoint can be had.
+    #[must_use]
+    pub fn notes(&self) -> Vec<(&'static str, watch::Receiver<Option<String>>)> {
+        self.notes.clone()
     }
 
-    /// Writes until every [`AuditLog`] is gone, then the last line.
+    /// Writes until `stop`, or until every [`AuditLog`] is gone; then what still waits, and the last lines.
     ///
     /// # Errors
     ///
-    /// When the log cannot be written: a concierge without a record must not go on.
-    pub async fn run(mut self) -> io::Result<()> {
-        let mut batch = Vec::new();
-        self.append(&Event::started(self.clock.now(), &Started::default()));
-        self.write().await?;
-        // One write for all that wait: a burst costs one system call, a single record no delay.
-        while self.queue.recv_many(&mut batch, QUEUE).await > 0 {
-            let mut told = Vec::new();
-            for entry in batch.drain(..) {
-                self.append(&entry.event);
-                told.extend(entry.written);
-            }
-            let lost = self.lost.swap(0, Ordering::Relaxed);
-            if lost > 0 {
-                self.append(&gap(self.clock.now(), lost));
-            }
-            self.write().await?;
-            for written in told {
-                // The request may have given up; its line stays, as a credential may have been made.
-                let _ = written.send(());
+    /// When the last lines could not be written. A sink that fails before that is tried again.
+    pub async fn run(self, stop: CancellationToken) -> io::Result<()> {
+        let Self { recorder: open, closed, writers, notes: _ } = self;
+        let recorder = &open.0;
+        let mut running = JoinSet::new();
+        for writer in writers {
+            running.spawn(writer);
+        }
+        let mut ticks = interval(FOLD_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut latest = recorder.clock().now();
+        while !recorder.is_closed() {
+            tokio::select! {
+                biased;
+                () = closed.cancelled() => recorder.close(),
+                () = stop.cancelled() => recorder.close(),
+                Some(ended) = running.join_next() => return ended.map_err(io::Error::other)?,
+                _ = ticks.tick() => {
+                    recorder.close_windows();
+                    latest = watch_clock(latest, recorder.clock().now());
+                }
             }
         }
-        self.append(&Event::stopped(self.clock.now(), &Totals::default()));
-        self.write().await
+        let mut outcome = Ok(());
+        while let Some(ended) = running.join_next().await {
+            outcome = outcome.and(ended.map_err(io::Error::other).flatten());
+        }
+        outcome
     }
 
-    /// Numbers an event and puts its line behind those that wait to be written.
-    fn append(&mut self, event: &Event) {
-        self.seq += 1;
-        let Self { seq, cluster, replica, .. } = self;
-        let head = format!(r#"{{"v":{SCHEMA_VERSION},"seq":{seq},"cluster":"{cluster}","replica":"{replica}","#);
-        self.lines.extend_from_slice(head.as_bytes());
-        self.lines.extend(event.body(&Privacy::plain()));
-        self.lines.extend_from_slice(b"}\n");
-    }
-
-    /// Hands whole lines over, and returns once they are out.
-    async fn write(&mut self) -> io::Result<()> {
-        self.output.write_all(&self.lines).await?;
-        self.lines.clear();
-        self.output.flush().await
+    /// Adds a sink by its name; the ports are in the same order.
+    fn add(&mut self, name: &'static str, output: impl Output, before: Predecessor, fsync: Fsync, seal: Seal) {
+        let sink = self.writers.len();
+        debug_assert_eq!(self.recorder.0.port(sink).name, name, "sinks are opened in their order");
+        self.notes.push((name, seal.notes.subscribe()));
+        let chain = Chain::new(&seal.identity, before.head);
+        let writer = Writer::new(Arc::clone(&self.recorder.0), sink, output, fsync, seal, chain);
+        self.writers.push(Box::pin(writer.run(before.started)));
     }
 }
 
-fn gap(now: UnixTime, lost: u64) -> Event {
-    let mut dropped = BySeverity::default();
-    dropped.add(Severity::Info, lost);
-    let reason = GapReason::Overflow;
-    Event::gap(now, &Gap { reason, from: now, to: now, seq_first: 0, seq_last: 0, dropped, head: None })
+/// What lies at the path, if it is there and no regular file: it can only be written to.
+fn stream(file: &FileSettings) -> io::Result<Option<Stream>> {
+    match fs::metadata(&file.path) {
+        Ok(metadata) if metadata.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        Ok(metadata) if !metadata.is_file() => {
+            OpenOptions::new().append(true).open(&file.path).map(Stream::new).map(Some)
+        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(_) | Err(_) => Ok(None),
+    }
+}
+
+/// Numbers and chain do not care; whoever reads the times should know why they go back.
+fn watch_clock(latest: UnixTime, now: UnixTime) -> UnixTime {
+    let back = latest.since(now);
+    if back > SET_BACK {
+        tracing::warn!(by = ?back, "The clock was set back; so are the times in the audit log from here on");
+        return now;
+    }
+    latest.max(now)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::time::ManualClock;
-
-    fn lines(bytes: &[u8]) -> Vec<serde_json::Value> {
-        bytes
-            .split(|byte| *byte == b'\n')
-            .filter(|line| !line.is_empty())
-            .map(|line| serde_json::from_slice(line).unwrap())
-            .collect()
-    }
-
-    fn event() -> Event {
-        gap(UnixTime::from_secs(0), 0)
-    }
-
-    #[tokio::test]
-    async fn a_grant_is_on_disk_before_it_is_answered() {
-        let directory = std::env::temp_dir().join(format!("latchkey-audit-{}", uuid::Uuid::new_v4()));
-        let clock = Arc::new(ManualClock::new(UnixTime::from_secs(0)));
-        let destination = Destination::File(directory.clone());
-        let (log, sink) = Sink::open(&destination, "staging".into(), "a".into(), clock).await.unwrap();
-        let task = tokio::spawn(sink.run());
-        log.record(event()).await.unwrap();
-        assert_eq!(lines(&std::fs::read(&directory).unwrap()).len(), 2, "started, and the record");
-        drop(log);
-        task.await.unwrap().unwrap();
-        let records = lines(&std::fs::read(&directory).unwrap());
-        assert_eq!(records.iter().map(|r| r["seq"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2, 3]);
-        assert_eq!(records[2]["kind"], "audit.stopped");
-        std::fs::remove_file(directory).unwrap();
-    }
-
-    #[tokio::test]
-    async fn what_finds_no_room_is_counted_and_said() {
-        let (client, mut server) = tokio::io::duplex(1 << 20);
-        let clock = Arc::new(ManualClock::new(UnixTime::from_secs(0)));
-        let (log, sink) = Sink::new(Box::new(client), "staging".into(), "a".into(), clock);
-        for _ in 0..QUEUE + 10 {
-            let _ = log.record_refusal(event());
-        }
-        drop(log);
-        let mut bytes = Vec::new();
-        let (run, read) = tokio::join!(sink.run(), tokio::io::AsyncReadExt::read_to_end(&mut server, &mut bytes));
-        read.unwrap();
-        run.unwrap();
-        let gap = lines(&bytes).into_iter().rev().find(|record| record["kind"] == "audit.gap").unwrap();
-        assert_eq!(gap["dropped"]["info"], 10);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn without_a_writer_nothing_is_granted() {
-        let (client, _server) = tokio::io::duplex(16);
-        let clock = Arc::new(ManualClock::new(UnixTime::from_secs(0)));
-        let (log, sink) = Sink::new(Box::new(client), "staging".into(), "a".into(), clock);
-        let stuck = tokio::spawn(sink.run());
-        assert_eq!(log.record(event()).await, Err(AuditUnavailable));
-        stuck.abort();
-        drop(stuck);
-    }
-}
+mod tests;

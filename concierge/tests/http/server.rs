@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU16, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -17,8 +17,9 @@ use http_body_util::BodyExt as _;
 use latchkey_concierge::{
     api::{Api, Settings, exchange::Exchange, request_header::FrontProxyConfig, router::router},
     audit::{
+        chain::Identity,
         rejections::Rejections,
-        sink::{Destination, Sink},
+        sink::{Destination, FileSettings, Settings as AuditSettings, Sinks},
     },
     credential::{CertificateAuthority, NewAuthority},
     index::{self, AuthenticatorRef, Entry, RefreshRequests},
@@ -63,6 +64,7 @@ pub(crate) struct Server {
     pub(crate) metrics: Metrics,
     front_proxy: ClientChain,
     audit: PathBuf,
+    visitors: AtomicU16,
     stop: CancellationToken,
 }
 
@@ -127,10 +129,15 @@ impl Server {
         strategies.subscribe().wait_for(|states| states.offered().is_some()).await.unwrap();
 
         let audit = std::env::temp_dir().join(format!("latchkey-http-{}.jsonl", uuid::Uuid::new_v4()));
-        let destination = Destination::File(audit.clone());
-        let (log, sink) = Sink::open(&destination, "staging".into(), "one".into(), clock.clone()).await.unwrap();
+        let destination = Destination::File(FileSettings::new(audit.clone()));
+        let identity = Identity { cluster: "staging".into(), replica: "one".into(), life: 1 };
+        let opened = AuditSettings {
+            metrics: metrics.clone(),
+            ..AuditSettings::new(identity, vec![destination], clock.clone())
+        };
+        let (log, sinks) = Sinks::open(opened).await.unwrap();
         if audited {
-            tokio::spawn(sink.run());
+            tokio::spawn(sinks.run(CancellationToken::new()));
         }
 
         let keys = issuer::key_set(issuer::keys().iter().map(|key| &key.jwk));
@@ -165,6 +172,7 @@ impl Server {
             metrics,
             front_proxy,
             audit,
+            visitors: AtomicU16::new(0x0102),
             stop,
         }
     }
@@ -215,6 +223,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.stop.cancel();
         let _ = std::fs::remove_file(&self.audit);
+        let _ = std::fs::remove_file(self.audit.with_extension("jsonl.lock"));
     }
 }
 
@@ -236,7 +245,9 @@ impl Asking<'_> {
 
     pub(crate) async fn send(self, body: impl Into<Body>) -> Answer {
         let mut request = self.request.body(body.into()).unwrap();
-        request.extensions_mut().insert(PeerAddress(([10, 1, 2, 3], 4_711).into()));
+        // Each from a network of its own: a refusal that repeats another's has no record of its own.
+        let [network, host] = self.server.visitors.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        request.extensions_mut().insert(PeerAddress(([10, network, host, 3], 4_711).into()));
         if let Some(chain) = self.chain {
             request.extensions_mut().insert(chain);
         }
