@@ -7,3 +7,4 @@ pub mod folding;
 pub mod otel;
 pub mod rejections;
 pub mod sink;
+pub mod verify;
