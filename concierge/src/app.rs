@@ -12,7 +12,11 @@ mod seals;
 mod start;
 mod system_clock;
 
-use std::{process::ExitCode, time::Duration};
+use std::{
+    io::{IsTerminal as _, Write as _},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use tokio::time::sleep;
@@ -20,6 +24,7 @@ use tokio_util::task::TaskTracker;
 
 use self::{start::start, system_clock::SystemClock};
 use crate::{
+    audit::commands::{self, Audit},
     check::{self, Check, CheckError, Ending},
     config::Config,
     runtime::{
@@ -69,6 +74,29 @@ pub fn check(check: &Check) -> ExitCode {
         Err(error) => {
             // Standard error is the only place to say it; if that is gone too, the exit code remains.
             let _ = std::io::Write::write_fmt(&mut notes, format_args!("latchkey-concierge check: {error}\n"));
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Verifies or shows audit logs, and says how that ended: 0 well, 1 not intact, 3 incomplete, 2 nothing could be read.
+#[must_use]
+pub fn audit(audit: &Audit) -> ExitCode {
+    let mut notes = std::io::stderr().lock();
+    let stdout = std::io::stdout();
+    // https://no-color.org: any value but an empty one.
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let color = stdout.is_terminal() && !plain;
+    let mut output = std::io::BufWriter::new(stdout.lock());
+    let outcome = commands::run(audit, &SystemClock, color, &mut output, &mut notes);
+    // What was found before the failure is shown first; a reader that is gone wants no more.
+    let _ = output.flush();
+    match outcome {
+        Ok(commands::Ending::Well) => ExitCode::SUCCESS,
+        Ok(commands::Ending::Broken) => ExitCode::FAILURE,
+        Ok(commands::Ending::Incomplete) => ExitCode::from(3),
+        Err(error) => {
+            let _ = writeln!(notes, "latchkey-concierge audit: {error}");
             ExitCode::from(2)
         }
     }

@@ -1,6 +1,7 @@
 //! The flags as they are typed. Each of the server's can be given as an environment variable too; no secret is ever a flag.
 
 mod audit;
+mod audit_command;
 mod audit_keys;
 mod check;
 
@@ -9,8 +10,9 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf, str::FromStr, time::Dur
 use clap::{Parser, Subcommand};
 use latchkey_crds::groups::GroupSuffix;
 
-use self::{audit::AuditArgs, audit_keys::AuditKeyArgs, check::CheckArgs};
+use self::{audit::AuditArgs, audit_command::AuditCommandArgs, audit_keys::AuditKeyArgs, check::CheckArgs};
 use crate::{
+    audit::commands::Audit,
     check::Check,
     config::{ClusterName, Config, HttpsProxy, LogFilter, Proxies, Review},
 };
@@ -22,6 +24,8 @@ pub enum Command {
     Serve(Box<Config>),
     /// Judge tokens by files, and say how.
     Check(Box<Check>),
+    /// Verify, show or follow audit logs.
+    Audit(Audit),
 }
 
 /// Latchkey's concierge: judges the tokens of your identity provider for one cluster and exchanges good ones for
@@ -40,6 +44,7 @@ struct Args {
 #[derive(Clone, Debug, Subcommand)]
 enum Verb {
     Check(CheckArgs),
+    Audit(AuditCommandArgs),
 }
 
 /// The flags of the server.
@@ -172,6 +177,7 @@ impl Command {
         match verb {
             None => server.config().map(|config| Self::Serve(Box::new(config))),
             Some(Verb::Check(check)) => Ok(Self::Check(Box::new(check.into()))),
+            Some(Verb::Audit(audit)) => Ok(Self::Audit(audit.into())),
         }
     }
 }
@@ -279,7 +285,7 @@ mod tests {
     fn parse(arguments: &[&str]) -> Result<Config, clap::Error> {
         match command(arguments)? {
             Command::Serve(config) => Ok(*config),
-            Command::Check(check) => panic!("{check:?}"),
+            other => panic!("{other:?}"),
         }
     }
 

@@ -2,9 +2,13 @@
 
 pub mod chain;
 pub mod checkpoint;
+pub mod commands;
 pub mod event;
 pub mod folding;
+pub mod follow;
 pub mod otel;
+pub mod read;
 pub mod rejections;
+pub mod show;
 pub mod sink;
 pub mod verify;

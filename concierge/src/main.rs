@@ -22,6 +22,7 @@ fn main() -> ExitCode {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     match command {
         Command::Check(check) => app::check(&check),
+        Command::Audit(audit) => app::audit(&audit),
         Command::Serve(config) => match app::run(*config) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {

@@ -11,7 +11,7 @@ use std::{
 /// Who may import whom: left may import right, and nothing else. `audit` has several rooms, most of them pure.
 const ARROWS: &[(&str, &[&str])] = &[
     ("main", &["args", "app", "config"]),
-    ("args", &["audit::event", "check", "config", "time"]),
+    ("args", &["audit::commands", "audit::event", "audit::show", "check", "config", "time"]),
     ("check", &["authn", "convert", "fleet", "idp", "index", "jwt", "mapping", "secret", "time"]),
     // idp: the proxy is parsed where it is used.
     ("config", &["audit::event", "audit::sink", "idp", "runtime"]),
@@ -100,6 +100,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("token_review", &["jwt", "secret"]),
     ("audit::chain", &[]),
     ("audit::checkpoint", &["audit::chain"]),
+    ("audit::commands", &["audit::checkpoint", "audit::follow", "audit::read", "audit::show", "audit::verify", "text", "time"]),
+    ("audit::follow", &["audit::read", "audit::verify"]),
+    ("audit::read", &["audit::chain", "audit::verify"]),
+    ("audit::show", &["text", "time"]),
     ("audit::verify", &["audit::chain", "audit::checkpoint"]),
     ("audit::event", &["authn", "policy", "mapping", "jwt", "secret", "text", "time"]),
     ("audit::otel", &["time"]),
@@ -128,6 +132,7 @@ const PURE: &[&str] = &[
     "credential",
     "audit::chain",
     "audit::checkpoint",
+    "audit::show",
     "audit::verify",
     "audit::event",
     "audit::folding",

@@ -311,12 +311,11 @@ impl Verifier {
     }
 
     fn not_a_record(&mut self, place: Place, how: Malformed) {
-        match self.current {
-            Some(current) => self.strands[current].offer_garbled(place, how),
-            None => {
-                self.stray += 1;
-                self.first_stray.get_or_insert(place);
-            }
+        if let Some(current) = self.current {
+            self.strands[current].offer_garbled(place, how);
+        } else {
+            self.stray += 1;
+            self.first_stray.get_or_insert(place);
         }
     }
 }

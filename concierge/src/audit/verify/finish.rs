@@ -200,16 +200,13 @@ impl Verifier {
             return;
         }
         for strand in &mut self.strands {
-            match &strand.signed {
-                None => {
-                    strand.find(None, None, Defect::NotSigned);
-                }
-                Some(_) => {
-                    let (records, seconds) = tail(strand, true);
-                    if records > 0 {
-                        strand.find(None, None, Defect::UnsignedTail { records, seconds });
-                    }
-                }
+            if strand.signed.is_none() {
+                strand.find(None, None, Defect::NotSigned);
+                continue;
+            }
+            let (records, seconds) = tail(strand, true);
+            if records > 0 {
+                strand.find(None, None, Defect::UnsignedTail { records, seconds });
             }
         }
     }

@@ -87,7 +87,7 @@ impl Content {
         match kind {
             b"audit.started" => whole(line, Self::Started),
             b"audit.stopped" => Self::Stopped,
-            b"audit.gap" => whole(line, Self::gap),
+            b"audit.gap" => whole(line, |written: WrittenGap| Self::gap(&written)),
             b"audit.checkpoint" => whole(line, |mut checkpoint: Checkpoint| {
                 checkpoint.others.truncate(MAX_OTHERS);
                 Self::Checkpoint(checkpoint)
@@ -97,7 +97,7 @@ impl Content {
         }
     }
 
-    fn gap(written: WrittenGap) -> Self {
+    fn gap(written: &WrittenGap) -> Self {
         let head = match written.head.as_deref().map(str::parse) {
             None => None,
             Some(Ok(head)) => Some(head),

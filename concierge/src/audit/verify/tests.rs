@@ -86,11 +86,11 @@ impl Writer {
         self.about("audit.checkpoint", &json!({"note": note, "others": others}));
     }
 
-    fn gap(&mut self, lost: u64) {
-        let (first, last) = (self.seq + 1, self.seq + lost);
+    fn lose(&mut self, records: u64) {
+        let (first, last) = (self.seq + 1, self.seq + records);
         self.about(
             "audit.gap",
-            &json!({"reason": "overflow", "seqFirst": first, "seqLast": last, "dropped": {"info": lost}}),
+            &json!({"reason": "overflow", "seqFirst": first, "seqLast": last, "dropped": {"info": records}}),
         );
         self.seq = last;
     }
@@ -387,7 +387,7 @@ fn a_wrong_signature_is_not_an_unknown_key() {
 fn a_loss_is_told_or_not() {
     let mut writer = Writer::new(identity("a", 1), None, false);
     writer.events(3);
-    writer.gap(4);
+    writer.lose(4);
     writer.events(3);
     writer.stop();
     assert_eq!(found(&verify_with(signed(), &[&writer.out])), (Verdict::Incomplete, vec![("loss-told", 5)]));
@@ -530,7 +530,7 @@ proptest! {
         bytes[position] = byte;
         let report = verify_with(signed(), &[&bytes]);
         prop_assert!(report.verdict != Verdict::Intact, "{position}");
-        let line = writer.out[..position].iter().filter(|byte| **byte == b'\n').count() as u64 + 1;
+        let line = writer.out[..position].split(|byte| *byte == b'\n').count() as u64;
         let findings: Vec<&Finding> =
             report.logs.iter().flat_map(|log| &log.findings).chain(&report.findings).filter(|finding| finding.line.is_some()).collect();
         let nearest = findings.iter().filter_map(|finding| finding.line).map(|at| at.abs_diff(line)).min();

@@ -80,6 +80,7 @@ impl Defect {
     }
 
     /// What is so, and what to do.
+    #[expect(clippy::too_many_lines, reason = "a table: one sentence for each defect")]
     pub(super) fn words(&self, files: &[String]) -> (String, &'static str) {
         let at = |place: &Place| format!("{}:{}", file_name(files, *place), place.line);
         match self {
