@@ -21,7 +21,7 @@
 //! | `verdicts` | the cache of verified tokens | state |
 //! | `credential` | what a credential is: PKCS#10 in, certificate out, how long it lives | pure |
 //! | `strategies` | who signs: the cluster's CSR API or our own CA | doors |
-//! | `audit` | what is recorded (`event`, pure) and where it goes (`sink`, a door); what of it is shown in the cluster (`rejections`, a door) | both |
+//! | `audit` | what is recorded (`event`, pure), tied together and signed (`chain`, `checkpoint`, pure), and where it goes (`sink`, a door); whether a log is still what was written (`verify`, pure) and what it says (`show`, pure), by command (`commands`, `read`, `follow`, doors); what of it is shown in the cluster (`rejections`, a door) | both |
 //! | `convert` | custom resources to verifiers and rules; errors become conditions | pure in fact, knows `crds` |
 //! | `idp` | discovery and key sets over the network | doors |
 //! | `webhook` | asks the server of a `WebhookAuthenticator`: the only room that sends a token anywhere | doors |

@@ -100,7 +100,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("token_review", &["jwt", "secret"]),
     ("audit::chain", &[]),
     ("audit::checkpoint", &["audit::chain"]),
-    ("audit::commands", &["audit::checkpoint", "audit::follow", "audit::read", "audit::show", "audit::verify", "text", "time"]),
+    (
+        "audit::commands",
+        &["audit::checkpoint", "audit::follow", "audit::read", "audit::show", "audit::verify", "text", "time"],
+    ),
     ("audit::follow", &["audit::read", "audit::verify"]),
     ("audit::read", &["audit::chain", "audit::verify"]),
     ("audit::show", &["text", "time"]),

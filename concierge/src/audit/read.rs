@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufReader, Cursor, Read},
+    io::{self, Cursor, Read},
     path::{Path, PathBuf},
 };
 
@@ -147,7 +147,7 @@ fn open(path: &Path) -> io::Result<Box<dyn Read>> {
     let whole = Cursor::new(mark.clone()).chain(file);
     if mark == ZSTD {
         // The decoder takes windows of 128 MiB at most by itself: a file cannot make us use more.
-        return Ok(Box::new(zstd::stream::read::Decoder::new(BufReader::new(whole).into_inner())?));
+        return Ok(Box::new(zstd::stream::read::Decoder::new(whole)?));
     }
     Ok(Box::new(whole))
 }

@@ -1,5 +1,6 @@
 //! The benchmarks: each figure beside a yardstick measured in the same run, never an absolute time alone.
 
+mod audit;
 mod exchange;
 mod idle;
 mod judging;
@@ -30,6 +31,8 @@ struct Args {
 enum Name {
     /// Judging a token, against the bare signature verification
     Judging,
+    /// The audit log's chain, and its verification, against plain SHA-256
+    Audit,
     /// Memory of a concierge at rest
     Idle,
     /// The plugin's warm call
@@ -51,6 +54,10 @@ async fn main() -> Result<()> {
     if wanted(Name::Judging) {
         eprintln!("judging ...");
         rows.extend(judging::run()?);
+    }
+    if wanted(Name::Audit) {
+        eprintln!("audit ...");
+        rows.extend(audit::run()?);
     }
     if [Name::Idle, Name::Plugin, Name::Exchange, Name::Review].into_iter().any(wanted) {
         eprintln!("starting a cluster, an issuer and a concierge ...");
