@@ -276,6 +276,8 @@ fn what_cannot_be_read_is_said_with_its_own_exit_code() {
         (&["verify", "none.jsonl"][..], 2, "reading none.jsonl: "),
         (&["verify", "."], 2, "it is a folder"),
         (&["verify", "empty.jsonl"], 2, "no audit record in empty.jsonl"),
+        (&["verify", "prose.txt"], 2, "no audit record in prose.txt"),
+        (&["verify", "--mixed", "prose.txt"], 2, "no audit record in prose.txt"),
         (&["show", "prose.txt"], 2, "no audit record in prose.txt"),
         (&["verify", "--key", "prose.txt", "audit.jsonl"], 2, "--key prose.txt: "),
         (&["verify", "--key", "none", "audit.jsonl"], 2, "there is no file of this name"),

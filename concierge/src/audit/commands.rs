@@ -143,14 +143,16 @@ fn verify(verify: &Verify, color: bool, output: &mut impl Write) -> Result<Endin
         source.for_each_block(|block| verifier.feed(block))?;
     }
     let report = verifier.finish();
-    if report.logs.is_empty() && report.findings.is_empty() {
-        return Err(no_record(&verify.files));
+    if !report.logs.is_empty() || !report.findings.is_empty() {
+        if verify.json {
+            serde_json::to_writer_pretty(&mut *output, &report).map_err(|error| AuditError::Output(error.into()))?;
+            writeln!(output).map_err(AuditError::Output)?;
+        } else {
+            answer::write(&report, color, output).map_err(AuditError::Output)?;
+        }
     }
-    if verify.json {
-        serde_json::to_writer_pretty(&mut *output, &report).map_err(|error| AuditError::Output(error.into()))?;
-        writeln!(output).map_err(AuditError::Output)?;
-    } else {
-        answer::write(&report, color, output).map_err(AuditError::Output)?;
+    if report.logs.is_empty() {
+        return Err(no_record(&verify.files));
     }
     Ok(match report.verdict {
         Verdict::Intact => Ending::Well,
