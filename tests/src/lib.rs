@@ -14,6 +14,7 @@
 //! | [`login`], [`browser`] | somebody who logs in, without and with a browser |
 //! | [`relying_party`] | an OIDC client for tests that need no plugin |
 //! | [`prometheus`] | Prometheus and promtool, with the rules that we ship |
+//! | [`logql`] | Loki's parser and pipeline, for the questions that we ship |
 //! | [`webhook`] | a server that judges opaque tokens |
 //! | [`child`] | child processes that die with the test |
 //! | [`folder`], [`ports`] | a place for files and a place to listen |
@@ -33,6 +34,7 @@ pub mod folder;
 pub mod issuer;
 pub mod keycloak;
 pub mod login;
+pub mod logql;
 pub mod oidc_provider;
 pub mod person;
 pub mod ports;
