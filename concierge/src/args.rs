@@ -3,6 +3,7 @@
 mod audit;
 mod audit_command;
 mod audit_keys;
+mod audit_otlp;
 mod check;
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
@@ -211,6 +212,7 @@ impl ServerArgs {
             shutdown_grace,
             token_rejection_lifetime,
         } = self;
+        let proxies = Proxies::new(https_proxy, no_proxy);
         Ok(Config {
             cluster_name: cluster_name
                 .ok_or_else(|| clap::Error::new(clap::error::ErrorKind::MissingRequiredArgument))?,
@@ -227,13 +229,13 @@ impl ServerArgs {
                 client_names: review_client_name,
                 serving: review_tls_cert_file.zip(review_tls_key_file),
             }),
-            audit: audit.meant()?,
+            audit: audit.meant(&proxies)?,
             audit_keys: audit_keys.into(),
             authenticators,
             credential_issuer,
             api_service_name,
             kubeconfig,
-            proxies: Proxies::new(https_proxy, no_proxy),
+            proxies,
             log,
             shutdown_grace: shutdown_grace.0,
             token_rejection_lifetime,

@@ -7,7 +7,7 @@ use latchkey_crds::groups::GroupSuffix;
 pub use crate::{
     audit::{
         event::Names,
-        sink::{Destination, FileSettings, Fsync, Keep, SinkSettings},
+        sink::{Destination, Endpoint, FileSettings, Fsync, Keep, OtlpSettings, SinkSettings},
     },
     idp::proxy::{HttpsProxy, Proxies},
     runtime::telemetry::LogFilter,

@@ -13,12 +13,13 @@ use super::{
     connection::Way,
     ground::{Ground, said},
     judges::Judges,
+    records::Heads,
     seals::Seals,
 };
 use crate::{
     api::{self, Api, exchange::Exchange, front_proxy_config, request_header::CurrentConfig},
     audit::{rejections::Rejections, sink::AuditLog},
-    controllers::{api_service, audit_key, certificate_authority, credential_issuer, serving_cert},
+    controllers::{api_service, audit_heads, audit_key, certificate_authority, credential_issuer, serving_cert},
     runtime::lease::{self, Leadership},
     strategies::{self, Authority, Strategies},
     tls::server::ServingCertificate,
@@ -56,6 +57,7 @@ impl Cluster {
         way: Way,
         names: Names,
         seals: Seals,
+        heads: Heads,
     ) -> Result<Self, anyhow::Error> {
         let Names { api_service, cluster, credential_issuer, namespace, replica, suffix } = names;
         let config = way.config(&namespace).await?;
@@ -110,6 +112,22 @@ impl Cluster {
             published,
         };
         ground.spawn("audit-key", audit_key::run(settings, end.clone()));
+        let settings = audit_heads::Settings {
+            client: client.clone(),
+            namespace: namespace.clone(),
+            identity: heads.identity,
+            notes: heads.notes,
+            published: audit.clone(),
+            others: seals.others,
+            leadership: leadership.clone(),
+            clock: Arc::clone(&clock),
+        };
+        // It shows the last head of the log, which is closed last.
+        let closing = ground.stop.finishing();
+        ground.last.spawn("audit-heads", async move {
+            audit_heads::run(settings, closing).await;
+            Ok(())
+        });
         let settings = credential_issuer::Settings {
             client: client.clone(),
             config,

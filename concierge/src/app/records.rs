@@ -14,12 +14,18 @@ use crate::{
         sink::{AuditLog, Settings, Sinks},
     },
     config::Audit,
-    controllers::authenticators::Conditions,
+    controllers::{audit_heads::Notes, authenticators::Conditions},
     runtime::{
         admin::{self, Admin},
         http_server::{self, Limits, Plain},
     },
 };
+
+/// What is signed of the log, to be shown to other replicas.
+pub(super) struct Heads {
+    pub(super) identity: Identity,
+    pub(super) notes: Vec<Notes>,
+}
 
 /// Opens the audit log.
 pub(super) async fn audit(
@@ -28,7 +34,7 @@ pub(super) async fn audit(
     seals: &Seals,
     cluster: String,
     replica: String,
-) -> Result<AuditLog, anyhow::Error> {
+) -> Result<(AuditLog, Heads), anyhow::Error> {
     let Audit { sinks, fsync } = audit;
     let millis = ground.clock.now().as_micros() / 1_000;
     let identity = Identity { cluster, replica, life: u64::try_from(millis).context("the clock stands before 1970")? };
@@ -38,13 +44,15 @@ pub(super) async fn audit(
         privacy: seals.privacy.subscribe(),
         keys: seals.keys.subscribe(),
         metrics: ground.metrics.clone(),
-        ..Settings::new(identity, Vec::new(), Arc::clone(&ground.clock))
+        others: seals.others.subscribe(),
+        ..Settings::new(identity.clone(), Vec::new(), Arc::clone(&ground.clock))
     };
     let (audit, sinks) = Sinks::open(settings).await.context("opening the audit log")?;
+    let heads = Heads { identity, notes: sinks.notes() };
     // Every task that records has ended by then; one that has not must not keep the last lines from being written.
     let end = ground.stop.finishing();
     ground.last.spawn("audit", async move { sinks.run(end).await.context("writing the audit log") });
-    Ok(audit)
+    Ok((audit, heads))
 }
 
 /// Serves probes, metrics and, of authenticators that have no status in the API, their conditions.

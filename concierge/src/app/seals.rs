@@ -1,4 +1,5 @@
-//! What seals the audit log and names people in it: keys from the Secret or from files.
+//! What seals the audit log and names people in it: keys from the Secret or from files, and
+//! the heads of other replicas.
 
 use std::{path::Path, sync::Arc};
 
@@ -8,7 +9,7 @@ use tokio::sync::watch;
 use crate::{
     audit::{
         checkpoint::Keys,
-        event::{Names, Privacy},
+        event::{Names, OtherHead, Privacy},
     },
     config::AuditKeys,
     controllers::audit_key::{self, KeyFault},
@@ -20,6 +21,7 @@ pub(super) struct Seals {
     pub(super) names: Names,
     pub(super) keys: watch::Sender<Option<Arc<Keys>>>,
     pub(super) privacy: watch::Sender<Privacy>,
+    pub(super) others: watch::Sender<Arc<[OtherHead]>>,
 }
 
 /// A key is a few hundred bytes; what is far longer is another file.
@@ -49,6 +51,7 @@ impl Seals {
             names: *names,
             keys: watch::Sender::new(keys.map(Arc::new)),
             privacy: watch::Sender::new(Privacy::new(*names, name_key)),
+            others: watch::Sender::new(Arc::default()),
         })
     }
 }

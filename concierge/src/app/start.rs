@@ -74,7 +74,7 @@ pub(super) async fn start(
     let (files, conditions) = judges::folder(authenticators).await?;
     let cluster = cluster_name.to_string();
     let seals = Seals::open(&audit_keys, way.is_some()).await?;
-    let audit = records::audit(&mut ground, audit, &seals, cluster.clone(), replica.clone()).await?;
+    let (audit, heads) = records::audit(&mut ground, audit, &seals, cluster.clone(), replica.clone()).await?;
     records::admin(&mut ground, admin_listener, conditions);
 
     let names = Names {
@@ -87,7 +87,7 @@ pub(super) async fn start(
     };
     let privacy = seals.privacy.subscribe();
     let cluster = match way {
-        Some(way) => Some(Cluster::start(&mut ground, way, names, seals).await?),
+        Some(way) => Some(Cluster::start(&mut ground, way, names, seals, heads).await?),
         None => None,
     };
     let manner = refusals::Manner { lifetime: token_rejection_lifetime, privacy, replica, suffix: suffix.clone() };

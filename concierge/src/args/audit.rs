@@ -4,8 +4,8 @@ use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use clap::error::ErrorKind;
 
-use super::Span;
-use crate::config::{Audit, Destination, FileSettings, Fsync, Keep, SinkSettings};
+use super::{Span, audit_otlp::OtlpArgs};
+use crate::config::{Audit, Destination, FileSettings, Fsync, Keep, Proxies, SinkSettings};
 
 /// Where audit records go, and how long they are kept.
 #[derive(Clone, Debug, clap::Args)]
@@ -20,7 +20,7 @@ pub(super) struct AuditArgs {
     audit_stdout: bool,
 
     /// Where a record must have been written before a credential is handed out: `stdout`, `file`, several separated by
-    /// commas, or `none`. By default everywhere. While one of them cannot be written nobody gets a credential.
+    /// commas, or `none`; `otlp` is the collector. By default everywhere but there. While one of them cannot be written nobody gets a credential.
     #[arg(long, env = "LATCHKEY_AUDIT_REQUIRED", value_name = "SINKS", value_delimiter = ',')]
     audit_required: Vec<String>,
 
@@ -49,6 +49,9 @@ pub(super) struct AuditArgs {
     /// How much is kept of closed files in all, compressed. Before the oldest one is deleted the log says so.
     #[arg(long, env = "LATCHKEY_AUDIT_KEEP_BYTES", value_name = "SIZE", default_value = "10GiB")]
     audit_keep_bytes: Size,
+
+    #[command(flatten)]
+    otlp: OtlpArgs,
 }
 
 /// A file, or standard output.
@@ -69,7 +72,7 @@ const LEAST_ROTATE_AGE: Duration = Duration::from_mins(1);
 
 impl AuditArgs {
     /// What was meant.
-    pub(super) fn meant(self) -> Result<Audit, clap::Error> {
+    pub(super) fn meant(self, proxies: &Proxies) -> Result<Audit, clap::Error> {
         let Self {
             audit_log,
             audit_stdout,
@@ -80,6 +83,7 @@ impl AuditArgs {
             audit_keep_files,
             audit_keep_age,
             audit_keep_bytes,
+            otlp,
         } = self;
         if audit_rotate_bytes.0 < LEAST_ROTATE_BYTES {
             return Err(refused("--audit-rotate-bytes: expected at least 64KiB"));
@@ -106,6 +110,7 @@ impl AuditArgs {
         if audit_stdout && !destinations.contains(&Destination::Stdout) {
             destinations.push(Destination::Stdout);
         }
+        destinations.extend(otlp.meant(proxies)?.map(Destination::Otlp));
         let names: Vec<_> = destinations.iter().map(Destination::name).collect();
         let is_known = |name: &String| names.contains(&name.as_str());
         let none = audit_required == ["none"];
@@ -113,7 +118,11 @@ impl AuditArgs {
             let known = names.join(", ");
             return Err(refused(&format!("--audit-required: no records are written to {unknown:?}, only to {known}")));
         }
-        let is_required = |name: &str| audit_required.is_empty() || audit_required.iter().any(|given| given == name);
+        let is_required = |name: &str| match audit_required.as_slice() {
+            // Nobody expects that logins hang on a collector.
+            [] => name != Destination::OTLP,
+            given => given.iter().any(|given| given == name),
+        };
         let sink = |destination: Destination| SinkSettings { required: is_required(destination.name()), destination };
         Ok(Audit { sinks: destinations.into_iter().map(sink).collect(), fsync: audit_fsync })
     }
@@ -171,7 +180,7 @@ mod tests {
     }
 
     fn meant(flags: &[&str]) -> Result<Audit, clap::Error> {
-        Only::try_parse_from([&["concierge"], flags].concat())?.audit.meant()
+        Only::try_parse_from([&["concierge"], flags].concat())?.audit.meant(&Proxies::default())
     }
 
     fn sinks(flags: &[&str]) -> Vec<(&'static str, bool)> {
@@ -189,6 +198,23 @@ mod tests {
         assert_eq!(sinks(&[&both[..], &["stdout,file"]].concat()), [("file", true), ("stdout", true)]);
         assert_eq!(sinks(&[&both[..], &["none"]].concat()), [("file", false), ("stdout", false)]);
         assert_eq!(meant(&[]).unwrap().fsync, Fsync::Grants);
+    }
+
+    #[test]
+    fn a_collector_has_a_vote_only_if_it_is_given_one() {
+        let collector = "--audit-otlp-endpoint=https://collector:4318";
+        assert_eq!(sinks(&[collector]), [("stdout", true), ("otlp", false)]);
+        assert_eq!(sinks(&[collector, "--audit-required=otlp"]), [("stdout", false), ("otlp", true)]);
+        for wrong in [
+            &["--audit-otlp-endpoint=http://collector:4318"][..],
+            &["--audit-otlp-plaintext"],
+            &["--audit-otlp-ca-file=ca.pem"],
+            &["--audit-otlp-headers-file=headers"],
+            &["--audit-required=otlp"],
+        ] {
+            assert!(meant(wrong).is_err(), "{wrong:?}");
+        }
+        assert_eq!(sinks(&["--audit-otlp-endpoint=http://collector:4318", "--audit-otlp-plaintext"]).len(), 2);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! fails is tried again for as long as the process lives: it stops no other sink, and the process only ends when asked.
 
 mod file;
+mod otlp;
 mod output;
 mod recorder;
 mod ring;
@@ -29,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     file::{FileOutput, Predecessor},
+    otlp::OtlpOutput,
     output::Output,
     recorder::Recorder,
     stdout::Stream,
@@ -36,6 +38,7 @@ use self::{
 };
 pub use self::{
     file::{FileSettings, Keep},
+    otlp::{Endpoint, EndpointError, OtlpSettings},
     writer::Fsync,
 };
 use super::{
@@ -61,6 +64,8 @@ pub enum Destination {
     Stdout,
     /// A file of our own; one that is no regular file is written to as a stream.
     File(FileSettings),
+    /// An OpenTelemetry collector.
+    Otlp(OtlpSettings),
 }
 
 /// One place where the log is written to.
@@ -121,12 +126,16 @@ pub struct AuditUnavailable;
 // === impl Destination ===
 
 impl Destination {
+    /// The name of a collector as a sink.
+    pub const OTLP: &str = otlp::NAME;
+
     /// The sink's name in metrics, in flags and in the names of its checkpoints.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Stdout => "stdout",
             Self::File(_) => "file",
+            Self::Otlp(_) => Self::OTLP,
         }
     }
 }
@@ -206,7 +215,7 @@ impl Sinks {
     pub async fn open(settings: Settings) -> io::Result<(AuditLog, Self)> {
         let Settings { identity, sinks, fsync, privacy, keys, others, metrics, clock } = settings;
         let ports: Vec<_> = sinks.iter().map(|sink| (sink.destination.name(), sink.required)).collect();
-        let recorder = Arc::new(Recorder::new(&ports, privacy, Arc::clone(&clock), metrics));
+        let recorder = Arc::new(Recorder::new(&ports, privacy, Arc::clone(&clock), metrics.clone()));
         let closed = CancellationToken::new();
         let log = AuditLog(Arc::new(Handle { recorder: Arc::clone(&recorder), closed: closed.clone() }));
         let mut opened = Self { recorder: Open(recorder), closed, writers: Vec::new(), notes: Vec::new() };
@@ -220,6 +229,10 @@ impl Sinks {
             let none = Predecessor::default();
             match sink.destination {
                 Destination::Stdout => opened.add("stdout", Stream::stdout()?, none, Fsync::Off, seal),
+                Destination::Otlp(collector) => {
+                    let output = OtlpOutput::open(&collector, &identity, Arc::clone(&clock), metrics.clone())?;
+                    opened.add(Destination::OTLP, output, none, Fsync::Off, seal);
+                }
                 Destination::File(file) => {
                     if let Some(stream) = stream(&file)? {
                         opened.add("file", stream, none, Fsync::Off, seal);

@@ -64,7 +64,7 @@ impl Proxies {
     }
 
     /// Has a client use the proxy; without one nothing of the environment is used either.
-    pub(super) fn apply(&self, builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+    pub(crate) fn apply(&self, builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
         let builder = builder.no_proxy();
         match self.https.0.clone().map(reqwest::Proxy::https) {
             Some(Ok(proxy)) => builder.proxy(proxy.no_proxy(NoProxy::from_string(&self.except))),
