@@ -1,4 +1,5 @@
-//! What we ship for watching: alerts that fire and are explained, a dashboard that is sound.
+//! What we ship for watching: alerts that fire and are explained, a dashboard whose every query works, metrics that
+//! Prometheus reads. One replay, seen from the token to the page.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,10 +13,17 @@ use latchkey_concierge::{
     time::UnixTime,
 };
 use latchkey_e2e::{
-    prometheus::{monitoring, promtool},
-    site::AUTHENTICATOR,
+    exchange::Exchanger,
+    folder::TempFolder,
+    issuer::{Client, Issuer, IssuerOptions, User},
+    prometheus::{Prometheus, monitoring, promtool},
+    site::{AUTHENTICATOR, Site},
+    wait::eventually,
 };
 use serde_json::Value;
+
+/// A scrape a second, and rules a second: seconds. The rest is for two busy cores.
+const SEEN_LIMIT: Duration = Duration::from_secs(90);
 
 /// Panels that show nothing while all is well, or nothing in a cluster as small as the one of the test.
 const QUIET: [(&str, &str); 5] = [
@@ -138,6 +146,87 @@ fn the_dashboard_is_laid_out_and_labelled() -> Result<()> {
     }
     for (title, _) in QUIET {
         ensure!(titles.contains(title), "{title} is not on the dashboard");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_replay_reaches_the_page_and_every_panel() -> Result<()> {
+    let work = TempFolder::new("monitoring")?;
+    let clients = ["staging", "production"].map(|name| Client::native(&Site::audience(name)));
+    let users = vec![User::new("ann", "ann-password").groups(&["developers"])];
+    let issuer = Issuer::start(IssuerOptions { clients: clients.into(), users, ..IssuerOptions::default() }).await?;
+    let production = Site::start("production", work.path()).await?;
+    let audiences = ["production", "staging"].map(|name| (name, Site::audience(name)));
+    production.fleet(&audiences.each_ref().map(|(name, audience)| (*name, audience.as_str()))).await?;
+    production.trust(&issuer).await?;
+    production.offers("CertificateSigningRequestAPI").await?;
+    let prometheus = Prometheus::start(&[("production", &production.concierge)]).await?;
+    metrics_are_in_order(&production, &prometheus).await?;
+    ensure!(prometheus.firing().await?.is_empty(), "nothing has happened yet: {:?}", prometheus.firing().await?);
+
+    let exchanger = Exchanger::through(&production.cluster)?;
+    let good = exchanger.exchange(&issuer.id_token("ann", &Site::audience("production"))?).await?;
+    ensure!(good.is_granted(), "{}", good.body["status"]);
+    // A stranger's token with staging's audience: what it claims must move nothing.
+    let stranger = Issuer::start(IssuerOptions::default()).await?;
+    let mut claims = issuer.claims("ann", &Site::audience("staging"))?;
+    claims["sub"] = "\u{1b}[31mann\"} 1\nlatchkey_panics_total 7\n".into();
+    exchanger.exchange(&stranger.mint(&claims)?).await?.refused()?;
+    let forged = eventually("the forgery to be counted", SEEN_LIMIT, async || {
+        let seen = prometheus.query(r#"sum(latchkey_token_verdicts_total{code="signature-invalid"}) > 0"#).await?;
+        ensure!(!seen.is_empty());
+        prometheus.query("sum(latchkey_cross_cluster_rejections_total) > 0").await
+    });
+    ensure!(forged.await?.is_empty(), "a forgery is no replay");
+
+    // The same claims with the issuer's own signature are one.
+    exchanger.exchange(&issuer.mint(&claims)?).await?.refused()?;
+    let page = eventually("LatchkeyCrossClusterTokenLive to fire", SEEN_LIMIT, async || {
+        let firing = prometheus.firing().await?;
+        let page = firing.iter().find(|alert| alert["labels"]["alertname"] == "LatchkeyCrossClusterTokenLive");
+        page.cloned().with_context(|| format!("{firing:?}"))
+    })
+    .await?;
+    let labels = &page["labels"];
+    ensure!(labels["claimed_cluster"] == "staging" && labels["authenticator"] == AUTHENTICATOR, "{page}");
+    ensure!(labels["cluster"] == "production" && labels["severity"] == "critical", "{page}");
+    ensure!(
+        page["annotations"]["description"].as_str().is_some_and(|words| words.contains("for cluster staging")),
+        "{page}"
+    );
+    let firing = prometheus.firing().await?;
+    ensure!(firing.iter().all(|alert| alert["labels"] == *labels), "one replay, one page: {firing:?}");
+    ensure!(!production.concierge.metrics().await?.contains("31mann"), "a claim in a label");
+
+    every_panel_shows_something(&prometheus).await?;
+    metrics_are_in_order(&production, &prometheus).await
+}
+
+async fn metrics_are_in_order(site: &Site, prometheus: &Prometheus) -> Result<()> {
+    promtool(&["check", "metrics"], &site.concierge.metrics().await?).context("metrics as text")?;
+    // Prometheus asks for OpenMetrics, whose parser is the stricter one.
+    eventually("Prometheus to read the metrics", SEEN_LIMIT, async || {
+        let targets = prometheus.targets().await?;
+        let [target] = targets.as_slice() else { anyhow::bail!("{targets:?}") };
+        ensure!(target["health"] == "up" && target["lastError"] == "", "{target}");
+        Ok(())
+    })
+    .await
+}
+
+async fn every_panel_shows_something(prometheus: &Prometheus) -> Result<()> {
+    for panel in panels(&dashboard()?)? {
+        let title = panel["title"].as_str().unwrap_or_default();
+        for expression in prometheus_queries(&panel) {
+            let quiet = QUIET.iter().any(|(quiet, _)| *quiet == title);
+            eventually(&format!("panel {title} to show {expression}"), SEEN_LIMIT, async || {
+                let seen = prometheus.query(&expression).await?;
+                ensure!(quiet || !seen.is_empty(), "nothing");
+                anyhow::Ok(())
+            })
+            .await?;
+        }
     }
     Ok(())
 }
