@@ -71,6 +71,8 @@ pub struct Audit {
     pub sinks: Vec<SinkSettings>,
     /// When what was written to files is made to outlast a power cut.
     pub fsync: Fsync,
+    /// After how long a checkpoint is written if there is anything new.
+    pub checkpoint_every: Duration,
 }
 
 /// The listener that kube-apiserver asks about tokens.

@@ -35,12 +35,13 @@ pub(super) async fn audit(
     cluster: String,
     replica: String,
 ) -> Result<(AuditLog, Heads), anyhow::Error> {
-    let Audit { sinks, fsync } = audit;
+    let Audit { sinks, fsync, checkpoint_every } = audit;
     let millis = ground.clock.now().as_micros() / 1_000;
     let identity = Identity { cluster, replica, life: u64::try_from(millis).context("the clock stands before 1970")? };
     let settings = Settings {
         sinks,
         fsync,
+        checkpoint_every,
         privacy: seals.privacy.subscribe(),
         keys: seals.keys.subscribe(),
         metrics: ground.metrics.clone(),

@@ -50,6 +50,12 @@ pub(super) struct AuditArgs {
     #[arg(long, env = "LATCHKEY_AUDIT_KEEP_BYTES", value_name = "SIZE", default_value = "10GiB")]
     audit_keep_bytes: Size,
 
+    /// How often what was written is sealed by a signed checkpoint if there is anything new; after 1,000 lines, when a file
+    /// is closed and at the end it is in any case. What no checkpoint covers yet, whoever can write to the log can still
+    /// change unseen.
+    #[arg(long, env = "LATCHKEY_AUDIT_CHECKPOINT_EVERY", value_name = "TIME", default_value = "60s")]
+    audit_checkpoint_every: Span,
+
     #[command(flatten)]
     otlp: OtlpArgs,
 }
@@ -69,6 +75,8 @@ struct Size(u64);
 const LEAST_ROTATE_BYTES: u64 = 64 << 10;
 /// Below this a quiet log would be nothing but files.
 const LEAST_ROTATE_AGE: Duration = Duration::from_mins(1);
+/// Below this a busy log would be little but checkpoints.
+const LEAST_CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 
 impl AuditArgs {
     /// What was meant.
@@ -83,6 +91,7 @@ impl AuditArgs {
             audit_keep_files,
             audit_keep_age,
             audit_keep_bytes,
+            audit_checkpoint_every,
             otlp,
         } = self;
         if audit_rotate_bytes.0 < LEAST_ROTATE_BYTES {
@@ -90,6 +99,9 @@ impl AuditArgs {
         }
         if audit_rotate_age.0 < LEAST_ROTATE_AGE {
             return Err(refused("--audit-rotate-age: expected at least 1m"));
+        }
+        if audit_checkpoint_every.0 < LEAST_CHECKPOINT_EVERY {
+            return Err(refused("--audit-checkpoint-every: expected at least 1s"));
         }
         let file = |path| {
             Destination::File(FileSettings {
@@ -124,7 +136,11 @@ impl AuditArgs {
             given => given.iter().any(|given| given == name),
         };
         let sink = |destination: Destination| SinkSettings { required: is_required(destination.name()), destination };
-        Ok(Audit { sinks: destinations.into_iter().map(sink).collect(), fsync: audit_fsync })
+        Ok(Audit {
+            sinks: destinations.into_iter().map(sink).collect(),
+            fsync: audit_fsync,
+            checkpoint_every: audit_checkpoint_every.0,
+        })
     }
 }
 
@@ -231,9 +247,17 @@ mod tests {
             keep: Keep { files: Some(3), age: Some(days(90)), bytes: 2 << 30 },
         };
         let expected = SinkSettings { destination: Destination::File(file), required: true };
-        assert_eq!(audit, Audit { sinks: vec![expected], fsync: Fsync::Off });
+        assert_eq!((audit.sinks, audit.fsync), (vec![expected], Fsync::Off));
         let Audit { sinks, .. } = meant(&["--audit-log=a.jsonl"]).unwrap();
         assert_eq!(sinks[0].destination, Destination::File(FileSettings::new("a.jsonl".into())));
+    }
+
+    #[test]
+    fn checkpoints_are_as_frequent_as_told() {
+        let every = |flags: &[&str]| meant(flags).unwrap().checkpoint_every;
+        assert_eq!(every(&[]), Duration::from_mins(1));
+        assert_eq!(every(&["--audit-checkpoint-every=1s"]), Duration::from_secs(1));
+        assert_eq!(every(&["--audit-checkpoint-every=1h"]), Duration::from_hours(1));
     }
 
     #[test]
@@ -247,6 +271,9 @@ mod tests {
             "--audit-rotate-bytes=1KiB",
             "--audit-rotate-bytes=99999999999TiB",
             "--audit-rotate-age=1s",
+            "--audit-checkpoint-every=0s",
+            "--audit-checkpoint-every=999ms",
+            "--audit-checkpoint-every=5",
             "--audit-keep-bytes=-1GiB",
             "--audit-keep-files=few",
         ] {

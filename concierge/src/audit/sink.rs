@@ -34,7 +34,7 @@ use self::{
     output::Output,
     recorder::Recorder,
     stdout::Stream,
-    writer::{Seal, Writer},
+    writer::{CHECKPOINT_EVERY, Seal, Writer},
 };
 pub use self::{
     file::{FileSettings, Keep},
@@ -86,6 +86,8 @@ pub struct Settings {
     pub sinks: Vec<SinkSettings>,
     /// When lines are made to outlast a power cut.
     pub fsync: Fsync,
+    /// After how long a checkpoint is due if there is anything new; after 1,000 lines it is in any case.
+    pub checkpoint_every: Duration,
     /// How people are named.
     pub privacy: watch::Receiver<Privacy>,
     /// What signs the checkpoints, if there is anything yet.
@@ -151,6 +153,7 @@ impl Settings {
             identity,
             sinks: destinations.into_iter().map(required).collect(),
             fsync: Fsync::default(),
+            checkpoint_every: CHECKPOINT_EVERY,
             privacy: watch::channel(Privacy::default()).1,
             keys: watch::channel(None).1,
             others: watch::channel(Arc::default()).1,
@@ -213,7 +216,7 @@ impl Sinks {
     ///
     /// When a file cannot be made, or another process writes to it.
     pub async fn open(settings: Settings) -> io::Result<(AuditLog, Self)> {
-        let Settings { identity, sinks, fsync, privacy, keys, others, metrics, clock } = settings;
+        let Settings { identity, sinks, fsync, checkpoint_every, privacy, keys, others, metrics, clock } = settings;
         let ports: Vec<_> = sinks.iter().map(|sink| (sink.destination.name(), sink.required)).collect();
         let recorder = Arc::new(Recorder::new(&ports, privacy, Arc::clone(&clock), metrics.clone()));
         let closed = CancellationToken::new();
@@ -222,6 +225,7 @@ impl Sinks {
         for sink in sinks {
             let seal = Seal {
                 identity: identity.clone(),
+                every: checkpoint_every,
                 keys: keys.clone(),
                 others: others.clone(),
                 notes: watch::Sender::default(),

@@ -108,6 +108,7 @@ impl Desk {
         for (name, _, paper) in papers {
             let seal = Seal {
                 identity: Identity { cluster: "staging".into(), replica: "one".into(), life: 7 },
+                every: CHECKPOINT_EVERY,
                 keys: watch::channel(keys.cloned()).1,
                 others: watch::channel(Arc::default()).1,
                 notes: watch::Sender::default(),

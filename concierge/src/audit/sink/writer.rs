@@ -29,8 +29,8 @@ const BATCH_BYTES: usize = 1 << 20;
 
 /// Lines after which a checkpoint is due (audit.md 8).
 const CHECKPOINT_LINES: u64 = 1_000;
-/// Time after which a checkpoint is due if there is anything new.
-const CHECKPOINT_EVERY: Duration = Duration::from_mins(1);
+/// Time after which a checkpoint is usually due if there is anything new (audit.md 8).
+pub(super) const CHECKPOINT_EVERY: Duration = Duration::from_mins(1);
 
 /// How long lines that nobody waits for may stay unsynced.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
@@ -60,6 +60,8 @@ pub enum Fsync {
 #[derive(Clone, Debug)]
 pub(super) struct Seal {
     pub(super) identity: Identity,
+    /// Time after which a checkpoint is due if there is anything new.
+    pub(super) every: Duration,
     /// Without keys there are no checkpoints.
     pub(super) keys: watch::Receiver<Option<Arc<Keys>>>,
     /// What other replicas last published.
@@ -107,11 +109,11 @@ impl<O: Output> Writer<O> {
             sink,
             output,
             fsync,
-            seal,
             chain,
             seq: 0,
             sealed: 0,
-            seal_at: Instant::now() + CHECKPOINT_EVERY,
+            seal_at: Instant::now() + seal.every,
+            seal,
             unsynced: None,
             failed: false,
             dropped: BySeverity::default(),
@@ -296,7 +298,7 @@ impl<O: Output> Writer<O> {
     /// the next one agrees with it whoever may have seen it.
     async fn seal(&mut self, sync: bool) {
         // Whatever comes of it, the next attempt is for later.
-        self.seal_at = Instant::now() + CHECKPOINT_EVERY;
+        self.seal_at = Instant::now() + self.seal.every;
         let Some(keys) = self.seal.keys.borrow().clone() else {
             return;
         };
