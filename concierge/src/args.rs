@@ -26,7 +26,7 @@ pub enum Command {
     /// Judge tokens by files, and say how.
     Check(Box<Check>),
     /// Verify, show or follow audit logs.
-    Audit(Audit),
+    Audit(Box<Audit>),
 }
 
 /// Latchkey's concierge: judges the tokens of your identity provider for one cluster and exchanges good ones for
@@ -178,7 +178,7 @@ impl Command {
         match verb {
             None => server.config().map(|config| Self::Serve(Box::new(config))),
             Some(Verb::Check(check)) => Ok(Self::Check(Box::new(check.into()))),
-            Some(Verb::Audit(audit)) => Ok(Self::Audit(audit.into())),
+            Some(Verb::Audit(audit)) => Ok(Self::Audit(Box::new(audit.into()))),
         }
     }
 }

@@ -230,7 +230,10 @@ fn tail(tail: &Tail, clock: &dyn Clock, color: bool, output: &mut impl Write) ->
         writeln!(output, "{line}").map_err(AuditError::Output)?;
     }
     output.flush().map_err(AuditError::Output)?;
-    while tail.follow {
+    if !tail.follow {
+        return Ok(());
+    }
+    loop {
         std::thread::sleep(LOOK_EVERY);
         // Two kinds of failure come the same way; the writer's is kept apart.
         let mut written = Ok(());
@@ -243,7 +246,6 @@ fn tail(tail: &Tail, clock: &dyn Clock, color: bool, output: &mut impl Write) ->
         written.map_err(AuditError::Output)?;
         looked.map_err(unreadable)?;
     }
-    Ok(())
 }
 
 fn heading(style: Style, output: &mut impl Write) -> Result<(), AuditError> {

@@ -174,7 +174,7 @@ impl Style {
             return None;
         }
         let cells = self.columns().map(|column| Cow::Borrowed(column.0));
-        Some(self.row(cells.collect(), None))
+        Some(self.row(&cells.collect::<Vec<_>>(), None))
     }
 
     /// One record as one line without its end. `line` is what was read, `record` what it says.
@@ -205,7 +205,7 @@ impl Style {
                 text(record, "/detail").map_or(Cow::Borrowed("-"), |detail| Cow::Owned(clean(detail, DETAIL))),
             ]);
         }
-        self.row(cells, level(record))
+        self.row(&cells, level(record))
     }
 
     fn columns(self) -> impl Iterator<Item = Column> {
@@ -213,7 +213,7 @@ impl Style {
         COLUMNS.into_iter().chain(more.iter().copied())
     }
 
-    fn row(self, cells: Vec<Cow<'_, str>>, level: Option<Level>) -> String {
+    fn row(self, cells: &[Cow<'_, str>], level: Option<Level>) -> String {
         let mut row = String::new();
         for (number, (cell, (_, width))) in cells.iter().zip(self.columns()).enumerate() {
             if number > 0 {

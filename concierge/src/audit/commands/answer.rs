@@ -76,7 +76,9 @@ fn signed(log: &Log) -> String {
     };
     if checkpoints.unchecked > 0 {
         let several = count(checkpoints.unchecked, "checkpoint");
-        words.push_str(&format!("; {several} could not be held against the lines, as lines before are missing"));
+        words.push_str("; ");
+        words.push_str(&several);
+        words.push_str(" could not be held against the lines, as lines before are missing");
     }
     words
 }
@@ -88,14 +90,13 @@ fn findings(findings: &[Finding], more: u64, output: &mut impl Write) -> io::Res
             Severity::Incomplete => " !",
             Severity::Remark => "  ",
         };
-        let mut place = String::new();
-        if let (Some(file), Some(line), Some(offset)) = (&finding.file, finding.line, finding.offset) {
-            place = format!("{file}:{line} (byte {offset}");
-            if let Some(seq) = finding.seq {
-                place.push_str(&format!(", record {seq}"));
+        let place = match (&finding.file, finding.line, finding.offset) {
+            (Some(file), Some(line), Some(offset)) => {
+                let record = finding.seq.map_or_else(String::new, |seq| format!(", record {seq}"));
+                format!("{file}:{line} (byte {offset}{record}): ")
             }
-            place.push_str("): ");
-        }
+            _ => String::new(),
+        };
         let Finding { code, what, advice, .. } = finding;
         writeln!(output, "  {mark} {code}: {}", clean(&format!("{place}{what}"), SENTENCE))?;
         writeln!(output, "       {advice}")?;

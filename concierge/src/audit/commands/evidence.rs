@@ -79,7 +79,7 @@ pub(super) fn checkpoints(files: &[PathBuf]) -> Result<Vec<Published>, AuditErro
         let mut data = Vec::new();
         for map in object.get("items").and_then(Value::as_array).unwrap_or(&vec![object.clone()]) {
             collect(map.get("data").unwrap_or(&Value::Null), &mut |name, text| {
-                data.push((name.to_owned(), text.to_owned()))
+                data.push((name.to_owned(), text.to_owned()));
             });
         }
         if data.is_empty() {
