@@ -297,9 +297,23 @@ impl Cluster {
     /// # Errors
     /// If kubectl refuses them.
     pub async fn apply(&self, manifests: &str) -> Result<String> {
-        let file = format!("apply-{}.yaml", uuid::Uuid::new_v4().simple());
-        let path = self.folder.write(&file, manifests)?;
+        let path = self.written(manifests)?;
         self.kubectl_ok(&[OsStr::new("apply"), OsStr::new("--server-side"), OsStr::new("-f"), path.as_os_str()]).await
+    }
+
+    /// The same where a refusal is an answer too; `flags` are more flags of kubectl.
+    ///
+    /// # Errors
+    /// If kubectl cannot be started or does not end in a minute.
+    pub async fn try_apply(&self, manifests: &str, flags: &[&str]) -> Result<Output> {
+        let path = self.written(manifests)?;
+        let usual = [OsStr::new("apply"), OsStr::new("--server-side"), OsStr::new("-f"), path.as_os_str()];
+        self.kubectl(&usual.into_iter().chain(flags.iter().map(OsStr::new)).collect::<Vec<_>>()).await
+    }
+
+    fn written(&self, manifests: &str) -> Result<PathBuf> {
+        let file = format!("apply-{}.yaml", uuid::Uuid::new_v4().simple());
+        self.folder.write(&file, manifests)
     }
 
     /// Writes a kubeconfig for this cluster with any identity; `name` names the file and its user.

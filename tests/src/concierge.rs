@@ -233,6 +233,22 @@ impl Concierge {
         Ok(self.child.as_ref().context("the concierge does not run")?.pid())
     }
 
+    /// What it holds in memory, in KiB (`VmRSS` of proc(5)).
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub fn resident_kib(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid()?))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        Ok(line.trim().trim_end_matches(" kB").parse()?)
+    }
+
+    /// The program.
+    #[must_use]
+    pub const fn program(&self) -> &Path {
+        self.program
+    }
+
     /// The port of its aggregated API.
     #[must_use]
     pub fn port(&self) -> u16 {

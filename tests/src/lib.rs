@@ -18,6 +18,7 @@
 //! | [`webhook`] | a server that judges opaque tokens |
 //! | [`child`] | child processes that die with the test |
 //! | [`folder`], [`ports`] | a place for files and a place to listen |
+//! | [`verifier`] | the audit log's verifier, as an auditor runs it |
 //! | [`wait`] | the only place where anything here waits for a condition |
 //!
 //! Everything listens on the loopback only, and nothing outlives the process that started it.
@@ -44,6 +45,7 @@ pub mod records;
 pub mod relying_party;
 pub mod review;
 pub mod site;
+pub mod verifier;
 pub mod wait;
 pub mod webhook;
 

@@ -21,6 +21,9 @@ pub const AUTHENTICATOR: &str = "corp";
 /// What people may do, as a user would apply it.
 const DEVELOPERS_VIEW: &str = include_str!("../../deploy/examples/developers-view.yaml");
 
+/// The overlays of the clusters that the examples are about.
+const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/examples");
+
 /// How long a status may take: discovery, keys and a probe of each strategy take a second or two.
 const STATUS_LIMIT: std::time::Duration = std::time::Duration::from_secs(90);
 
@@ -127,6 +130,19 @@ impl Site {
         let items: Vec<Value> = members.iter().map(|(name, audience)| self.fleet_cluster(name, &[*audience])).collect();
         let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": items});
         self.cluster.apply(&list.to_string()).await.map(drop)
+    }
+
+    /// Has kube-apiserver refuse what the example policies are about: those of the overlay of the cluster's name.
+    ///
+    /// # Errors
+    /// If there is no such overlay, or a policy is refused.
+    pub async fn refuse_at_apply(&self) -> Result<()> {
+        let overlay = format!("{EXAMPLES}/{}", self.name);
+        let rendered = self.cluster.kubectl_ok(&["kustomize", &overlay]).await?;
+        let is_policy = |object: &&str| object.contains("\nkind: ValidatingAdmissionPolicy");
+        let policies: Vec<_> = rendered.split("\n---\n").filter(is_policy).collect();
+        ensure!(!policies.is_empty(), "no policies in {overlay}");
+        self.cluster.apply(&policies.join("\n---\n")).await.map(drop)
     }
 
     /// Takes a cluster out of the fleet list.
@@ -289,6 +305,16 @@ impl Site {
     pub async fn authenticator_object(&self, name: &str) -> Result<Value> {
         let group = self.concierge.suffix().authentication();
         self.get(&format!("/apis/{group}/{VERSION}/jwtauthenticators/{name}")).await
+    }
+
+    /// The tokens that were refused, one object for many of the same kind.
+    ///
+    /// # Errors
+    /// If they cannot be listed.
+    pub async fn rejections(&self) -> Result<Vec<Value>> {
+        let group = self.concierge.suffix().audit();
+        let list = self.get(&format!("/apis/{group}/{VERSION}/tokenrejections")).await?;
+        Ok(list["items"].as_array().cloned().unwrap_or_default())
     }
 
     async fn strategies(&self) -> Result<Vec<Value>> {

@@ -3,7 +3,7 @@
 
 use std::{
     cell::Cell,
-    env, fs,
+    env,
     time::{Duration, Instant},
 };
 
@@ -44,7 +44,6 @@ async fn a_flood_of_made_up_key_ids_costs_the_issuer_and_the_people_next_to_noth
     let audience = Site::audience("staging");
     let template = issuer.id_token("ann", &audience)?;
     let (_, rest) = template.split_once('.').context("a token")?;
-    let pid = site.concierge.pid()?;
     // Straight to the concierge: the API server in between would be the first to tire.
     let mut doors = Vec::new();
     for _ in 0..=FORGERS {
@@ -68,7 +67,7 @@ async fn a_flood_of_made_up_key_ids_costs_the_issuer_and_the_people_next_to_noth
             ensure!(answer.is_granted(), "a login during the flood: {}", answer.body["status"]);
             admitted += 1;
             if begin.elapsed() > lasts / 5 {
-                let now = resident_kib(pid)?;
+                let now = site.concierge.resident_kib()?;
                 settled.get_or_insert(now);
                 most = most.max(now);
             }
@@ -95,13 +94,6 @@ async fn a_flood_of_made_up_key_ids_costs_the_issuer_and_the_people_next_to_noth
 fn forged(rest: &str, number: usize) -> String {
     let header = json!({"alg": "RS256", "typ": "JWT", "kid": format!("made-up-{number}")});
     format!("{}.{rest}", URL_SAFE_NO_PAD.encode(header.to_string()))
-}
-
-/// What a process holds in memory (`VmRSS` of proc(5)).
-fn resident_kib(pid: u32) -> Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 
 fn metric(text: &str, name: &str) -> Result<u64> {
