@@ -1,6 +1,8 @@
 //! `cargo demo`: two real clusters, one identity provider, a login to each, and a token that is worthless next door.
 
+mod fleet;
 mod narrator;
+mod record;
 mod story;
 
 use std::{path::PathBuf, process::ExitCode};

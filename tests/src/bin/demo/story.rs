@@ -12,7 +12,7 @@ use latchkey_e2e::{
     site::{AUTHENTICATOR, Site},
 };
 
-use super::narrator::Narrator;
+use super::{fleet, narrator::Narrator, record};
 
 const USER: &str = "ada";
 const PASSWORD: &str = "lovelace";
@@ -71,6 +71,8 @@ async fn chapters(
     no_second_login(narrator, &person, issuer, staging).await?;
     replay(narrator, &person, staging, production).await?;
     second_cluster(narrator, &person, production).await?;
+    fleet::shared_client(narrator, issuer, staging, production).await?;
+    record::evidence(narrator, work, production).await?;
     narrator.say(&format!("\nAll of it was seen: {} checks.", narrator.count()));
     if !once {
         stay(narrator, &person, staging, production).await?;
@@ -87,6 +89,7 @@ async fn ready(
 ) -> Result<()> {
     staging.trust_own_authority().await?;
     tokio::try_join!(staging.trust(issuer), production.trust(issuer))?;
+    fleet::tell(narrator, staging, production).await?;
     for site in [staging, production] {
         let audience = Site::audience(site.name);
         narrator.seen(
@@ -168,12 +171,13 @@ async fn replay(narrator: &mut Narrator, person: &Person, staging: &Site, produc
     let record = production.record_of(answer.audit_id()?).await?;
     narrator.say("What production's admin sees under that audit id:");
     narrator.command("tail -1 audit-production.jsonl | jq .", &serde_json::to_string_pretty(&record)?);
-    narrator.seen("the reason is audience-mismatch", record["code"] == "audience-mismatch")?;
+    narrator.seen("the reason is audience-other-cluster", record["code"] == "audience-other-cluster")?;
     narrator.seen(
-        "the token was really signed by the issuer: the record names its owner and the cluster it was made for",
-        record["verified"]["aud"][0] == Site::audience(staging.name),
+        "the token was really signed by the issuer, so the record names its owner, and the cluster that it was made for",
+        record["verified"]["sub"].is_string() && record["claimedCluster"] == staging.name,
     )?;
-    narrator.seen("the record holds no token", !record.to_string().contains("eyJ"))
+    narrator.seen("the record holds no token", !record.to_string().contains("eyJ"))?;
+    fleet::rejections(narrator, staging, production).await
 }
 
 async fn second_cluster(narrator: &mut Narrator, person: &Person, production: &Site) -> Result<()> {
@@ -194,12 +198,15 @@ async fn stay(narrator: &mut Narrator, person: &Person, staging: &Site, producti
          \x20 kubectl --context production auth whoami\n\
          \x20 kubectl latchkey whoami --context staging\n\
          \x20 kubectl --kubeconfig {} get latchkey\n\
+         \x20 kubectl --kubeconfig {} get tokenrejections -o wide\n\
          \x20 kubectl --kubeconfig {} describe jwtauthenticator {AUTHENTICATOR}\n\
-         \x20 tail -f {}\n\n\
+         \x20 {} audit tail -f {}\n\n\
          Ctrl-C ends everything and leaves nothing behind.",
         person.shell_line(&[&staging.kubeconfig, &production.kubeconfig]),
         staging.cluster.admin_kubeconfig().display(),
         production.cluster.admin_kubeconfig().display(),
+        production.cluster.admin_kubeconfig().display(),
+        production.concierge.program().display(),
         production.concierge.audit_file().display(),
     ));
     tokio::signal::ctrl_c().await.context("waiting for Ctrl-C")
