@@ -6,9 +6,14 @@
 mod api;
 #[path = "authenticators/fleet.rs"]
 mod fleet;
+#[expect(dead_code, reason = "the tests that have a log in a file need more of it")]
+#[path = "record/schema.rs"]
+mod schema;
 #[path = "keys/server.rs"]
 #[expect(dead_code, reason = "what the tests of single fetches need beside")]
 mod server;
+#[path = "authenticators/told.rs"]
+mod told;
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,7 +29,6 @@ use latchkey_concierge::{
         authenticators::{
             Settings, Source, Synced, authenticators, conditions,
             files::{Folder, Pace},
-            notices::Audience,
         },
     },
     idp::proxy::Proxies,
@@ -47,6 +51,7 @@ use tokio_util::sync::CancellationToken;
 use self::{
     api::{Api, JWT, SECRETS, WEBHOOK},
     server::{Answer, Server},
+    told::Told,
 };
 
 const NOON: UnixTime = UnixTime::from_secs(1_795_262_400);
@@ -63,6 +68,7 @@ struct World {
     metrics: Metrics,
     synced: Synced,
     clock: Arc<ManualClock>,
+    told: Told,
     _task: JoinSet<()>,
 }
 
@@ -85,6 +91,7 @@ impl World {
         let (index, reader) = index::channel();
         let (requester, refreshes) = index::refresh_channel();
         let metrics = Metrics::new();
+        let told = Told::default();
         let settings = Settings {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             cluster_name: "staging".to_owned(),
@@ -93,7 +100,7 @@ impl World {
             leadership,
             metrics: metrics.clone(),
             namespace: "latchkey".to_owned(),
-            notices: Audience::default(),
+            notices: told.audience(),
             proxies: Proxies::default(),
             refreshes,
             suffix: "latchkey.dev".parse().unwrap(),
@@ -101,7 +108,7 @@ impl World {
         let (task, synced) = authenticators(source, settings);
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { task.run(CancellationToken::new()).await.unwrap() });
-        Self { api, reader, requester, metrics, synced, clock, _task: tasks }
+        Self { api, reader, requester, metrics, synced, clock, told, _task: tasks }
     }
 
     fn entry(&self, name: &str) -> Option<Entry> {

@@ -69,6 +69,43 @@ async fn a_sibling_with_our_audience_locks_the_authenticator_until_it_is_gone() 
 }
 
 #[tokio::test]
+async fn each_change_of_the_list_is_recorded_once_by_every_replica() {
+    let (api, issuer) = (Api::new(), good_issuer().await);
+    for name in ["staging", "production"] {
+        api.put(FLEET, name, cluster(name));
+    }
+    api.put(JWT, "staff", spec(&issuer));
+    let clock = std::sync::Arc::new(ManualClock::new(NOON));
+    let (_candidate, follower) = lease::candidate(api.client(), "latchkey", "latchkey", "b", clock, Metrics::new());
+    let replicas = [World::over(api.clone(), Leadership::alone()), World::over(api.clone(), follower)];
+    for world in &replicas {
+        knows(world, "staff", &["production"]).await;
+    }
+    api.put(FLEET, "edge", cluster("edge"));
+    for world in &replicas {
+        knows(world, "staff", &["edge", "production"]).await;
+    }
+    api.put(FLEET, "production", cluster("staging"));
+    for world in &replicas {
+        world.not_ready("staff").await;
+    }
+    // The same again is no change, nor is a watch that begins anew.
+    api.put(FLEET, "production", cluster("staging"));
+    api.restart();
+    api.delete(FLEET, "production");
+    for world in &replicas {
+        knows(world, "staff", &["edge"]).await;
+        let told = [
+            json!({"added": ["production", "staging"], "total": 2}),
+            json!({"added": ["edge"], "total": 3}),
+            json!({"changed": ["production"], "total": 3}),
+            json!({"removed": ["production"], "total": 2}),
+        ];
+        assert_eq!(world.told.of_fleet(), told);
+    }
+}
+
+#[tokio::test]
 async fn nobody_is_admitted_before_the_list_was_read_and_a_kind_that_is_missing_is_an_empty_list() {
     let api = Api::new();
     api.refuse(FLEET, Some(403));

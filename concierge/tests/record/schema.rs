@@ -1,6 +1,6 @@
 //! The published schema of a record, as a validator that every test of records asks.
 
-use std::sync::LazyLock;
+use std::{path::Path, sync::LazyLock};
 
 use jsonschema::Validator;
 use serde_json::Value;
@@ -22,4 +22,10 @@ pub(crate) fn assert_records(log: &str) {
         let complaints = complaints(&serde_json::from_str(line).unwrap());
         assert!(complaints.is_empty(), "{line}\n{}", complaints.join("\n"));
     }
+}
+
+/// The same for a file that may still be written to, or has not been begun: its whole lines.
+pub(crate) fn assert_whole_records(file: &Path) {
+    let log = std::fs::read_to_string(file).unwrap_or_default();
+    assert_records(log.rsplit_once('\n').map_or("", |(whole, _)| whole));
 }

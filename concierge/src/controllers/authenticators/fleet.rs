@@ -12,6 +12,7 @@ use kube::{
 use serde_json::Value;
 
 use crate::{
+    audit::event::Difference,
     controllers::jwt_authenticator::{ClusterView, Twins},
     convert,
     fleet::{Fleet, Member, Overlap, Siblings},
@@ -32,6 +33,8 @@ pub(super) struct FleetList {
     fleet: Fleet,
     siblings: Siblings,
     overlaps: Vec<Overlap>,
+    /// How the list differs from what was told last, until somebody takes it.
+    news: Option<Difference>,
 }
 
 /// Whether the list is known.
@@ -58,6 +61,7 @@ impl FleetList {
             fleet: Fleet::default(),
             siblings: Siblings::default(),
             overlaps: Vec::new(),
+            news: None,
         }
     }
 
@@ -134,6 +138,12 @@ impl FleetList {
         self.follow(first)
     }
 
+    /// What the last event changed about the list, if it did; taken once. The first list of a process is told whole, as
+    /// that against which everything after it is judged.
+    pub(super) const fn take_news(&mut self) -> Option<Difference> {
+        self.news.take()
+    }
+
     /// What the planning needs of it.
     pub(super) fn view<'a>(&'a self, twins: &'a Twins) -> ClusterView<'a> {
         let unread = match &self.heard {
@@ -203,9 +213,24 @@ impl FleetList {
             );
         }
         self.siblings = fleet.siblings(&self.own);
+        self.news = Some(difference(&self.fleet, &fleet));
         tracing::info!(clusters = fleet.len(), listed = fleet.member(&self.own).is_some(), "Fleet list changed");
         (self.fleet, self.overlaps) = (fleet, overlaps);
         true
+    }
+}
+
+/// Which clusters came, went, or say something else.
+fn difference(before: &Fleet, now: &Fleet) -> Difference {
+    let not_in = |other: &Fleet, one: &Fleet| -> Vec<String> {
+        one.names().filter(|name| other.member(name.as_str()).is_none()).map(ToString::to_string).collect()
+    };
+    let is_other = |member: &&Member| before.member(member.name.as_str()).is_some_and(|then| then != *member);
+    Difference {
+        added: not_in(before, now),
+        removed: not_in(now, before),
+        changed: now.members().filter(is_other).map(|member| member.name.to_string()).collect(),
+        total: now.len(),
     }
 }
 
@@ -307,6 +332,29 @@ mod tests {
         assert!(list.observe(Event::Delete(entry("a"))));
         assert!(!list.observe(Event::Delete(entry("a"))));
         assert_eq!(names(&list), ["b"]);
+    }
+
+    #[test]
+    fn each_change_is_news_once_and_the_first_list_is_told_whole() {
+        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let mut list = listed(&["b", "a"]);
+        let first = Difference { added: names(&["a", "b"]), total: 2, ..Difference::default() };
+        assert_eq!(list.take_news(), Some(first));
+        assert_eq!(list.take_news(), None);
+        list.observe(Event::Apply(entry("a")));
+        assert_eq!(list.take_news(), None, "nothing new");
+        list.observe(Event::Apply(object("a", &json!({"audiences": ["another"]}))));
+        let changed = Difference { changed: names(&["a"]), total: 2, ..Difference::default() };
+        assert_eq!(list.take_news(), Some(changed));
+        list.observe(Event::Delete(entry("a")));
+        let removed = Difference { removed: names(&["a"]), total: 1, ..Difference::default() };
+        assert_eq!(list.take_news(), Some(removed));
+        list.failed(&error(500));
+        for event in [Event::Init, Event::InitApply(entry("b")), Event::InitDone] {
+            list.observe(event);
+            assert_eq!(list.take_news(), None, "the watch began anew, the list is the same");
+        }
+        assert_eq!(listed(&[]).take_news(), None, "an empty list is what was there before");
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! What changed about an authenticator, told to the audit log: once for each change, by every replica as it saw it.
+//! What changed about an authenticator or the fleet list, told to the audit log: once for each change, by every replica as
+//! it saw it.
 //!
-//! What was there when the process began is not told as new: only that it is ready, or why it is not, and which keys it
-//! verifies with.
+//! What was there when the process began is not told as new: only that it is ready, or why it is not, which keys it
+//! verifies with, and which clusters are on the list.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -136,6 +137,11 @@ impl Notices {
         if let Some(admits) = sight.admits.filter(|admits| known.admits.replace(*admits) != Some(*admits)) {
             change(if admits { AuthenticatorChange::Ready } else { AuthenticatorChange::NotReady(first(sight)) });
         }
+    }
+
+    /// Tells how the fleet list changed.
+    pub(super) fn fleet_changed(&self, difference: &Difference, now: UnixTime) {
+        self.audience.tell(Event::fleet_changed(now, difference));
     }
 
     /// Tells that an authenticator is gone, if it was ever seen.

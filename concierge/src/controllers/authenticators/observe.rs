@@ -74,6 +74,9 @@ impl Authenticators {
 
     /// Every authenticator is planned anew before anything else is taken in: the index follows the list at once.
     fn fleet_changed(&mut self, changed: bool) {
+        if let Some(news) = self.fleet.take_news() {
+            self.notices.fleet_changed(&news, self.clock.now());
+        }
         if changed {
             self.metrics.fleet_members(self.fleet.len());
             self.dirty.extend(self.objects.jwt.names().map(|name| (Kind::Jwt, name.clone())));
