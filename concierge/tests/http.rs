@@ -5,8 +5,14 @@
 #[path = "http/elsewhere.rs"]
 mod elsewhere;
 
+#[path = "http/forwarded.rs"]
+mod forwarded;
+
 #[path = "http/overtaken.rs"]
 mod overtaken;
+
+#[path = "record/schema.rs"]
+mod schema;
 
 #[path = "http/server.rs"]
 mod server;
@@ -155,6 +161,19 @@ async fn without_a_record_there_is_no_credential() {
             .encode(UnixTime::from_secs(NOW))
             .contains("latchkey_audit_dropped_total{sink=\"file\",severity=\"info\"} 1\n")
     );
+}
+
+#[tokio::test]
+async fn a_log_is_begun_sealed_and_ended_and_each_line_is_as_the_schema_says() {
+    let server = Server::start().await;
+    server.offer(&rs256(&json!({}))).await;
+    server.offer("a.b.c").await;
+    let records = server.end().await;
+    let kinds: Vec<_> = records.iter().map(|record| record["kind"].as_str().unwrap()).collect();
+    let expected = ["audit.started", "credential.issued", "token.refused", "audit.checkpoint", "audit.stopped"];
+    assert_eq!(kinds.iter().collect::<BTreeSet<_>>(), expected.iter().collect(), "{kinds:?}");
+    assert_eq!(kinds.first(), Some(&"audit.started"));
+    assert!(kinds.ends_with(&["audit.stopped", "audit.checkpoint"]), "the end is sealed too: {kinds:?}");
 }
 
 // === refused tokens: one answer, many records ===

@@ -4,6 +4,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a file that cannot be read has failed the test")]
 
+#[path = "record/discreet.rs"]
+mod discreet;
 #[path = "record/events.rs"]
 mod events;
 #[path = "record/hostile.rs"]
@@ -13,6 +15,7 @@ mod hostile;
 mod issuer;
 #[path = "record/page.rs"]
 mod page;
+#[expect(dead_code, reason = "the tests that have a log in a file need more of it")]
 #[path = "record/schema.rs"]
 mod schema;
 

@@ -6,6 +6,9 @@
 #[expect(dead_code, reason = "the judging tests need more of it")]
 mod issuer;
 
+#[path = "record/schema.rs"]
+mod schema;
+
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body};
@@ -194,6 +197,9 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
+        if !std::thread::panicking() {
+            schema::assert_whole_records(&self.audit);
+        }
         let _ = std::fs::remove_file(&self.audit);
         let _ = std::fs::remove_file(self.audit.with_extension("jsonl.lock"));
     }

@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    io,
     path::PathBuf,
     sync::{
         Arc, Mutex,
@@ -18,6 +19,7 @@ use latchkey_concierge::{
     api::{Api, Settings, exchange::Exchange, request_header::FrontProxyConfig, router::router},
     audit::{
         chain::Identity,
+        checkpoint::{Keys, SigningKey},
         rejections::Rejections,
         sink::{Destination, FileSettings, Settings as AuditSettings, Sinks},
     },
@@ -39,12 +41,13 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, date_time_ymd,
 };
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt as _;
 
 use crate::{
     issuer::{self, NOW},
+    schema::assert_whole_records,
     signer::Signer,
 };
 
@@ -64,6 +67,7 @@ pub(crate) struct Server {
     pub(crate) metrics: Metrics,
     front_proxy: ClientChain,
     audit: PathBuf,
+    sinks: Option<JoinHandle<io::Result<()>>>,
     visitors: AtomicU16,
     stop: CancellationToken,
 }
@@ -133,12 +137,11 @@ impl Server {
         let identity = Identity { cluster: "staging".into(), replica: "one".into(), life: 1 };
         let opened = AuditSettings {
             metrics: metrics.clone(),
+            keys: watch::channel(Some(Arc::new(Keys::one(signing_key())))).1,
             ..AuditSettings::new(identity, vec![destination], clock.clone())
         };
         let (log, sinks) = Sinks::open(opened).await.unwrap();
-        if audited {
-            tokio::spawn(sinks.run(CancellationToken::new()));
-        }
+        let sinks = audited.then(|| tokio::spawn(sinks.run(stop.clone())));
 
         let keys = issuer::key_set(issuer::keys().iter().map(|key| &key.jwk));
         let (mut writer, reader) = issuer::index_of(issuer::authenticator(&keys));
@@ -172,6 +175,7 @@ impl Server {
             metrics,
             front_proxy,
             audit,
+            sinks,
             visitors: AtomicU16::new(0x0102),
             stop,
         }
@@ -217,11 +221,21 @@ impl Server {
         let text = std::fs::read_to_string(&self.audit).unwrap_or_default();
         text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
+
+    /// Ends it as a stop does, and returns the whole log.
+    pub(crate) async fn end(mut self) -> Vec<Value> {
+        self.stop.cancel();
+        self.sinks.take().unwrap().await.unwrap().unwrap();
+        self.records()
+    }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         self.stop.cancel();
+        if !std::thread::panicking() {
+            assert_whole_records(&self.audit);
+        }
         let _ = std::fs::remove_file(&self.audit);
         let _ = std::fs::remove_file(self.audit.with_extension("jsonl.lock"));
     }
@@ -313,6 +327,11 @@ fn authority() -> Authority {
         next: None,
         bundle: made.certificate_pem,
     }))
+}
+
+fn signing_key() -> SigningKey {
+    let pair = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    SigningKey::from_pkcs8(pair.serialized_der()).unwrap()
 }
 
 fn front_proxy() -> (ClientChain, FrontProxyConfig) {
