@@ -9,7 +9,6 @@ use crate::config::{Audit, Destination, FileSettings, Fsync, Keep, Proxies, Sink
 
 /// Where audit records go, and how long they are kept.
 #[derive(Clone, Debug, clap::Args)]
-#[expect(clippy::struct_field_names, reason = "clap names the flags, and tells them from others', by the fields")]
 pub(super) struct AuditArgs {
     /// Where audit records are written, one JSON object a line: a file, or `-` for standard output.
     #[arg(long, env = "LATCHKEY_AUDIT_LOG", value_name = "FILE", default_value = "-")]

@@ -245,7 +245,7 @@ impl Sinks {
                         opened.add("file", output, before, fsync, seal);
                     }
                 }
-            };
+            }
         }
         Ok((log, opened))
     }

@@ -116,11 +116,11 @@ impl OtlpOutput {
         let mut dropped = BySeverity::default();
         for severity in Severity::ALL.into_iter().rev() {
             let of_it = lines.iter().filter(|line| line.severity == severity).count() as u64;
-            let lost = of_it.min(left);
-            dropped.add(severity, lost);
-            left -= lost;
-            if lost > 0 {
-                self.metrics.audit_dropped(NAME, severity.as_str(), lost);
+            let missing = of_it.min(left);
+            dropped.add(severity, missing);
+            left -= missing;
+            if missing > 0 {
+                self.metrics.audit_dropped(NAME, severity.as_str(), missing);
             }
         }
         self.not_before = Some(Instant::now() + AFTER_REFUSAL);

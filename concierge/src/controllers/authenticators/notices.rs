@@ -256,7 +256,7 @@ mod tests {
             let ears = Arc::clone(&heard);
             let audience = Audience::new(move |event: Event| {
                 let line = String::from_utf8(event.body(&Privacy::plain())).unwrap();
-                let of = |word: &str| line.split(&format!("\"{word}\":")).nth(1).map(|rest| rest.to_owned());
+                let of = |word: &str| line.split(&format!("\"{word}\":")).nth(1).map(ToOwned::to_owned);
                 let keys = of("keys").map(|rest| format!(" {}", rest.split(']').next().unwrap_or_default()));
                 let kind = of("type").map(|rest| format!(" {}", rest.split('"').nth(1).unwrap_or_default()));
                 ears.lock().unwrap().push(format!(

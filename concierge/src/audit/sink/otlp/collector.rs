@@ -20,7 +20,7 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// Longest answer that is read: it says how many records were not taken, and why.
 const ANSWER_BYTES: usize = 64 * 1024;
 /// Longest pause that a collector may ask for.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// Longest file of headers: a few lines.
 const HEADERS_FILE_LIMIT: u64 = 64 * 1024;
 
