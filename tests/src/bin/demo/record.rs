@@ -1,18 +1,30 @@
 //! The chapter about the record: it is intact, and whoever changes one byte of it is found out.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use latchkey_e2e::{
     site::Site,
     verifier::{self, Finding},
+    wait::eventually,
 };
 
 use super::narrator::Narrator;
 
+/// The demo's concierges seal their logs every second.
+const LIMIT: Duration = Duration::from_secs(30);
+
 pub(super) async fn evidence(narrator: &mut Narrator, work: &Path, production: &Site) -> Result<()> {
     narrator.chapter(7, "The record proves itself");
     let keys = verifier::published_keys(production, work).await?;
+    eventually("the replay's record to be sealed", LIMIT, async || {
+        let lines = production.concierge.audit_lines()?;
+        let replayed = lines.iter().position(|line| line["code"] == "audience-other-cluster").context("no replay")?;
+        let sealed = lines.iter().rposition(|line| line["kind"] == "audit.checkpoint").context("no checkpoint")?;
+        ensure!(sealed > replayed, "sealed to line {sealed}, replayed in line {replayed}");
+        anyhow::Ok(())
+    })
+    .await?;
     // A copy: the log is being written.
     let copy = work.join("audit-copy.jsonl");
     fs::copy(production.concierge.audit_file(), &copy)?;
@@ -27,7 +39,7 @@ pub(super) async fn evidence(narrator: &mut Narrator, work: &Path, production: &
     let mut bytes = fs::read(&copy)?;
     let replay = b"audience-other-cluster";
     let at = bytes.windows(replay.len()).position(|window| window == replay).context("the replay's record")?;
-    let line = bytes[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+    let line = bytes[..at].split(|byte| *byte == b'\n').count();
     bytes[at] = b'A';
     let edited = work.join("audit-edited.jsonl");
     fs::write(&edited, bytes)?;

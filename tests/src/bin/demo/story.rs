@@ -4,6 +4,8 @@ use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result, ensure};
 use latchkey_e2e::{
+    cluster::ClusterOptions,
+    concierge::ConciergeOptions,
     exchange::Exchanger,
     folder::TempFolder,
     issuer::{Client, Issuer, IssuerOptions, User},
@@ -43,7 +45,7 @@ pub(crate) async fn tell(narrator: &mut Narrator, once: bool, out: Option<&Path>
         issuer.url()
     ));
     narrator.say("Starting etcd, kube-apiserver and kube-controller-manager for each, and Latchkey from deploy/ ...");
-    let (staging, production) = tokio::try_join!(Site::start("staging", &work), Site::start("production", &work))?;
+    let (staging, production) = tokio::try_join!(site("staging", &work), site("production", &work))?;
     let told = chapters(narrator, once, &work, programs, &issuer, &staging, &production).await;
     if out.is_some() {
         for site in [&staging, &production] {
@@ -210,6 +212,13 @@ async fn stay(narrator: &mut Narrator, person: &Person, staging: &Site, producti
         production.concierge.audit_file().display(),
     ));
     tokio::signal::ctrl_c().await.context("waiting for Ctrl-C")
+}
+
+/// A cluster whose log is sealed every second, as nobody wants to watch a minute pass.
+async fn site(name: &'static str, work: &Path) -> Result<Site> {
+    let extra_args = vec!["--audit-checkpoint-every=1s".to_owned()];
+    let concierge = ConciergeOptions { extra_args, ..ConciergeOptions::default() };
+    Site::start_with(ClusterOptions::named(name), concierge, name, work).await
 }
 
 async fn identity_provider() -> Result<Issuer> {
