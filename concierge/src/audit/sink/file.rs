@@ -140,7 +140,7 @@ impl<D: Disk> Output for FileOutput<D> {
     }
 
     fn gaps(&mut self) -> Vec<Gap> {
-        let lost = self.segment.as_ref().map(Segment::lost).unwrap_or_default();
+        let lost = self.segment.as_mut().map(Segment::lost).unwrap_or_default();
         lost.iter().cloned().chain(self.archive.gaps()).collect()
     }
 

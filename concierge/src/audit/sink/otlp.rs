@@ -2,7 +2,8 @@
 //!
 //! What a collector may have taken cannot be taken back. So a batch whose fate is unknown is sent again as it is until it is
 //! taken, and nothing else is sent meanwhile: a collector may see a line twice, but never two lines in one place of the
-//! chain. What it refuses for good, or for longer than [`GIVE_UP`], counts as written and lost: an `audit.gap` says so.
+//! chain. What it refuses for good, or for longer than [`GIVE_UP`], is passed over as lost: an `audit.gap` says so, and where
+//! the collector is required nobody is granted anything on it.
 
 mod collector;
 
@@ -50,6 +51,8 @@ pub(super) struct OtlpOutput {
     gaps: Vec<Gap>,
     /// How many of them were handed out to be told.
     told: usize,
+    /// Some of the last batch did not arrive.
+    has_lost: bool,
 }
 
 // === impl OtlpOutput ===
@@ -67,7 +70,7 @@ impl OtlpOutput {
     ) -> io::Result<Self> {
         let resource = Resource { cluster: identity.cluster.clone(), replica: identity.replica.clone() };
         let collector = Collector::open(settings)?;
-        Ok(Self { collector, resource, clock, metrics, not_before: None, gaps: Vec::new(), told: 0 })
+        Ok(Self { collector, resource, clock, metrics, not_before: None, gaps: Vec::new(), told: 0, has_lost: false })
     }
 
     /// Sends the batch until its fate is known.
@@ -112,6 +115,7 @@ impl OtlpOutput {
     fn lose(&mut self, batch: &Batch, count: u64) {
         let lines = batch.lines();
         let (Some(first), Some(last)) = (lines.first(), lines.last()) else { return };
+        self.has_lost = true;
         let mut left = count;
         let mut dropped = BySeverity::default();
         for severity in Severity::ALL.into_iter().rev() {
@@ -144,6 +148,7 @@ const fn gap(now: UnixTime, seq_first: u64, seq_last: u64, dropped: BySeverity) 
 
 impl Output for OtlpOutput {
     async fn write(&mut self, batch: &Batch, _sync: bool) -> io::Result<()> {
+        self.has_lost = false;
         if batch.lines().is_empty() {
             return Ok(());
         }
@@ -154,6 +159,10 @@ impl Output for OtlpOutput {
         let lines = batch.lines().iter().map(|line| &line.text[..]);
         let body = Bytes::from(export(&self.resource, lines, self.clock.now()));
         self.deliver(batch, body).await
+    }
+
+    fn lost_some(&self) -> bool {
+        self.has_lost
     }
 
     fn gaps(&mut self) -> Vec<Gap> {

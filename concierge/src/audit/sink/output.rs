@@ -18,6 +18,13 @@ pub(super) trait Output: Send + 'static {
     /// out must be taken back, or finished before this returns.
     fn write(&mut self, batch: &Batch, sync: bool) -> impl Future<Output = io::Result<()>> + Send;
 
+    /// Whether some of the batch that was last taken did not arrive after all and never will: nothing of it can be shown
+    /// again, so whoever waits for a record of it in a required sink must not be told yes, and a gap that it told of has
+    /// to be told again.
+    fn lost_some(&self) -> bool {
+        false
+    }
+
     /// Whether what was written so far should be closed: the sink then seals it by a checkpoint and calls
     /// [`Output::rotate`].
     fn is_full(&self) -> bool {

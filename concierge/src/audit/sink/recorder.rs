@@ -60,6 +60,9 @@ pub(super) struct Port {
 pub(super) struct Progress {
     /// Every record up to this number has been written, or was dropped and will be told.
     pub(super) written: u64,
+    /// Of the records up to this number some were handed over and did not arrive. Whoever waits for one of them looks at
+    /// this at once; who comes late may be refused for the loss of a later one, and never granted on a lost one.
+    pub(super) lost: u64,
     /// It cannot write, or has not come to an end of writing for too long.
     pub(super) is_down: bool,
 }
@@ -127,7 +130,9 @@ impl Recorder {
             let mut progress = port.progress.subscribe();
             let written = progress.wait_for(|progress| progress.written >= seq);
             let written = timeout_at(begun + PATIENCE, written).await.map_err(|_| AuditUnavailable)?;
-            written.map_err(|_| AuditUnavailable)?;
+            if written.map_err(|_| AuditUnavailable)?.lost >= seq {
+                return Err(AuditUnavailable);
+            }
         }
         Ok(())
     }

@@ -29,6 +29,8 @@ pub(super) struct Paper(Arc<Sheet>);
 struct Sheet {
     text: Mutex<Vec<u8>>,
     broken: Mutex<bool>,
+    /// Takes what it is given and does not keep it.
+    forgets: Mutex<bool>,
     /// A write needs a permit, and gives it back.
     gate: Semaphore,
     syncs: Mutex<usize>,
@@ -39,6 +41,7 @@ impl Paper {
         let sheet = Sheet {
             text: Mutex::default(),
             broken: Mutex::default(),
+            forgets: Mutex::default(),
             gate: Semaphore::new(1),
             syncs: Mutex::default(),
         };
@@ -75,9 +78,16 @@ impl Output for Paper {
         if *self.0.broken.lock().unwrap() {
             return Err(io::ErrorKind::StorageFull.into());
         }
+        if *self.0.forgets.lock().unwrap() {
+            return Ok(());
+        }
         self.0.text.lock().unwrap().extend_from_slice(batch.text());
         *self.0.syncs.lock().unwrap() += usize::from(sync);
         Ok(())
+    }
+
+    fn lost_some(&self) -> bool {
+        *self.0.forgets.lock().unwrap()
     }
 }
 
@@ -348,6 +358,26 @@ async fn sinks_do_not_wait_for_each_other_and_only_the_required_ones_are_asked()
     assert_eq!(desk.log.record(grant()).await, Err(AuditUnavailable));
     stuck.give_back();
     desk.close().await;
+}
+
+/// A collector may refuse for good what it was sent: that is out of the way, but it is no record.
+#[tokio::test(start_paused = true)]
+async fn what_a_required_sink_took_and_lost_grants_nothing_and_is_told_again() {
+    let paper = Paper::stuck();
+    let desk = Desk::new(&[("otlp", true, &paper)]);
+    until(|| paper.0.gate.available_permits() == 0).await;
+    let queued = u32::try_from(ring::RECORDS).unwrap();
+    for source in 0..queued + 5 {
+        desk.log.notice(refusal(source));
+    }
+    *paper.0.forgets.lock().unwrap() = true;
+    paper.give_back();
+    assert_eq!(desk.log.record(grant()).await, Err(AuditUnavailable), "nobody has its record");
+    *paper.0.forgets.lock().unwrap() = false;
+    desk.log.record(grant()).await.unwrap();
+    desk.close().await;
+    let records = String::from_utf8(paper.text()).unwrap();
+    assert!(records.contains(r#""kind":"audit.gap","severity":"high","code":"overflow""#), "{records}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -133,6 +133,8 @@ impl<O: Output> Writer<O> {
             if !work.is_empty() {
                 self.insist(work).await?;
                 self.seal_if_due().await;
+                // Where there is always more, nothing else would.
+                self.sync_if_due().await;
                 continue;
             }
             if self.recorder.is_finished(self.sink) {
@@ -163,7 +165,7 @@ impl<O: Output> Writer<O> {
         loop {
             let error = match self.write(&work).await {
                 Ok(()) => {
-                    self.written(&work);
+                    self.written(&mut work);
                     return Ok(());
                 }
                 Err(error) => error,
@@ -235,11 +237,21 @@ impl<O: Output> Writer<O> {
         Ok(())
     }
 
-    fn written(&mut self, work: &Work) {
+    fn written(&mut self, work: &mut Work) {
+        let has_lost = self.output.lost_some();
         if let Some(last) = work.entries.last() {
             self.seq = last.seq;
-            let advance = |progress: &mut Progress| progress.written = last.seq;
+            let advance = |progress: &mut Progress| {
+                progress.written = last.seq;
+                if has_lost {
+                    progress.lost = last.seq;
+                }
+            };
             self.recorder.port(self.sink).progress.send_modify(advance);
+        }
+        if has_lost {
+            // What it told of other losses may be lost with it.
+            return self.recorder.restore(self.sink, &mut Vec::new(), work.loss.take());
         }
         if let Some(loss) = &work.loss {
             self.failed = false;
@@ -283,7 +295,8 @@ impl<O: Output> Writer<O> {
         let new = self.chain.size() - self.sealed;
         let full = self.output.is_full();
         if new > 0 && (full || new >= CHECKPOINT_LINES || Instant::now() >= self.seal_at) {
-            self.seal(false).await;
+            // Others learn of it: after a power cut it must not speak of lines that are gone.
+            self.seal(self.fsync != Fsync::Off).await;
         }
         if !full {
             return;

@@ -48,6 +48,8 @@ pub(super) struct Segment<D> {
     tally: Option<Tally>,
     /// What was deleted under us and has not been told yet.
     lost: Vec<Gap>,
+    /// How much of that was handed out to be told.
+    telling: usize,
     /// Held as long as anything of ours works here.
     lock: Arc<File>,
 }
@@ -108,6 +110,7 @@ impl<D: Disk> Segment<D> {
             since: Instant::now(),
             tally: None,
             lost: Vec::new(),
+            telling: 0,
             lock: Arc::new(lock),
         };
         Ok((segment, predecessor))
@@ -132,14 +135,15 @@ impl<D: Disk> Segment<D> {
         self.since.elapsed()
     }
 
-    /// What was deleted under us.
-    pub(super) fn lost(&self) -> &[Gap] {
+    /// What was deleted under us, to be told.
+    pub(super) fn lost(&mut self) -> &[Gap] {
+        self.telling = self.lost.len();
         &self.lost
     }
 
-    /// That has been told.
+    /// That has been told; what was noticed since has not.
     pub(super) fn told(&mut self) {
-        self.lost.clear();
+        self.lost.drain(..std::mem::take(&mut self.telling));
     }
 
     /// Appends a batch, whole or not at all.
