@@ -107,6 +107,18 @@ impl Verifier {
                 if unclean || !self.strands[earlier].stopped {
                     self.strands[earlier].find(None, None, Defect::Unclean);
                 }
+            } else if candidates.is_empty() {
+                let is_earlier = |other: &Strand| {
+                    let one_replica =
+                        other.identity.cluster == named.cluster && other.identity.replica == named.replica;
+                    one_replica && other.identity.life < named.life && of_sink(other)
+                };
+                // Of the first life that is here nobody expects the one before it; between two of them none may be missing,
+                // and what is deleted by the log's own rules goes from the oldest on.
+                if self.strands.iter().any(is_earlier) {
+                    let (place, at) = (self.strands[later].first.place, self.strands[later].first.seq);
+                    self.strands[later].find(Some(place), Some(at), Defect::LifeMissing { life: named.life });
+                }
             } else if let [earlier] = candidates[..] {
                 let place = self.strands[earlier].tip.place;
                 let at = self.strands[earlier].tip.seq;
@@ -197,7 +209,7 @@ impl Verifier {
 
     fn require_signatures(&mut self) {
         if !self.demands.require_signed {
-            return;
+            return self.expect_a_signature();
         }
         for strand in &mut self.strands {
             if strand.signed.is_none() {
@@ -206,6 +218,20 @@ impl Verifier {
             }
             let (records, seconds) = tail(strand, true);
             if records > 0 {
+                strand.find(None, None, Defect::UnsignedTail { records, seconds });
+            }
+        }
+    }
+
+    /// Whoever gives a key may not be told that all is well with a log in which that key has signed nothing: anybody can
+    /// write one whose links hold.
+    fn expect_a_signature(&mut self) {
+        if self.trust.keys.is_empty() {
+            return;
+        }
+        for strand in self.strands.iter_mut().filter(|strand| strand.signed.is_none()) {
+            if strand.findings.worst().is_none_or(|worst| worst == Severity::Remark) {
+                let (records, seconds) = tail(strand, true);
                 strand.find(None, None, Defect::UnsignedTail { records, seconds });
             }
         }

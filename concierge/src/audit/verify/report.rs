@@ -259,6 +259,9 @@ pub(super) enum Defect {
     },
     TooManyLogs,
     // Something is not there.
+    LifeMissing {
+        life: u64,
+    },
     BeginningMissing,
     BeginningKeptNoLonger {
         told_at: Place,

@@ -426,6 +426,42 @@ fn what_a_crash_leaves_is_intact_up_to_the_last_whole_line() {
     assert_eq!(found(&report), (Verdict::Broken, vec![("tail-missing", 19)]));
 }
 
+/// Whoever can delete files may delete all of one life; the next one names it.
+#[test]
+fn a_life_that_is_gone_between_two_others_is_missed() {
+    let follow = |before: &Writer, life| {
+        let lines = before.lines();
+        let last = lines.last().unwrap();
+        let named = json!({"replica": "a", "life": before.identity.life, "seq": seq(last)});
+        let head = Head::of_line(last.strip_suffix(b"\n").unwrap());
+        let mut next = Writer::new(identity("a", life), Some((head, named)), false);
+        next.events(5);
+        next.stop();
+        next
+    };
+    let first = Writer::usual("a", 1);
+    let second = follow(&first, 2);
+    let third = follow(&second, 3);
+    let all = verify_with(signed(), &[&first.out, &second.out, &third.out]);
+    assert_eq!(found(&all), (Verdict::Intact, vec![]), "{all:#?}");
+    let gone = verify_with(signed(), &[&first.out, &third.out]);
+    assert_eq!(found(&gone), (Verdict::Incomplete, vec![("life-missing", 1)]), "{gone:#?}");
+    assert!(!gone.logs[1].complete && gone.logs[1].intact);
+    let youngest = verify_with(signed(), &[&third.out]);
+    assert_eq!(found(&youngest), (Verdict::Intact, vec![]), "the oldest go by rule");
+}
+
+/// Links can be computed by anybody. A log written anew without checkpoints has no line that is wrong.
+#[test]
+fn with_a_key_nothing_is_intact_that_it_never_signed() {
+    let mut forged = Writer::new(identity("a", 1), None, false);
+    forged.events(20);
+    forged.about("audit.stopped", &json!({"written": 21}));
+    assert_eq!(found(&verify_with(Demands::default(), &[&forged.out])), (Verdict::Intact, vec![]));
+    assert_eq!(found(&verify(&forged.lines())), (Verdict::Incomplete, vec![("tail-unsigned", 0)]));
+    assert_eq!(found(&verify(&Writer::usual("a", 1).lines())), (Verdict::Intact, vec![]));
+}
+
 #[test]
 fn rotated_files_and_mixed_replicas_are_followed() {
     let (one, two) = (Writer::usual("a", 1), Writer::usual("b", 2));

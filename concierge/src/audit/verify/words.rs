@@ -35,6 +35,7 @@ impl Defect {
             Self::NotSigned => "not-signed",
             Self::Foreign { .. } => "not-a-record",
             Self::TooManyLogs => "too-many-logs",
+            Self::LifeMissing { .. } => "life-missing",
             Self::BeginningMissing => "beginning-missing",
             Self::BeginningKeptNoLonger { .. } => "beginning-expired",
             Self::LossTold { .. } => "loss-told",
@@ -51,7 +52,8 @@ impl Defect {
 
     pub(super) const fn severity(&self) -> Severity {
         match self {
-            Self::BeginningMissing
+            Self::LifeMissing { .. }
+            | Self::BeginningMissing
             | Self::LossTold { .. }
             | Self::LossMiscounted { .. }
             | Self::LossUntold { .. }
@@ -196,6 +198,13 @@ impl Defect {
             Self::TooManyLogs => (
                 "there are more logs in these files than can be followed at once; the others were not looked at".into(),
                 "Verify the files of fewer replicas at a time.",
+            ),
+            Self::LifeMissing { life } => (
+                format!(
+                    "the whole log of life {life} is missing: this one follows it, and an earlier one of the same replica is \
+                     here"
+                ),
+                GIVE_ALL,
             ),
             Self::BeginningMissing => ("the beginning is missing: this is not the first line of its log".into(), GIVE_ALL),
             Self::BeginningKeptNoLonger { told_at } => (
