@@ -22,7 +22,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 pub use self::{
-    fleet_cluster::fleet_cluster,
+    fleet_cluster::{fleet_audiences, fleet_cluster},
     issuer::IssuerProblem,
     judge::Judge,
     key_source::{KeySource, KeySourceProblem},

@@ -12,6 +12,9 @@ use super::{
 };
 use crate::fleet::{Member, SiblingName};
 
+/// Audiences of an entry that cannot be used that are guarded: far more than any version will allow.
+const MOST_GUARDED: usize = 1_024;
+
 /// Converts the `spec` of the `FleetCluster` called `name`.
 ///
 /// # Errors
@@ -42,6 +45,15 @@ pub fn fleet_cluster(name: &str, spec: &Value) -> Result<Member, InvalidSpec> {
         }
     }
     problems.unless_any(Some(Member { name: SiblingName::new(name), audiences, issuers, display_name, contact }))
+}
+
+/// The audiences that a `spec` names which [`fleet_cluster`] refuses, as far as they are texts: a later version may know more
+/// fields, or allow more, and what its clusters own is not ours all the same.
+#[must_use]
+pub fn fleet_audiences(spec: &Value) -> Vec<String> {
+    let named = spec.get("audiences").and_then(Value::as_array).into_iter().flatten();
+    let texts = named.filter_map(Value::as_str).filter(|audience| !audience.is_empty());
+    texts.take(MOST_GUARDED).map(str::to_owned).collect()
 }
 
 /// What turns lines, terminals or the direction of reading around.

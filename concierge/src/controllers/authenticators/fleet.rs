@@ -15,7 +15,7 @@ use crate::{
     audit::event::Difference,
     controllers::jwt_authenticator::{ClusterView, Twins},
     convert,
-    fleet::{Fleet, Member, Overlap, Siblings},
+    fleet::{Fleet, Member, Overlap, SiblingName, Siblings},
     jwt::Issuer,
 };
 
@@ -126,10 +126,10 @@ impl FleetList {
     pub(super) fn replace(&mut self, entries: Vec<(String, Result<Value, String>)>) -> bool {
         let mut before = std::mem::take(&mut self.members);
         for (name, spec) in entries {
-            let member =
-                spec.and_then(|spec| convert::fleet_cluster(&name, &spec).map_err(|problem| problem.to_string()));
+            let member = spec.as_ref().ok().and_then(|spec| convert::fleet_cluster(&name, spec).ok());
+            let guarded = || spec.as_ref().ok().and_then(|spec| Self::guarded(&name, spec));
             // An entry that cannot be read any more still says what it said: else its audiences would become nobody's.
-            if let Some(member) = member.ok().or_else(|| before.remove(&name)) {
+            if let Some(member) = member.or_else(|| before.remove(&name)).or_else(guarded) {
                 self.members.insert(name, member);
             }
         }
@@ -188,10 +188,28 @@ impl FleetList {
                     cluster = name,
                     problem,
                     known,
-                    "A FleetCluster cannot be used; what it said before counts on"
+                    "A FleetCluster cannot be used; what it said before counts on, or else the audiences that it names, \
+                     for every issuer"
                 );
+                // Of one that was never right its audiences must not be taken for nobody's.
+                if let Some(member) = Self::guarded(&name, &spec).filter(|_| !known) {
+                    self.members.insert(name, member);
+                }
             }
         }
+    }
+
+    /// What an entry that cannot be used owns for certain.
+    fn guarded(name: &str, spec: &Value) -> Option<Member> {
+        let audiences = convert::fleet_audiences(spec);
+        let name = SiblingName::new(name);
+        (!audiences.is_empty()).then_some(Member {
+            name,
+            audiences,
+            issuers: Vec::new(),
+            display_name: None,
+            contact: None,
+        })
     }
 
     /// Derives what follows from the entries; `true` if that is another than before, or `anyway`. While the first list
@@ -398,6 +416,19 @@ mod tests {
         assert_eq!(names(&list), ["a"]);
         assert!(list.replace(vec![whole("b", json!({"audiences": ["x"]}))]));
         assert_eq!(names(&list), ["b"]);
+    }
+
+    #[test]
+    fn what_an_entry_names_that_was_never_right_is_nobody_elses() {
+        let newer = json!({"audiences": ["x", ""], "someLaterField": true});
+        let mut list = listed(&[]);
+        assert!(list.observe(Event::Apply(object("a", &newer))));
+        assert_eq!(list.siblings().owner("https://any", "x").map(SiblingName::as_str), Some("a"));
+        assert!(list.observe(Event::Apply(object("a", &json!({"audiences": ["y"]})))), "mended");
+        assert_eq!(list.siblings().owner("https://any", "x"), None);
+        let mut files = FleetList::new("own".to_owned());
+        assert!(files.replace(vec![("a".to_owned(), Ok(newer))]));
+        assert_eq!(files.siblings().owner("https://any", "x").map(SiblingName::as_str), Some("a"));
     }
 
     #[test]
