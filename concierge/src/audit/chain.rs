@@ -122,6 +122,11 @@ impl Chain {
         self.tree.root()
     }
 
+    /// The roots of the full subtrees of that tree, the largest first: at most 64, and as many as `size` has bits set.
+    pub fn peaks(&self) -> impl Iterator<Item = Root> + '_ {
+        self.tree.peaks()
+    }
+
     /// Bytes of a line that are not the event's own, at the largest number: what is left of [`LINE_LIMIT`] is the body's.
     #[must_use]
     pub fn overhead(&self) -> usize {

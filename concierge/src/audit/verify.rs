@@ -10,6 +10,7 @@ mod holes;
 mod line;
 mod record;
 mod report;
+mod seals;
 mod strand;
 #[cfg(test)]
 mod tests;

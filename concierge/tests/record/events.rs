@@ -69,6 +69,7 @@ pub(crate) fn examples() -> Vec<Example> {
             Event::started(
                 at(0),
                 &Started {
+                    sink: "stdout",
                     previous: Some(PreviousLife {
                         replica: "latchkey-concierge-6b8d-x4".to_owned(),
                         life: 1_795_147_200_000,
@@ -169,6 +170,10 @@ pub(crate) fn examples() -> Vec<Example> {
                 at(97),
                 &CheckpointFacts {
                     note: "latchkey.dev/audit/production/latchkey-concierge-7c9f-2k/1795233600000/stdout\n18\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n\n— latchkey.dev/audit/production/latchkey-concierge-7c9f-2k/1795233600000/stdout Az3grlgtzPICa5OS8npVmf1Myq/5IZniMp+ZJurmRDeOoRDe4URYN7u5/Zhcyv2q1gGzGku9nTo+zyWE+xeMcTOAYQ8=\n".to_owned(),
+                    tree: vec![
+                        "zpWSyjGCRWVdNnzZHCkHmgYBdaaLgrkrDE5AeDqLcOo=".to_owned(),
+                        "QL1sFBMPWQXZCeDCIHPpKYpYxr8ihDgbGbCQBqOUQFM=".to_owned(),
+                    ],
                     others: vec![OtherHead {
                         origin: "latchkey.dev/audit/production/latchkey-concierge-7c9f-9w/1795233605000/stdout".to_owned(),
                         size: 212,

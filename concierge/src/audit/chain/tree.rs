@@ -32,6 +32,19 @@ impl Tree {
         self.size += 1;
     }
 
+    /// The tree of so many leaves that has these peaks; `None` if that many leaves have another number of them.
+    #[must_use]
+    pub fn from_peaks(size: u64, peaks: &[Root]) -> Option<Self> {
+        let fits = peaks.len() == size.count_ones() as usize;
+        fits.then(|| Self { size, peaks: peaks.iter().map(|peak| peak.0).collect() })
+    }
+
+    /// The roots of its full subtrees, the largest first: with them and the size somebody who has not seen the leaves can
+    /// go on from here, and they give the root, so whoever signs that has signed them.
+    pub fn peaks(&self) -> impl Iterator<Item = Root> + '_ {
+        self.peaks.iter().copied().map(Root)
+    }
+
     /// How many leaves there are.
     #[must_use]
     pub const fn size(&self) -> u64 {
@@ -134,6 +147,21 @@ mod tests {
             leaves.push(leaf);
             assert_eq!(tree.root().0, defined(&leaves), "{} leaves", leaves.len());
             assert_eq!(tree.peaks.len(), leaves.len().count_ones() as usize);
+        }
+    }
+
+    #[test]
+    fn a_tree_goes_on_from_its_peaks() {
+        let mut tree = Tree::default();
+        for number in 0..70_u64 {
+            let peaks: Vec<Root> = tree.peaks().collect();
+            let mut resumed = Tree::from_peaks(tree.size(), &peaks).unwrap();
+            assert_eq!(resumed.root(), tree.root());
+            let leaf = hash(&[&[0], &number.to_be_bytes()]);
+            resumed.push(leaf);
+            tree.push(leaf);
+            assert_eq!((resumed.root(), resumed.size()), (tree.root(), number + 1));
+            assert!(Tree::from_peaks(tree.size(), &[&peaks[..], &peaks, &[tree.root(); 9]].concat()).is_none());
         }
     }
 

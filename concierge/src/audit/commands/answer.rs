@@ -67,9 +67,10 @@ fn signed(log: &Log) -> String {
         records => format!("{} after it ({} s)", count(records, "record"), checkpoints.tail_seconds),
     };
     let mut words = match (&checkpoints.key, checkpoints.signed_until, checkpoints.sealed_until) {
-        (Some(key), Some(seq), _) => format!("to number {seq} by key {key}; {tail}"),
+        (Some(key), Some(seq), _) => format!("{}to number {seq} by key {key}; {tail}", from(checkpoints.signed_from)),
         (_, _, Some(seq)) => {
-            format!("to number {seq} by signatures that were not checked (--key) or do not count; {tail}")
+            let from = from(checkpoints.sealed_from);
+            format!("{from}to number {seq} by signatures that were not checked (--key) or do not count; {tail}")
         }
         _ if checkpoints.count == 0 => "no checkpoint".to_owned(),
         _ => "by no checkpoint that can be held against the lines".to_owned(),
@@ -81,6 +82,11 @@ fn signed(log: &Log) -> String {
         words.push_str(" could not be held against the lines, as lines before are missing");
     }
     words
+}
+
+/// Where what is signed begins, if not with the log.
+fn from(number: Option<u64>) -> String {
+    number.map_or_else(String::new, |number| format!("from number {number} "))
 }
 
 fn findings(findings: &[Finding], more: u64, output: &mut impl Write) -> io::Result<()> {

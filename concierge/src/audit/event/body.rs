@@ -76,6 +76,8 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     latency_us: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    sink: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     previous: Option<&'a PreviousLife>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     unclean: bool,
@@ -97,6 +99,8 @@ struct Body<'a> {
     head: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    tree: &'a [String],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     others: &'a [OtherHead],
     /// Members that were cut, by their path.
@@ -400,6 +404,7 @@ impl Showing<'_> {
     fn log<'a>(&mut self, log: &'a AboutTheLog, others: usize, body: &mut Body<'a>) {
         match log {
             AboutTheLog::Started(started) => {
+                body.sink = Some(started.sink);
                 body.previous = started.previous.as_ref();
                 body.unclean = started.unclean;
             }
@@ -418,6 +423,7 @@ impl Showing<'_> {
             }
             AboutTheLog::Checkpoint(facts) => {
                 body.note = Some(&facts.note);
+                body.tree = &facts.tree;
                 body.others = &facts.others[..facts.others.len().min(others)];
                 if facts.others.len() > others {
                     self.note("others");

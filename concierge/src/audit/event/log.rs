@@ -8,6 +8,8 @@ use crate::time::UnixTime;
 /// The log begins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Started {
+    /// Which of the process's outputs this is, so that two logs of one life are told apart from their first line on.
+    pub sink: &'static str,
     /// Where the life before this one left off in the same sink, if that is known.
     pub previous: Option<PreviousLife>,
     /// The life before did not end with `audit.stopped`.
@@ -69,6 +71,9 @@ pub enum GapReason {
 pub struct CheckpointFacts {
     /// The signed note.
     pub note: String,
+    /// The roots of the full subtrees of the signed tree, the largest first, base64: with them the lines behind this one
+    /// can be held against later checkpoints though those before it are gone. At most 64, which is 3 KiB.
+    pub tree: Vec<String>,
     /// The last known heads of other replicas' logs.
     pub others: Vec<OtherHead>,
 }

@@ -14,6 +14,7 @@ use crate::{
         chain::Head,
         checkpoint::{Note, SigningKey},
         event::{Exchange, Outcome, Severity},
+        verify::{Demands, Verifier},
     },
     authn::{Reason, Verdict},
     jwt::TokenFacts,
@@ -99,6 +100,7 @@ struct Desk {
     stop: CancellationToken,
     task: JoinHandle<io::Result<()>>,
     notes: Vec<(&'static str, watch::Receiver<Option<String>>)>,
+    keys: watch::Sender<Option<Arc<Keys>>>,
 }
 
 impl Desk {
@@ -114,12 +116,13 @@ impl Desk {
         let recorder = Arc::new(Recorder::new(&ports, privacy, clock.clone(), metrics.clone()));
         let closed = CancellationToken::new();
         let log = AuditLog(Arc::new(Handle { recorder: Arc::clone(&recorder), closed: closed.clone() }));
+        let keys = watch::Sender::new(keys.cloned());
         let mut sinks = Sinks { recorder: Open(recorder), closed, writers: Vec::new(), notes: Vec::new() };
         for (name, _, paper) in papers {
             let seal = Seal {
                 identity: Identity { cluster: "staging".into(), replica: "one".into(), life: 7 },
                 every: CHECKPOINT_EVERY,
-                keys: watch::channel(keys.cloned()).1,
+                keys: keys.subscribe(),
                 others: watch::channel(Arc::default()).1,
                 notes: watch::Sender::default(),
             };
@@ -127,7 +130,7 @@ impl Desk {
         }
         let (notes, stop) = (sinks.notes(), CancellationToken::new());
         let task = tokio::spawn(sinks.run(stop.clone()));
-        Self { log, clock, metrics, stop, task, notes }
+        Self { log, clock, metrics, stop, task, notes, keys }
     }
 
     async fn close(self) {
@@ -433,6 +436,44 @@ async fn checkpoints_seal_every_thousand_lines_every_minute_and_the_end() {
         let note = Note::parse(record["note"].as_str().unwrap()).unwrap();
         assert_eq!(note.verify(&[public]), Ok(public));
         assert_eq!((note.size, note.origin.as_str()), (line as u64, "latchkey.dev/audit/staging/one/7/file"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_life_is_sealed_as_soon_as_there_are_keys() {
+    let key = SigningKey::from_seed(&[7; 32]).unwrap();
+    let public = key.public();
+    let paper = Paper::new();
+    let desk = Desk::with(&[("stdout", true, &paper)], None);
+    desk.log.record(grant()).await.unwrap();
+    tokio::time::sleep(Duration::from_mins(10)).await;
+    assert_eq!(paper.records().len(), 2, "no keys, no checkpoint");
+    assert_eq!(paper.records()[0]["sink"], "stdout");
+    let begun = Instant::now();
+    desk.keys.send_replace(Some(Arc::new(Keys::one(key))));
+    until(|| paper.records().len() == 3).await;
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    // And then as seldom as ever.
+    desk.log.record(grant()).await.unwrap();
+    tokio::time::sleep(CHECKPOINT_EVERY / 2).await;
+    assert_eq!(paper.records().len(), 4);
+    until(|| paper.records().len() == 5).await;
+    assert!(begun.elapsed() >= CHECKPOINT_EVERY);
+    desk.close().await;
+    // What is left once the first lines are gone still follows from what the first checkpoint says of them.
+    let text = paper.text();
+    let left = text.splitn(3, |byte| *byte == b'\n').last().unwrap();
+    let mut verifier = Verifier::new(Demands { keys: vec![public], require_signed: true, ..Demands::default() });
+    for (name, text) in [("whole", &text[..]), ("left", left)] {
+        verifier.begin(name);
+        verifier.feed(text);
+        let report =
+            std::mem::replace(&mut verifier, Verifier::new(Demands { keys: vec![public], ..Demands::default() }))
+                .finish();
+        let [log] = &report.logs[..] else { panic!("{report:?}") };
+        assert!(log.intact && log.sink.as_deref() == Some("stdout"), "{name}: {report:#?}");
+        let from = (name == "left").then_some(1);
+        assert_eq!((log.checkpoints.signed_from, log.checkpoints.signed_until), (from, Some(2)), "{name}: {report:#?}");
     }
 }
 

@@ -112,7 +112,8 @@ impl<O: Output> Writer<O> {
             chain,
             seq: 0,
             sealed: 0,
-            seal_at: Instant::now() + seal.every,
+            // The first as soon as there are keys: a life of a minute is a signed one too.
+            seal_at: Instant::now(),
             seal,
             unsynced: None,
             failed: false,
@@ -125,6 +126,7 @@ impl<O: Output> Writer<O> {
     /// # Errors
     /// When the last lines could not be written.
     pub(super) async fn run(mut self, started: Started) -> io::Result<()> {
+        let started = Started { sink: self.recorder.port(self.sink).name, ..started };
         let begin = Event::started(self.recorder.clock().now(), &started);
         self.insist(Work { about: vec![begin], ..Work::default() }).await?;
         self.recorder.metrics().audit_sink_up(self.recorder.port(self.sink).name, true);
@@ -313,11 +315,18 @@ impl<O: Output> Writer<O> {
         // Whatever comes of it, the next attempt is for later.
         self.seal_at = Instant::now() + self.seal.every;
         let Some(keys) = self.seal.keys.borrow().clone() else {
+            if self.sealed == 0 {
+                self.seal_at = Instant::now() + LOOK_EVERY;
+            }
             return;
         };
         let (port, now) = (self.recorder.port(self.sink), self.recorder.clock().now());
         let note = sign(&origin(&self.seal.identity, port.name), self.chain.size(), &self.chain.root(), &keys);
-        let facts = CheckpointFacts { note: note.clone(), others: self.seal.others.borrow().to_vec() };
+        let facts = CheckpointFacts {
+            note: note.clone(),
+            tree: self.chain.peaks().map(|peak| peak.to_string()).collect(),
+            others: self.seal.others.borrow().to_vec(),
+        };
         match self.write_about(&Event::checkpoint(now, &facts), sync).await {
             Ok(()) => {
                 self.sealed = self.chain.size();

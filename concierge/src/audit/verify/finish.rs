@@ -316,6 +316,8 @@ fn log(strand: Strand, end: End, files: &[String]) -> Log {
             count: strand.checkpoints,
             unchecked: strand.unchecked,
             sealed_until: strand.sealed.map(|sealed| sealed.seq),
+            sealed_from: strand.sealed.and_then(|sealed| sealed.from),
+            signed_from: strand.signed.and_then(|(sealed, _)| sealed.from),
             signed_until: strand.signed.map(|(sealed, _)| sealed.seq),
             key: strand.signed.map(|(_, key)| key.to_string()),
             tail_records,

@@ -29,6 +29,8 @@ pub(super) enum Content {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub(super) struct Started {
     #[serde(default)]
+    pub(super) sink: Option<String>,
+    #[serde(default)]
     pub(super) previous: Option<PreviousLife>,
     #[serde(default)]
     pub(super) unclean: bool,
@@ -55,6 +57,8 @@ pub(super) struct Gap {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct Checkpoint {
     pub(super) note: String,
+    #[serde(default)]
+    pub(super) tree: Vec<String>,
     #[serde(default)]
     pub(super) others: Vec<Other>,
 }

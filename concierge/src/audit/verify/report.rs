@@ -127,9 +127,15 @@ pub struct Checkpoints {
     /// Number of the last record whose lines and all before them give the root that a checkpoint states.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sealed_until: Option<u64>,
+    /// Number of the first record of those, where lines before it are missing; absent if that is the log's beginning.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sealed_from: Option<u64>,
     /// The same, of checkpoints that a given key signed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signed_until: Option<u64>,
+    /// Where those begin, if that is not the log's beginning.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signed_from: Option<u64>,
     /// The key that signed the last of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use super::{
     super::{
         chain::{Head, Identity, Root},
-        checkpoint::{self, Note, PublicKey, SignatureProblem},
+        checkpoint::PublicKey,
     },
     holes::Holes,
     line::Malformed,
-    record::{Checkpoint, Content, Gap, Started},
+    record::{Content, Gap, Started},
     report::{Defect, Findings, Place, Severity},
     trail::{Step, Trail},
 };
@@ -18,12 +18,8 @@ use super::{
 /// move a line by a burst, and whoever cut the log leaves nothing to find however far one looks.
 pub(super) const WINDOW: usize = 256;
 
-/// Most roots at checkpoints that are kept, to be held against what others say of this log: at a checkpoint each thousand
-/// lines the roots of a quarter of a billion, in 10 MiB.
-const MAX_SEALED: usize = 1 << 18;
-
 /// Most heads of other logs that one log may state: a week of three replicas that name each other every minute.
-const MAX_CLAIMS: usize = 1 << 15;
+pub(super) const MAX_CLAIMS: usize = 1 << 15;
 
 /// Most unreadable lines between two records that are kept apart.
 const MAX_GARBLED: usize = 16;
@@ -62,6 +58,8 @@ pub(super) struct Tip {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sealed {
     pub(super) seq: u64,
+    /// The first record of those that it reaches back to, if that is not the beginning of the log.
+    pub(super) from: Option<u64>,
     pub(super) records: u64,
     pub(super) time: [u8; TIME],
 }
@@ -319,7 +317,8 @@ impl Strand {
             self.roots.insert(size, root);
         }
         match &entry.content {
-            Content::Event | Content::Started(_) => {}
+            Content::Event => {}
+            Content::Started(started) => self.sink.clone_from(&started.sink),
             Content::Stopped => self.stopped = true,
             Content::Gap(gap) => self.gap(gap, &entry),
             Content::Checkpoint(checkpoint) => self.checkpoint(checkpoint, &entry, trust),
@@ -353,96 +352,4 @@ impl Strand {
             self.expired.push((head, entry.place));
         }
     }
-
-    fn checkpoint(&mut self, checkpoint: &Checkpoint, entry: &Entry, trust: &Trust) {
-        self.checkpoints += 1;
-        let at = Some(entry.place);
-        for other in &checkpoint.others {
-            if let Ok(root) = other.root.parse()
-                && self.claims.len() < MAX_CLAIMS
-            {
-                let claim = Claim { root, place: entry.place };
-                self.claims.entry((other.origin.clone(), other.size)).or_insert(claim);
-            }
-        }
-        let note = match Note::parse(&checkpoint.note) {
-            Ok(note) => note,
-            Err(error) => {
-                self.find(at, Some(entry.seq), Defect::Note(error.to_string()));
-                return;
-            }
-        };
-        match checkpoint::named(&note.origin) {
-            Some((identity, sink))
-                if identity == self.identity && self.sink.as_ref().is_none_or(|own| *own == sink) =>
-            {
-                self.sink = Some(sink);
-            }
-            _ => {
-                let origin = note.origin.clone();
-                self.find(at, Some(entry.seq), Defect::AnotherLogsCheckpoint { origin });
-                return;
-            }
-        }
-        let fits = self.held_against(&note, entry);
-        if trust.keys.is_empty() {
-            return;
-        }
-        match note.verify(&trust.keys) {
-            Ok(key) if fits => self.signed = self.sealed.map(|sealed| (sealed, key)),
-            Ok(_) => {}
-            Err(problem) => {
-                let defect = match problem {
-                    SignatureProblem::UnknownKey => Defect::UnknownKey,
-                    SignatureProblem::Wrong => Defect::SignatureWrong,
-                };
-                if !self.findings.has(&defect) {
-                    self.find(at, Some(entry.seq), defect);
-                }
-            }
-        }
-    }
-
-    /// Whether the lines before a checkpoint, the last line, give what it states.
-    fn held_against(&mut self, note: &Note, entry: &Entry) -> bool {
-        if let Some(doubt) = self.doubt.take() {
-            let stands = states(&self.trail, note);
-            let defect = if stands { Defect::Edited } else { doubt.defect };
-            if !stands && states(&doubt.trail, note) {
-                self.trail = doubt.trail;
-            }
-            if let Some(finding) = doubt.finding
-                && states(&self.trail, note)
-            {
-                self.findings.amend(finding, defect);
-            }
-        }
-        let Some(size) = self.trail.size() else {
-            self.unchecked += 1;
-            return false;
-        };
-        let at = Some(entry.place);
-        if note.size != size - 1 {
-            let defect = Defect::Miscounted { stated: note.size, found: size - 1 };
-            self.find(at, Some(entry.seq), defect);
-            self.trail.lose();
-            return false;
-        }
-        if self.trail.root_before_last() != Some(note.root) {
-            let defect = Defect::Rewritten { since: self.sealed.map(|sealed| sealed.seq), size: note.size };
-            self.find(at, Some(entry.seq), defect);
-            self.trail.lose();
-            return false;
-        }
-        if self.roots.len() < MAX_SEALED {
-            self.roots.insert(note.size, note.root);
-        }
-        self.sealed = Some(Sealed { seq: entry.seq, records: self.records, time: entry.time });
-        true
-    }
-}
-
-/// Whether the lines of a trail before its last give what a checkpoint states.
-fn states(trail: &Trail, note: &Note) -> bool {
-    trail.size().is_some_and(|size| size == note.size + 1) && trail.root_before_last() == Some(note.root)
 }

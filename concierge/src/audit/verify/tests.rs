@@ -39,12 +39,20 @@ fn identity(replica: &str, life: u64) -> Identity {
 
 impl Writer {
     fn new(identity: Identity, previous: Option<(Head, serde_json::Value)>, unclean: bool) -> Self {
+        Self::begun(identity, "file", previous, unclean)
+    }
+
+    fn begun(
+        identity: Identity,
+        sink: &'static str,
+        previous: Option<(Head, serde_json::Value)>,
+        unclean: bool,
+    ) -> Self {
         let (head, named) = previous.unzip();
         let chain = Chain::new(&identity, head);
         let keys = Keys::one(key(1));
-        let mut writer =
-            Self { identity, sink: "file", chain, seq: 0, micros: 0, keys, out: Vec::new(), notes: Vec::new() };
-        let mut more = json!({});
+        let mut writer = Self { identity, sink, chain, seq: 0, micros: 0, keys, out: Vec::new(), notes: Vec::new() };
+        let mut more = json!({"sink": sink});
         if let Some(named) = named {
             more["previous"] = named;
         }
@@ -83,7 +91,8 @@ impl Writer {
     fn checkpoint(&mut self, others: &serde_json::Value) {
         let note = sign(&origin(&self.identity, self.sink), self.chain.size(), &self.chain.root(), &self.keys);
         self.notes.push(note.clone());
-        self.about("audit.checkpoint", &json!({"note": note, "others": others}));
+        let tree: Vec<String> = self.chain.peaks().map(|peak| peak.to_string()).collect();
+        self.about("audit.checkpoint", &json!({"note": note, "tree": tree, "others": others}));
     }
 
     fn lose(&mut self, records: u64) {
@@ -477,13 +486,108 @@ fn rotated_files_and_mixed_replicas_are_followed() {
     assert!(report.logs[0].findings[0].what.contains("a file may have been left out"), "{report:#?}");
     let report = verify_with(Demands::default(), &[&first[15..].concat()]);
     assert_eq!(found(&report), (Verdict::Incomplete, vec![("beginning-missing", 1)]));
-    assert_eq!(report.logs[0].checkpoints.unchecked, 2);
     let mut keeper = Writer::new(identity("c", 3), None, false);
     let head = Head::of_line(&first[14][..first[14].len() - 1]).to_string();
     let gap = json!({"reason": "retention", "seqFirst": 1, "seqLast": 14, "head": head});
     keeper.about("audit.gap", &gap);
     let report = verify_with(Demands::default(), &[&first[15..].concat(), &keeper.out]);
     assert_eq!(found(&report), (Verdict::Intact, vec![]), "{report:#?}");
+}
+
+#[test]
+fn what_is_left_of_a_log_is_held_against_the_trees_of_its_checkpoints() {
+    let writer = Writer::usual("a", 1);
+    let lines = writer.lines();
+    let checkpoints = |lines: &[Vec<u8>]| verify(lines).logs.remove(0).checkpoints;
+    for first in 1..33 {
+        // The checkpoints are the lines 8, 21 and 32, over as many lines before them; for the last subtree of the tree of
+        // 8 and of 32 lines, all are needed, so these two can only be held against a later one.
+        let (unchecked, from) = match first {
+            ..=8 => (1, Some(seq(&lines[first]))),
+            9..=20 => (0, Some(seq(&lines[first]))),
+            // What the checkpoint over 21 lines covers is not here, but it says how to go on.
+            21 => (1, Some(seq(&lines[21]))),
+            _ => (1, None),
+        };
+        let left = checkpoints(&lines[first..]);
+        assert_eq!((left.unchecked, left.signed_from, left.sealed_from), (unchecked, from, from), "from line {first}");
+        assert_eq!(left.signed_until, from.map(|_| 28), "from line {first}");
+        // What was changed in what is left is pointed at, and no checkpoint is led astray by it.
+        if first < 21 {
+            let mut edited = lines[first..].to_vec();
+            edited[0] = String::from_utf8(edited[0].clone()).unwrap().replacen("2026", "2025", 1).into_bytes();
+            let report = verify(&edited);
+            let expected = (Verdict::Broken, vec![("edited", 1), ("beginning-missing", 1)]);
+            let mut findings = found(&report);
+            findings.1.sort_by_key(|(code, _)| *code != "edited");
+            assert_eq!(findings, expected, "from line {first}");
+        }
+    }
+    // A hole in the middle: signed is what is behind it, too.
+    let holed = [&lines[..10], &lines[15..]].concat();
+    let left = checkpoints(&holed);
+    assert_eq!((left.unchecked, left.signed_from, left.signed_until), (0, Some(14), Some(28)));
+    assert_eq!(checkpoints(&lines).signed_from, None);
+    // A published checkpoint is held against what is left, too.
+    let note = Note::parse(writer.notes.last().unwrap()).unwrap();
+    let published = vec![Published { note, source: "heads.yaml".into() }];
+    let demands = Demands { published, ..Demands::default() };
+    let report = verify_with(demands, &[&lines[15..28].concat()]);
+    assert_eq!(found(&report).1, [("beginning-missing", 1), ("tail-missing", 13)]);
+}
+
+#[test]
+fn what_is_left_of_a_log_cannot_be_computed_anew() {
+    let writer = Writer::usual("a", 1);
+    let lines = writer.lines();
+    // Whoever has no key can link other lines to each other, and leave the checkpoints and their trees as they are.
+    let mut chain = Chain::new(&identity("a", 1), None);
+    let mut bytes = Vec::new();
+    for (number, line) in lines.iter().enumerate().skip(15) {
+        let text = String::from_utf8(line.clone()).unwrap();
+        let body = &text[text.find("\"time\"").unwrap()..text.find(",\"prev\"").unwrap()];
+        let body = if number == 15 { body.replacen("refused", "accepted", 2) } else { body.to_owned() };
+        chain.append(seq(line), body.as_bytes(), &mut bytes);
+    }
+    let report = verify_with(Demands { keys: vec![public()], ..Demands::default() }, &[&bytes]);
+    assert_eq!(found(&report).1, [("beginning-missing", 1), ("rewritten", 7)], "{report:#?}");
+    assert_eq!((report.logs[0].checkpoints.signed_until, report.logs[0].checkpoints.unchecked), (None, 1));
+    // Without their trees, or with others, they can be held against nothing, and nothing is signed.
+    let first = lines[15..].concat();
+    for (change, with) in
+        [("\"tree\":", "\"were\":"), ("\"tree\":[\"", "\"tree\":[\"AAAA"), ("\"tree\":[", "\"tree\":[\"\",")]
+    {
+        let changed = String::from_utf8(first.clone()).unwrap().replace(change, with);
+        let mut chain = Chain::new(&identity("a", 1), None);
+        let mut bytes = Vec::new();
+        for line in changed.lines() {
+            let body = &line[line.find("\"time\"").unwrap()..line.find(",\"prev\"").unwrap()];
+            chain.append(seq(line.as_bytes()), body.as_bytes(), &mut bytes);
+        }
+        let report = verify_with(Demands { keys: vec![public()], ..Demands::default() }, &[&bytes]);
+        assert_eq!(found(&report), (Verdict::Incomplete, vec![("beginning-missing", 1)]), "{with}");
+        let checkpoints = &report.logs[0].checkpoints;
+        assert_eq!((checkpoints.unchecked, checkpoints.signed_until, checkpoints.sealed_until), (2, None, None));
+    }
+}
+
+#[test]
+fn the_sink_is_known_from_the_first_line_on() {
+    let two = ["file", "stdout"].map(|sink| {
+        let mut writer = Writer::begun(identity("a", 1), sink, None, false);
+        writer.events(3);
+        writer
+    });
+    let report = verify_with(Demands::default(), &[&two[0].out, &two[1].out]);
+    assert_eq!(found(&report), (Verdict::Intact, vec![]), "{report:#?}");
+    let sinks: Vec<_> = report.logs.iter().map(|log| log.sink.as_deref()).collect();
+    assert_eq!(sinks, [Some("file"), Some("stdout")]);
+    assert!(report.logs.iter().all(|log| log.findings.is_empty()), "two logs, not one given twice: {report:#?}");
+    // A checkpoint of another sink has no place in it.
+    let mut mixed = Writer::begun(identity("a", 1), "file", None, false);
+    mixed.sink = "stdout";
+    mixed.checkpoint(&json!([]));
+    assert_eq!(found(&verify_with(Demands::default(), &[&mixed.out])), broken("checkpoint-of-another-log", 2));
 }
 
 #[test]

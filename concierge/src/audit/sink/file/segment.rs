@@ -301,7 +301,7 @@ fn predecessor(naming: &Naming) -> io::Result<Predecessor> {
     };
     let unclean = is_foreign || contents.last.is_some() && !contents.is_ended;
     let previous = contents.last.map(|last| PreviousLife { replica: last.replica, life: last.life, seq: last.seq });
-    Ok(Predecessor { head: contents.head, started: Started { previous, unclean } })
+    Ok(Predecessor { head: contents.head, started: Started { previous, unclean, ..Started::default() } })
 }
 
 fn newest(naming: &Naming) -> io::Result<Option<Piece>> {
