@@ -104,6 +104,13 @@ impl Store {
     /// # Errors
     /// When the API server does not take it. If it is not even known whether it did, that is found out at the next try.
     pub(super) async fn write(&mut self, name: &str, seen: &mut TokenRejectionStatus) -> Result<Outcome, WriteError> {
+        if self.unanswered.contains_key(name) {
+            // The watch may have brought what that write did: nothing would be told that it was done.
+            self.read_again(name).await?;
+            if self.settle(name, seen) {
+                return Ok(Outcome::Written);
+            }
+        }
         for _ in 0..ATTEMPTS {
             let known = self.known.get(name).cloned();
             if known.is_none() {
@@ -121,9 +128,6 @@ impl Store {
                 // Made or changed or removed by somebody else in between: 409 or, if it is gone, 404.
                 Err(WriteError::Request(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => {
                     self.read_again(name).await?;
-                    if self.settle(name, seen) {
-                        return Ok(Outcome::Written);
-                    }
                 }
                 Err(error) => {
                     if is_unanswered(&error) {
@@ -226,5 +230,73 @@ fn is_unanswered(error: &WriteError) -> bool {
         WriteError::TimedOut => true,
         WriteError::Request(error) => !matches!(error, kube::Error::Api(_)),
         WriteError::Contended => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        convert::Infallible,
+        sync::{Arc, Mutex},
+    };
+
+    use http::{Method, Request, Response};
+    use kube::{Client, client::Body};
+    use latchkey_crds::{audit::token_rejections, groups::GroupSuffix};
+    use serde_json::Value;
+
+    use super::*;
+
+    fn object(status: TokenRejectionStatus) -> TokenRejection {
+        TokenRejection {
+            types: None,
+            metadata: ObjectMeta { name: Some("one".into()), ..ObjectMeta::default() },
+            status,
+        }
+    }
+
+    fn seen(count: i64, audit_id: &str) -> TokenRejectionStatus {
+        TokenRejectionStatus { count, last_audit_id: Some(audit_id.into()), ..TokenRejectionStatus::default() }
+    }
+
+    /// An API server that does what it is first asked for and never says so; it hands out `stored` afterwards, and notes the
+    /// counts that it is to write.
+    fn server(stored: TokenRejection) -> (Client, Arc<Mutex<Vec<i64>>>) {
+        let written = Arc::<Mutex<Vec<i64>>>::default();
+        let notes = Arc::clone(&written);
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let (stored, notes) = (serde_json::to_vec(&stored).unwrap(), Arc::clone(&notes));
+            async move {
+                if request.method() == Method::GET {
+                    return Ok::<_, Infallible>(Response::new(Body::from(stored)));
+                }
+                let body = request.into_body().collect_bytes().await.unwrap();
+                let object: Value = serde_json::from_slice(&body).unwrap();
+                let is_first = {
+                    let mut notes = notes.lock().unwrap();
+                    notes.push(object["status"]["count"].as_i64().unwrap());
+                    notes.len() == 1
+                };
+                if is_first {
+                    std::future::pending::<()>().await;
+                }
+                Ok(Response::new(Body::from(body.to_vec())))
+            }
+        });
+        (Client::new(service, "default"), written)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_written_without_an_answer_is_not_counted_twice() {
+        let (client, written) = server(object(seen(3, "first")));
+        let resource = token_rejections(&GroupSuffix::default());
+        let mut store = Store::new(Api::all_with(client, &resource), resource, Duration::from_hours(1));
+        let lost = store.write("one", &mut seen(3, "first")).await;
+        assert!(matches!(lost, Err(WriteError::TimedOut)), "{lost:?}");
+        // The watch shows that it was done, so no conflict will.
+        store.observe(watcher::Event::Apply(object(seen(3, "first"))));
+        assert_eq!(store.write("one", &mut seen(5, "second")).await.unwrap(), Outcome::Written);
+        assert_eq!(*written.lock().unwrap(), [3, 5]);
+        assert!(store.unanswered.is_empty(), "found out once");
     }
 }
