@@ -12,6 +12,9 @@ pub struct Tree {
     peaks: Vec<[u8; 32]>,
 }
 
+/// A tree that goes on from somebody else's word has no more leaves than this: thirty years at a billion lines a second.
+const MOST_LEAVES: u64 = 1 << 60;
+
 /// The hash over a whole tree. Shown as 44 characters of base64.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Root([u8; 32]);
@@ -32,10 +35,11 @@ impl Tree {
         self.size += 1;
     }
 
-    /// The tree of so many leaves that has these peaks; `None` if that many leaves have another number of them.
+    /// The tree of so many leaves that has these peaks; `None` if that many leaves have another number of them, or if they
+    /// are more than anybody ever writes: a number that somebody made up must not run over when the tree grows.
     #[must_use]
     pub fn from_peaks(size: u64, peaks: &[Root]) -> Option<Self> {
-        let fits = peaks.len() == size.count_ones() as usize;
+        let fits = size <= MOST_LEAVES && peaks.len() == size.count_ones() as usize;
         fits.then(|| Self { size, peaks: peaks.iter().map(|peak| peak.0).collect() })
     }
 
@@ -163,6 +167,7 @@ mod tests {
             assert_eq!((resumed.root(), resumed.size()), (tree.root(), number + 1));
             assert!(Tree::from_peaks(tree.size(), &[&peaks[..], &peaks, &[tree.root(); 9]].concat()).is_none());
         }
+        assert!(Tree::from_peaks(u64::MAX, &[tree.root(); 64]).is_none(), "no room for one more");
     }
 
     #[test]

@@ -122,5 +122,6 @@ impl Strand {
 
 /// Whether the lines of a trail before its last give what a checkpoint states.
 fn states(trail: &Trail, note: &Note) -> bool {
-    trail.size().is_some_and(|size| size == note.size + 1) && trail.root_before_last() == Some(note.root)
+    trail.size().is_some_and(|size| size.checked_sub(1) == Some(note.size))
+        && trail.root_before_last() == Some(note.root)
 }
