@@ -11,6 +11,9 @@ use super::verify::{Beginning, beginning};
 /// What opens every zstd frame (RFC 8878 section 3.1.1).
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
+/// What ends the name of a compression that did not come to its end; what it was made from is still there.
+const PARTIAL: &str = ".zst.partial";
+
 /// Bytes read at once: large enough that the system calls cost nothing.
 pub const BLOCK: usize = 256 * 1024;
 
@@ -85,12 +88,18 @@ impl Source {
 }
 
 /// Opens each of `paths`, and puts them in the order in which they were written: parts of one log by the number of their
-/// first record, however their names sort, and several logs by time.
+/// first record, however their names sort, and several logs by time. What compressing left beside what it made of it, for a
+/// moment or since a crash, is passed over: `audit*.jsonl*` may name all that is there.
 ///
 /// # Errors
 /// When one cannot be opened.
 pub fn in_order(paths: &[PathBuf]) -> Result<Vec<Source>, Unreadable> {
-    let sources = paths.iter().map(|path| Source::new(path)).collect::<Result<Vec<_>, _>>()?;
+    let mut sources = Vec::new();
+    for path in paths {
+        if !is_superseded(path, paths)? {
+            sources.push(Source::new(path)?);
+        }
+    }
     // Files that begin with the same log form a row in the order of its numbers; rows are merged by time.
     let mut rows: Vec<Vec<Source>> = Vec::new();
     for source in sources {
@@ -102,9 +111,11 @@ pub fn in_order(paths: &[PathBuf]) -> Result<Vec<Source>, Unreadable> {
     }
     for row in &mut rows {
         // What begins last is taken first from the end.
-        row.sort_by_key(|source| std::cmp::Reverse(source.beginning.as_ref().map(|beginning| beginning.seq)));
-        // Two parts that begin with one number keep the order in which they were typed.
-        for same in row.chunk_by_mut(|one, other| seq(one) == seq(other)) {
+        let beginning = |source: &Source| source.beginning.as_ref().map(|beginning| (beginning.seq, time(source)));
+        // Records about the log take no number of their own: parts that begin with one number are told apart by time.
+        row.sort_by_key(|source| std::cmp::Reverse(beginning(source)));
+        // If that is the same too, they keep the order in which they were typed.
+        for same in row.chunk_by_mut(|one, other| beginning(one) == beginning(other)) {
             same.reverse();
         }
     }
@@ -121,16 +132,41 @@ fn identity(source: &Source) -> Option<&super::chain::Identity> {
     source.beginning.as_ref().map(|beginning| &beginning.identity)
 }
 
-fn seq(source: &Source) -> Option<u64> {
-    source.beginning.as_ref().map(|beginning| beginning.seq)
-}
-
 fn time(source: &Source) -> Option<String> {
     source.beginning.as_ref().map(|beginning| beginning.time.clone())
 }
 
 fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
+}
+
+/// Whether a file is an unfinished compression, or the very text of its compressed form, which is given too.
+fn is_superseded(path: &Path, all: &[PathBuf]) -> Result<bool, Unreadable> {
+    let mut compressed = path.as_os_str().to_owned();
+    compressed.push(".zst");
+    let compressed = PathBuf::from(compressed);
+    if path.to_str().is_some_and(|path| path.ends_with(PARTIAL)) {
+        return Ok(true);
+    }
+    if is_stdin(path) || !all.contains(&compressed) {
+        return Ok(false);
+    }
+    let same = same_text(path, &compressed);
+    same.map_err(|error| Unreadable { name: path.display().to_string(), error })
+}
+
+fn same_text(one: &Path, other: &Path) -> io::Result<bool> {
+    let (mut one, mut other) = (open(one)?, open(other)?);
+    let (mut left, mut right) = (Vec::with_capacity(BLOCK), Vec::with_capacity(BLOCK));
+    loop {
+        left.clear();
+        right.clear();
+        one.by_ref().take(BLOCK as u64).read_to_end(&mut left)?;
+        other.by_ref().take(BLOCK as u64).read_to_end(&mut right)?;
+        if left != right || left.is_empty() {
+            return Ok(left == right);
+        }
+    }
 }
 
 /// The bytes of a file, decompressed if they are compressed, whatever it is called.

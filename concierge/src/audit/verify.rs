@@ -177,7 +177,10 @@ impl Verifier {
             (Err(Malformed::Foreign), _) if !line.starts_with(&super::chain::OPENING.as_bytes()[..1]) => {
                 self.not_a_record(self.at, Malformed::Foreign);
             }
-            (_, None) => self.not_a_record(self.at, Malformed::Cut),
+            // Whoever was killed in its very first line left nothing else.
+            (_, None) => {
+                self.findings.add(Some(self.at), None, Defect::Torn);
+            }
             (read, Some(current)) => {
                 let strand = &mut self.strands[current];
                 if read.is_ok_and(|read| read.prev == strand.head()) {

@@ -34,7 +34,7 @@ pub(super) trait Output: Send + 'static {
     /// Closes what was written so far and begins anew.
     ///
     /// # Errors
-    /// Nothing was closed; it is tried again after the next batch.
+    /// Nothing was closed; it is tried again after some seconds.
     fn rotate(&mut self) -> impl Future<Output = io::Result<()>> + Send {
         std::future::ready(Ok(()))
     }

@@ -85,6 +85,8 @@ pub(super) struct Writer<O> {
     sealed: u64,
     /// When the next checkpoint is due if there is anything new.
     seal_at: Instant,
+    /// Not before this is it tried again to close what is full.
+    rotate_at: Instant,
     /// Since when there are lines that are not synced.
     unsynced: Option<Instant>,
     /// Whether the output failed since the last gap was told.
@@ -115,6 +117,7 @@ impl<O: Output> Writer<O> {
             // The first as soon as there are keys: a life of a minute is a signed one too.
             seal_at: Instant::now(),
             seal,
+            rotate_at: Instant::now(),
             unsynced: None,
             failed: false,
             dropped: BySeverity::default(),
@@ -295,7 +298,7 @@ impl<O: Output> Writer<O> {
 
     async fn seal_if_due(&mut self) {
         let new = self.chain.size() - self.sealed;
-        let full = self.output.is_full();
+        let full = self.output.is_full() && Instant::now() >= self.rotate_at;
         if new > 0 && (full || new >= CHECKPOINT_LINES || Instant::now() >= self.seal_at) {
             // Others learn of it: after a power cut it must not speak of lines that are gone.
             self.seal(self.fsync != Fsync::Off).await;
@@ -304,6 +307,8 @@ impl<O: Output> Writer<O> {
             return;
         }
         if let Err(error) = self.output.rotate().await {
+            // Until then it grows; a checkpoint behind every batch would only make it grow faster.
+            self.rotate_at = Instant::now() + LONGEST_PAUSE;
             let sink = self.recorder.port(self.sink).name;
             tracing::warn!(error = &error as &dyn std::error::Error, sink, "The audit log cannot be rotated");
         }

@@ -6,8 +6,8 @@
 use super::{
     super::chain::Head,
     line::Malformed,
-    record::Content,
-    report::{Defect, Place},
+    record::{Content, Gap},
+    report::{Defect, Place, Severity},
     strand::{Doubt, Entry, Strand, Trust},
     trail::{LAG, Step, Trail},
 };
@@ -218,5 +218,20 @@ impl Strand {
         } else {
             self.trail.lose();
         }
+    }
+
+    /// A gap with a hash is of lines that had been written and were then deleted under the sink. If they are what was found
+    /// missing, nobody hid that.
+    pub(super) fn is_told_absence(&mut self, gap: &Gap) -> bool {
+        let absent = self.absent.iter().position(|(hash, ..)| Some(*hash) == gap.head);
+        let Some((_, finding, _)) = absent.map(|absent| self.absent.remove(absent)) else { return false };
+        if let Some(finding) = finding {
+            let defect = Defect::LossTold { first: gap.first, last: gap.last, records: gap.dropped };
+            self.findings.amend(finding, defect);
+            if self.findings.worst() < Some(Severity::Broken) {
+                self.broken = None;
+            }
+        }
+        true
     }
 }

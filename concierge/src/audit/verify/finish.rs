@@ -20,7 +20,8 @@ impl Verifier {
         for strand in &mut self.strands {
             strand.settle(&self.trust);
             let (seq, last_seq) = (strand.tip.seq, strand.seq);
-            for (place, defect) in std::mem::take(&mut strand.holes).compare(last_seq) {
+            let first_seq = if strand.started.is_some() { 0 } else { strand.first.seq };
+            for (place, defect) in std::mem::take(&mut strand.holes).compare(first_seq, last_seq) {
                 strand.find(Some(place), Some(seq), defect);
             }
         }

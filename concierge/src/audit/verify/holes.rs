@@ -54,8 +54,9 @@ impl Holes {
         }
     }
 
-    /// What the two say of each other, given the last number that was written.
-    pub(super) fn compare(mut self, last_seq: u64) -> Vec<(Place, Defect)> {
+    /// What the two say of each other, given the first number that is here (0 if nothing is missing before it) and the last
+    /// that was written.
+    pub(super) fn compare(mut self, first_seq: u64, last_seq: u64) -> Vec<(Place, Defect)> {
         let mut found = Vec::new();
         let told = merged(std::mem::take(&mut self.told));
         // What was lost after the last event is a hole to which no line is an end.
@@ -65,7 +66,8 @@ impl Holes {
         for told in &told {
             let missing = self.open.iter().map(|hole| overlap(hole, told)).fold(0, u64::saturating_add);
             found.push((told.place, Defect::LossTold { first: told.first, last: told.last, records: told.dropped }));
-            if missing != told.dropped && !self.too_many {
+            // What lies before the first line that is here cannot be counted.
+            if missing != told.dropped && told.first >= first_seq && !self.too_many {
                 found.push((told.place, Defect::LossMiscounted { told: told.dropped, missing }));
             }
         }
@@ -115,6 +117,10 @@ mod tests {
     }
 
     fn compare(holes: &[(u64, u64)], told: &[(u64, u64, u64)], last: u64) -> Vec<Defect> {
+        compare_from(0, holes, told, last)
+    }
+
+    fn compare_from(from: u64, holes: &[(u64, u64)], told: &[(u64, u64, u64)], last: u64) -> Vec<Defect> {
         let mut account = Holes::default();
         for (first, last) in holes {
             account.missing(*first, *last, place(1));
@@ -123,7 +129,7 @@ mod tests {
             let gap = Gap { is_retention: false, first: *first, last: *last, dropped: *dropped, head: None };
             account.told(&gap, place(2));
         }
-        account.compare(last).into_iter().map(|(_, defect)| defect).collect()
+        account.compare(from, last).into_iter().map(|(_, defect)| defect).collect()
     }
 
     #[test]
@@ -140,6 +146,9 @@ mod tests {
         assert_eq!(compare(&[(3, 3), (5, 5), (8, 8)], &[(5, 8, 2), (3, 5, 1)], 9), [told(3, 8, 3)]);
         // At the end of the log no line shows the hole.
         assert_eq!(compare(&[], &[(10, 12, 3)], 9), [told(10, 12, 3)]);
+        // Nor does one where the hole lies in a piece that is not here.
+        assert_eq!(compare_from(8, &[], &[(5, 7, 3)], 9), [told(5, 7, 3)]);
+        assert_eq!(compare_from(5, &[], &[(5, 7, 3)], 9)[1], LossMiscounted { told: 3, missing: 0 });
         // A hole of which only the middle is told.
         let parts = [told(5, 6, 2), LossUntold { first: 4, last: 4 }, LossUntold { first: 7, last: 9 }];
         assert_eq!(compare(&[(4, 9)], &[(5, 6, 2)], 9), parts);

@@ -345,7 +345,9 @@ impl Strand {
 
     fn gap(&mut self, gap: &Gap, entry: &Entry) {
         if !gap.is_retention {
-            self.holes.told(gap, entry.place);
+            if !self.is_told_absence(gap) {
+                self.holes.told(gap, entry.place);
+            }
         } else if let Some(head) = gap.head
             && self.expired.len() < MAX_CLAIMS
         {
