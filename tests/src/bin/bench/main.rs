@@ -31,7 +31,7 @@ struct Args {
 enum Name {
     /// Judging a token, against the bare signature verification
     Judging,
-    /// The audit log's chain, and its verification, against plain SHA-256
+    /// The audit log: its chain and verification against plain SHA-256, and what recording adds to an exchange
     Audit,
     /// Memory of a concierge at rest
     Idle,
@@ -58,6 +58,7 @@ async fn main() -> Result<()> {
     if wanted(Name::Audit) {
         eprintln!("audit ...");
         rows.extend(audit::run()?);
+        rows.extend(audit::recording().await?);
     }
     if [Name::Idle, Name::Plugin, Name::Exchange, Name::Review].into_iter().any(wanted) {
         eprintln!("starting a cluster, an issuer and a concierge ...");

@@ -74,7 +74,7 @@ impl Stand {
 }
 
 /// Microseconds of CPU that a process has used, user and system.
-fn cpu_micros(pid: u32) -> Result<f64> {
+pub(crate) fn cpu_micros(pid: u32) -> Result<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // Fields 14 and 15 of proc(5), counted behind the program's name, which may hold blanks.
     let fields: Vec<&str> = stat.rsplit(')').next().context("/proc/PID/stat")?.split_whitespace().collect();
