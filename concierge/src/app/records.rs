@@ -11,7 +11,7 @@ use super::{ground::Ground, seals::Seals};
 use crate::{
     audit::{
         chain::Identity,
-        sink::{AuditLog, Settings, Sinks},
+        sink::{AuditLog, Settings, Sinks, next_life},
     },
     config::Audit,
     controllers::{audit_heads::Notes, authenticators::Conditions},
@@ -37,7 +37,9 @@ pub(super) async fn audit(
 ) -> Result<(AuditLog, Heads), anyhow::Error> {
     let Audit { sinks, fsync, checkpoint_every } = audit;
     let millis = ground.clock.now().as_micros() / 1_000;
-    let identity = Identity { cluster, replica, life: u64::try_from(millis).context("the clock stands before 1970")? };
+    let millis = u64::try_from(millis).context("the clock stands before 1970")?;
+    let life = next_life(&sinks, millis).await.context("looking for what is left of the audit log")?;
+    let identity = Identity { cluster, replica, life };
     let settings = Settings {
         sinks,
         fsync,

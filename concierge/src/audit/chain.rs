@@ -39,7 +39,7 @@ pub struct Identity {
     pub cluster: String,
     /// The replica's name, in Kubernetes its pod's.
     pub replica: String,
-    /// When the process started, in Unix milliseconds.
+    /// When the process started, in Unix milliseconds; later than every life in its file's folder, whatever the clock says.
     pub life: u64,
 }
 

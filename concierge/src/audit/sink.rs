@@ -120,6 +120,29 @@ pub struct Sinks {
 /// A log that somebody writes: once that is over, whether it was ever begun or not, it takes nothing any more.
 struct Open(Arc<Recorder>);
 
+/// The life of a process that begins `now` (in Unix milliseconds) and writes to these places: the time, unless a file's
+/// folder holds a life that calls itself as late or later, as after a clock was set back. A file's pieces are ordered by
+/// their lives, and what is deleted first is the oldest of them.
+///
+/// # Errors
+///
+/// When a file's folder, or what is left in the file, cannot be read.
+pub async fn next_life(sinks: &[SinkSettings], now: u64) -> io::Result<u64> {
+    let mut life = now;
+    for sink in sinks {
+        if let Destination::File(file) = &sink.destination
+            && stream(file)?.is_none()
+            && let Some(last) = FileOutput::last_life(file).await?
+        {
+            if last > life {
+                tracing::warn!(now, last, "The clock stands before the last life in the folder of the audit log");
+            }
+            life = life.max(last.saturating_add(1));
+        }
+    }
+    Ok(life)
+}
+
 /// The record could not be written in time, so what it records must not happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the audit log cannot be written")]

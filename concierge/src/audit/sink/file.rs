@@ -85,6 +85,15 @@ impl FileOutput {
     ) -> io::Result<(Self, Predecessor)> {
         Self::open_on(settings, identity, clock, RealDisk).await
     }
+
+    /// The latest life that wrote what lies there; `None` if nothing does.
+    ///
+    /// # Errors
+    /// When the folder or the file cannot be read.
+    pub(super) async fn last_life(settings: &FileSettings) -> io::Result<Option<u64>> {
+        let path = settings.path.clone();
+        tokio::task::spawn_blocking(move || segment::last_life(&path)).await.map_err(io::Error::other)?
+    }
 }
 
 impl<D: Disk> FileOutput<D> {

@@ -92,8 +92,7 @@ impl<D: Disk> Segment<D> {
         clock: Arc<dyn Clock>,
         disk: D,
     ) -> io::Result<(Self, Predecessor)> {
-        // Where the path is a link, what it leads to is moved and made, not the link.
-        let naming = Naming::of(&fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()))?;
+        let naming = naming(path)?;
         let lock = lock(&naming)?;
         let predecessor = predecessor(&naming)?;
         set_aside(&naming, identity)?;
@@ -268,6 +267,22 @@ impl Tally {
     }
 }
 
+/// The latest life of which anything is left at this path: in the file itself, or in the name of a closed piece.
+///
+/// # Errors
+/// When the folder or the file cannot be read.
+pub(super) fn last_life(path: &Path) -> io::Result<Option<u64>> {
+    let naming = naming(path)?;
+    let contents = left(&naming)?.unwrap_or_default();
+    let lines = contents.first.iter().chain(&contents.last).map(|line| line.life).max();
+    Ok(lines.max(newest(&naming)?.map(|piece| piece.life)))
+}
+
+/// Where the path is a link, what it leads to is moved and made, not the link.
+fn naming(path: &Path) -> io::Result<Naming> {
+    Naming::of(&fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()))
+}
+
 /// Two that write would tear each other's chain.
 fn lock(naming: &Naming) -> io::Result<File> {
     let path = naming.lock();
@@ -284,13 +299,7 @@ fn lock(naming: &Naming) -> io::Result<File> {
 
 /// What was written last, by whomever: in the file itself or, if there is none, in the newest closed piece.
 fn predecessor(naming: &Naming) -> io::Result<Predecessor> {
-    let current = naming.current();
-    let left = match fs::metadata(&current) {
-        Ok(metadata) if metadata.len() > 0 => Some(reading::read_ends(&current, Form::Plain)?),
-        Ok(_) => None,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(error),
-    };
+    let left = left(naming)?;
     let is_foreign = left.as_ref().is_some_and(|contents| contents.last.is_none());
     let contents = match left.filter(|contents| contents.last.is_some()) {
         Some(contents) => contents,
@@ -302,6 +311,17 @@ fn predecessor(naming: &Naming) -> io::Result<Predecessor> {
     let unclean = is_foreign || contents.last.is_some() && !contents.is_ended;
     let previous = contents.last.map(|last| PreviousLife { replica: last.replica, life: last.life, seq: last.seq });
     Ok(Predecessor { head: contents.head, started: Started { previous, unclean, ..Started::default() } })
+}
+
+/// What is in the file itself, if there is one.
+fn left(naming: &Naming) -> io::Result<Option<Contents>> {
+    let current = naming.current();
+    match fs::metadata(&current) {
+        Ok(metadata) if metadata.len() > 0 => reading::read_ends(&current, Form::Plain).map(Some),
+        Ok(_) => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn newest(naming: &Naming) -> io::Result<Option<Piece>> {

@@ -13,7 +13,7 @@ use crate::{
     audit::{
         chain::Chain,
         event::{GapReason, Kind, PreviousLife, Severity},
-        sink::output::Draft,
+        sink::{Destination, SinkSettings, next_life, output::Draft},
     },
     time::{ManualClock, UnixTime},
 };
@@ -218,6 +218,29 @@ async fn a_new_life_moves_the_old_file_away_and_knows_how_it_ended() {
     let torn = unpacked(&folder.0.join("audit-one-2-0.jsonl.zst"));
     assert!(torn.ends_with(br#"{"v":1,"seq":9"#), "the torn end is evidence");
     assert_eq!(fs::metadata(folder.0.join("audit-one-1-0.jsonl.zst")).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn a_life_after_a_clock_was_set_back_is_the_newest_all_the_same() {
+    let folder = Folder::new();
+    let sinks = [Destination::File(folder.settings())].map(|destination| SinkSettings { destination, required: true });
+    assert_eq!(next_life(&sinks, 1_000).await.unwrap(), 1_000);
+    let mut lives = Vec::new();
+    for (now, expected) in [(1_000, 1_000), (400, 1_001), (500, 1_002), (1_002, 1_003), (5_000, 5_000)] {
+        let life = next_life(&sinks, now).await.unwrap();
+        assert_eq!(life, expected);
+        let (mut output, before) = open(&folder.settings(), life).await;
+        assert_eq!(before.started.previous.map(|previous| previous.life), lives.last().copied());
+        Hand::new(life, before.head).life(&mut output, 2, true).await;
+        lives.push(life);
+    }
+    // As after a crash between moving the old file away and the first line of the new one.
+    let (output, before) = open(&folder.settings(), 5_001).await;
+    assert_eq!(before.started.previous.map(|previous| previous.life), Some(5_000));
+    assert_eq!(next_life(&sinks, 7).await.unwrap(), 5_001);
+    drop(output);
+    let stdout = [SinkSettings { destination: Destination::Stdout, required: true }];
+    assert_eq!(next_life(&stdout, 7).await.unwrap(), 7);
 }
 
 #[tokio::test]
