@@ -37,7 +37,7 @@ use crate::{
     audit::{
         event::{Event, Exchange, Outcome},
         rejections::Rejections,
-        sink::AuditLog,
+        sink::{AuditLog, AuditUnavailable},
     },
     authn::{Admitted, JudgedBy, Verdict},
     index::{Reader, RefreshRequester},
@@ -171,6 +171,7 @@ impl Review {
         let event = self.event(Outcome::Accepted, verdict, received);
         if let Err(unavailable) = self.settings.audit.record(event).await {
             tracing::error!(error = %unavailable, audit_id = received.audit_id, "Withheld a verdict");
+            self.tell(AuditUnavailable::CODE, verdict, received);
             return undecided(question.version);
         }
         self.tell("accepted", verdict, received);

@@ -153,6 +153,10 @@ async fn without_a_record_there_is_no_credential() {
     answer.status_message(503, "ServiceUnavailable");
     assert!(answer.headers.contains_key(header::RETRY_AFTER));
     assert!(!answer.body.contains("BEGIN"), "{}", answer.body);
+    let counted = server.metrics.encode(UnixTime::from_secs(NOW));
+    let series = r#"latchkey_token_verdicts_total{surface="exchange",authenticator="staging",code="#;
+    assert!(counted.contains(&format!("{series}\"audit-unavailable\"}} 1")), "{counted}");
+    assert!(!counted.contains(&format!("{series}\"granted\"}} 1")), "what nobody got is no grant: {counted}");
     // A refusal gives nothing away: it is answered, and its lost record counted.
     assert_refused(&server.offer("a.b.c").await);
     assert!(

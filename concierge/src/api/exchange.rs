@@ -17,7 +17,7 @@ use crate::{
     audit::{
         event::{CredentialFacts, Event, Exchange as Recorded, Outcome},
         rejections::Rejections,
-        sink::AuditLog,
+        sink::{AuditLog, AuditUnavailable},
     },
     authn::{self, Admitted, JudgedBy, Reason, Verdict},
     credential::{CertificateRequest, Credential},
@@ -89,6 +89,13 @@ struct Said<'a> {
     discreet: &'a str,
 }
 
+/// What was decided, and not yet recorded.
+struct Settled {
+    sealed: Sealed<Answer>,
+    /// For a grant, what it rests on: only when it is recorded is it known, and told, whether it is one.
+    grant: Option<Verdict>,
+}
+
 /// What the client gets: a status, or a problem with the request.
 pub type Answer = Result<TokenCredentialRequestStatus, Problem>;
 
@@ -101,6 +108,8 @@ const ASKED_AGAIN: usize = 2;
 const ROUNDS: usize = 3;
 /// Longest sentence in the log. It may quote a token's issuer and audience: enough of it for a person, not for a flood.
 const MAX_DETAIL: usize = 256;
+/// The code of a credential that was handed out.
+const GRANTED: &str = "granted";
 /// A code of the request's own making, beside those of the judge and of the signers.
 const BAD_CERTIFICATE_REQUEST: &str = "certificate-request-malformed";
 
@@ -112,8 +121,13 @@ impl Exchange {
     /// # Errors
     /// A [`Problem`] with the request's own certificate request, or with us. A refused token is no error.
     pub async fn run(self, request: Request, received: Received) -> Answer {
-        let sealed = self.settle(&request, &received).await;
-        sealed.open(&self.audit).await.unwrap_or_else(|unavailable| {
+        let Settled { sealed, grant } = self.settle(&request, &received).await;
+        let opened = sealed.open(&self.audit).await;
+        if let Some(verdict) = grant {
+            let code = if opened.is_ok() { GRANTED } else { AuditUnavailable::CODE };
+            self.tell(&Said { code, detail: "", discreet: "" }, &verdict, &received);
+        }
+        opened.unwrap_or_else(|unavailable| {
             tracing::error!(error = %unavailable, audit_id = received.audit_id, "Withheld a credential");
             Err(Problem::Unavailable("the exchange cannot be recorded at the moment"))
         })
@@ -122,32 +136,33 @@ impl Exchange {
     /// Judges, has the credential made, and looks whether the judge is still the same: a signer may take seconds, and
     /// what only a spec from before allowed, or only a key since withdrawn had signed, is handed out no more. The look
     /// comes last, so whatever changes after it counts as later than the grant.
-    async fn settle(&self, request: &Request, received: &Received) -> Sealed<Answer> {
+    async fn settle(&self, request: &Request, received: &Received) -> Settled {
         let mut verdict = self.judge(request).await;
         let mut made: Option<(Admitted, Credential)> = None;
         for _ in 0..ROUNDS {
             let admitted = match &verdict.outcome {
                 Ok(admitted) => admitted.clone(),
-                Err(reason) => return self.refuse_for(reason, &verdict, received),
+                Err(reason) => return self.refuse_for(reason, &verdict, received).into(),
             };
             // One that was made for the same user and the same life is as good as another.
             let credential = match made.take().filter(|(holder, _)| *holder == admitted) {
                 Some((_, credential)) => credential,
                 None => match self.make(&admitted, &verdict, request, received).await {
                     Ok(credential) => credential,
-                    Err(refusal) => return refusal,
+                    Err(refusal) => return refusal.into(),
                 },
             };
             if self.stands(&verdict, request) {
-                return self.granted(&credential, &verdict, received);
+                let sealed = self.granted(&credential, &verdict, received);
+                return Settled { sealed, grant: Some(verdict) };
             }
             made = Some((admitted, credential));
             verdict = self.judge(request).await;
         }
         match &verdict.outcome {
             // A credential that nobody got goes with this frame, its key wiped.
-            Ok(_) => self.refuse_for(&Reason::AuthenticatorNotReady, &verdict, received),
-            Err(reason) => self.refuse_for(reason, &verdict, received),
+            Ok(_) => self.refuse_for(&Reason::AuthenticatorNotReady, &verdict, received).into(),
+            Err(reason) => self.refuse_for(reason, &verdict, received).into(),
         }
     }
 
@@ -269,7 +284,7 @@ impl Exchange {
             }),
             ..TokenCredentialRequestStatus::default()
         };
-        let latency = self.tell(&Said { code: "granted", detail: "", discreet: "" }, verdict, received);
+        let latency = self.clock.now().since(received.at);
         let event = self.event(Outcome::Granted(facts), verdict, received, latency);
         Sealed::grant(Ok(status), event)
     }
@@ -333,6 +348,14 @@ impl Exchange {
         let event = Event::exchange(self.clock.now(), &exchange);
         self.rejections.note(&exchange, event.severity());
         event
+    }
+}
+
+// === impl Settled ===
+
+impl From<Sealed<Answer>> for Settled {
+    fn from(refusal: Sealed<Answer>) -> Self {
+        Self { sealed: refusal, grant: None }
     }
 }
 

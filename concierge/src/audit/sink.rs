@@ -148,6 +148,13 @@ pub async fn next_life(sinks: &[SinkSettings], now: u64) -> io::Result<u64> {
 #[error("the audit log cannot be written")]
 pub struct AuditUnavailable;
 
+// === impl AuditUnavailable ===
+
+impl AuditUnavailable {
+    /// What metrics and the log call what was withheld for want of a record. No record has this code.
+    pub const CODE: &str = "audit-unavailable";
+}
+
 // === impl Destination ===
 
 impl Destination {

@@ -83,7 +83,7 @@ impl TokenSeries {
     pub(super) fn register(&self, registry: &mut Registry) {
         registry.register(
             "token_verdicts",
-            "Tokens judged, by surface, authenticator and reason code (granted, accepted, or why not)",
+            "Tokens judged, by surface, authenticator and reason code (granted, accepted, or why not; audit-unavailable: withheld)",
             self.verdicts.clone(),
         );
         registry.register(
@@ -132,14 +132,16 @@ impl TokenSeries {
 }
 
 impl Metrics {
-    /// One exchange was decided: `code` is `granted` or the reason code of its refusal. `authenticator` must be the
+    /// One exchange was decided: `code` is `granted`, the reason code of its refusal, or
+    /// `audit-unavailable` where a credential was withheld because it could not be recorded. `authenticator` must be the
     /// name of an existing authenticator (`webhook/` and the name, for that kind), else empty: a made-up name would be a series of its own.
     pub fn exchange(&self, code: &'static str, authenticator: &str, latency: Duration) {
         self.0.tokens.judged("exchange", code, authenticator);
         self.0.tokens.exchange_seconds.observe(latency.as_secs_f64());
     }
 
-    /// A token was judged for the API server: `code` is `accepted` or the reason code of its refusal. `authenticator` as
+    /// A token was judged for the API server: `code` is `accepted`, or one of the others of
+    /// [`Self::exchange`]. `authenticator` as
     /// with [`Self::exchange`].
     pub fn review(&self, code: &'static str, authenticator: &str) {
         self.0.tokens.judged("review", code, authenticator);
