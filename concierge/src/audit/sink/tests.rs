@@ -277,6 +277,26 @@ async fn what_finds_no_room_is_counted_and_the_gap_adds_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_finds_no_room_after_a_failure_that_passed_is_not_put_down_to_it() {
+    let paper = Paper::new();
+    let desk = Desk::new(&[("stdout", true, &paper)]);
+    desk.log.record(grant()).await.unwrap();
+    paper.set_broken(true);
+    desk.log.notice(refusal(1));
+    until(|| desk.counted(r#"latchkey_audit_sink_up{sink="stdout"} 0"#)).await;
+    paper.set_broken(false);
+    until(|| numbers(&paper.records()).len() == 2).await;
+    for source in 0..u32::try_from(ring::RECORDS).unwrap() + 10 {
+        desk.log.notice(refusal(source));
+    }
+    desk.close().await;
+    let records = paper.records();
+    let told = gaps(&records, u64::try_from(ring::RECORDS).unwrap() + 13);
+    assert_eq!((told.len(), lost(told[0])), (1, [10, 0, 0, 0]));
+    assert_eq!(told[0]["reason"], "overflow");
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_a_writer_nothing_is_granted_and_refusals_do_not_wait() {
     let paper = Paper::stuck();
     let desk = Desk::new(&[("file", true, &paper)]);

@@ -89,7 +89,7 @@ pub(super) struct Writer<O> {
     rotate_at: Instant,
     /// Since when there are lines that are not synced.
     unsynced: Option<Instant>,
-    /// Whether the output failed since the last gap was told.
+    /// Whether the output failed since it last took what waited.
     failed: bool,
     dropped: BySeverity,
 }
@@ -253,13 +253,14 @@ impl<O: Output> Writer<O> {
                 }
             };
             self.recorder.port(self.sink).progress.send_modify(advance);
+        // What was lost by failing is told by now; what is lost from here on finds no room, and nothing else.
+        self.failed = false;
         }
         if has_lost {
             // What it told of other losses may be lost with it.
             return self.recorder.restore(self.sink, &mut Vec::new(), work.loss.take());
         }
         if let Some(loss) = &work.loss {
-            self.failed = false;
             for severity in Severity::ALL {
                 self.dropped.add(severity, loss.dropped.of(severity));
             }
