@@ -1,7 +1,8 @@
 //! Lines into a descriptor that only takes: standard output, or a file that is no regular one.
 //!
 //! What went into a pipe cannot be taken back. So once the first byte of a batch is out this does not return before the
-//! last one is, however often it fails in between: a reader sees every line whole, and each once.
+//! last one is, however often it fails in between: a reader sees every line whole, and each once. Only where nobody reads
+//! any more the batch has failed: whoever opens a named pipe after that is another reader.
 
 use std::{
     fs::File,
@@ -27,6 +28,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) struct Stream {
     descriptor: Arc<File>,
+    /// The last byte out is none that ends a line.
+    is_torn: bool,
 }
 
 impl Stream {
@@ -37,14 +40,14 @@ impl Stream {
     }
 
     pub(super) fn new(descriptor: File) -> Self {
-        Self { descriptor: Arc::new(descriptor) }
+        Self { descriptor: Arc::new(descriptor), is_torn: false }
     }
 }
 
 impl Output for Stream {
     async fn write(&mut self, batch: &Batch, _sync: bool) -> io::Result<()> {
         let mut written = 0;
-        if batch.text().len() <= UNBLOCKED && is_ready(&self.descriptor, Duration::ZERO) {
+        if !self.is_torn && batch.text().len() <= UNBLOCKED && is_ready(&self.descriptor, Duration::ZERO) {
             // One record at a time is the usual case, and two changes of thread would cost more than writing it.
             written = write_some(&self.descriptor, batch.text())?;
             if written == batch.text().len() {
@@ -52,16 +55,27 @@ impl Output for Stream {
             }
         }
         let (descriptor, text) = (Arc::clone(&self.descriptor), batch.text().clone());
-        tokio::task::spawn_blocking(move || write_all(&descriptor, &text, written)).await.map_err(io::Error::other)?
+        let mut is_torn = self.is_torn;
+        let writing = tokio::task::spawn_blocking(move || {
+            if is_torn && let Err(error) = write_some(&descriptor, b"\n") {
+                return (Err(error), is_torn);
+            }
+            let outcome = write_all(&descriptor, &text, &mut written);
+            is_torn = text[..written].last().is_some_and(|last| *last != b'\n');
+            (outcome, is_torn)
+        });
+        let (outcome, is_torn) = writing.await.map_err(io::Error::other)?;
+        self.is_torn = is_torn;
+        outcome
     }
 }
 
-/// Writes from `written` on; fails only as long as nothing is out.
-fn write_all(descriptor: &File, text: &Bytes, mut written: usize) -> io::Result<()> {
-    while written < text.len() {
-        match write_some(descriptor, &text[written..]) {
-            Ok(count) => written += count,
-            Err(error) if written == 0 => return Err(error),
+/// Writes from `written` on; fails only as long as nothing is out, or when nobody is left to read the rest.
+fn write_all(descriptor: &File, text: &Bytes, written: &mut usize) -> io::Result<()> {
+    while *written < text.len() {
+        match write_some(descriptor, &text[*written..]) {
+            Ok(count) => *written += count,
+            Err(error) if *written == 0 || error.kind() == io::ErrorKind::BrokenPipe => return Err(error),
             Err(_) => thread::sleep(PAUSE),
         }
     }
@@ -137,6 +151,52 @@ mod tests {
         let full = File::options().write(true).open("/dev/full").unwrap();
         let error = Stream::new(full).write(&batch(1), false).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    }
+
+    #[test]
+    fn a_reader_that_goes_in_the_middle_of_a_batch_is_not_waited_for() {
+        let (mut reader, writer) = pipe();
+        let text = batch(1_000).text().clone();
+        let (ended, end) = std::sync::mpsc::channel();
+        thread::spawn(move || {
+            let mut written = 0;
+            let outcome = write_all(&writer, &text, &mut written);
+            ended.send((outcome, written)).unwrap();
+        });
+        reader.read_exact(&mut [0; 10_000]).unwrap();
+        drop(reader);
+        let (outcome, written) = end.recv_timeout(Duration::from_mins(1)).expect("it gives up");
+        assert_eq!(outcome.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        assert!(written >= 10_000, "{written}");
+    }
+
+    #[tokio::test]
+    async fn the_next_reader_of_a_named_pipe_gets_whole_lines() {
+        let path = std::env::temp_dir().join(format!("latchkey-pipe-{}", uuid::Uuid::new_v4()));
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+        let first = File::options().read(true).write(true).open(&path).unwrap();
+        let mut stream = Stream::new(File::options().write(true).open(&path).unwrap());
+        let large = batch(1_000);
+        let writing = tokio::spawn(async move {
+            let outcome = stream.write(&large, false).await;
+            (stream, outcome)
+        });
+        let reading = tokio::task::spawn_blocking(move || (&first).read_exact(&mut [0; 10_000]));
+        reading.await.unwrap().unwrap();
+        let (mut stream, outcome) = writing.await.unwrap();
+        assert_eq!(outcome.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+
+        let second = File::options().read(true).write(true).open(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        rustix::fs::fcntl_setfl(&second, rustix::fs::OFlags::NONBLOCK).unwrap();
+        let small = batch(1);
+        let mut left = Vec::new();
+        // What the first one left in the pipe.
+        let _ = (&second).read_to_end(&mut left);
+        stream.write(&small, false).await.unwrap();
+        let _ = (&second).read_to_end(&mut left);
+        let lines: Vec<_> = left.split(|byte| *byte == b'\n').collect();
+        assert_eq!(lines[lines.len() - 2], small.text().strip_suffix(b"\n").unwrap());
     }
 
     #[tokio::test]
