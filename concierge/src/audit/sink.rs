@@ -264,7 +264,8 @@ impl Sinks {
             match sink.destination {
                 Destination::Stdout => opened.add("stdout", Stream::stdout()?, none, Fsync::Off, seal),
                 Destination::Otlp(collector) => {
-                    let output = OtlpOutput::open(&collector, &identity, Arc::clone(&clock), metrics.clone())?;
+                    let end = opened.recorder.0.end();
+                    let output = OtlpOutput::open(&collector, &identity, Arc::clone(&clock), metrics.clone(), end)?;
                     opened.add(Destination::OTLP, output, none, Fsync::Off, seal);
                 }
                 Destination::File(file) => {

@@ -2,15 +2,18 @@
 //!
 //! What a collector may have taken cannot be taken back. So a batch whose fate is unknown is sent again as it is until it is
 //! taken, and nothing else is sent meanwhile: a collector may see a line twice, but never two lines in one place of the
-//! chain. What it refuses for good, or for longer than [`GIVE_UP`], is passed over as lost: an `audit.gap` says so, and where
-//! the collector is required nobody is granted anything on it.
+//! chain. What it refuses for good, or for longer than [`GIVE_UP`] or than the log has left once it is closed, is passed over
+//! as lost: an `audit.gap` says so, and where the collector is required nobody is granted anything on it.
 
 mod collector;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, sleep_until},
+};
 
 use self::collector::{Collector, Told};
 pub use self::collector::{Endpoint, EndpointError, OtlpSettings};
@@ -46,6 +49,8 @@ pub(super) struct OtlpOutput {
     resource: Resource,
     clock: Arc<dyn Clock>,
     metrics: Metrics,
+    /// When the log has to have come to an end, once it is closed.
+    end: watch::Receiver<Option<Instant>>,
     /// It asked not to be asked before.
     not_before: Option<Instant>,
     gaps: Vec<Gap>,
@@ -67,19 +72,29 @@ impl OtlpOutput {
         identity: &Identity,
         clock: Arc<dyn Clock>,
         metrics: Metrics,
+        end: watch::Receiver<Option<Instant>>,
     ) -> io::Result<Self> {
         let resource = Resource { cluster: identity.cluster.clone(), replica: identity.replica.clone() };
         let collector = Collector::open(settings)?;
-        Ok(Self { collector, resource, clock, metrics, not_before: None, gaps: Vec::new(), told: 0, has_lost: false })
+        let (not_before, gaps) = (None, Vec::new());
+        Ok(Self { collector, resource, clock, metrics, end, not_before, gaps, told: 0, has_lost: false })
     }
 
     /// Sends the batch until its fate is known.
     async fn deliver(&mut self, batch: &Batch, body: Bytes) -> io::Result<()> {
-        let deadline = Instant::now() + GIVE_UP;
+        let mut patience = pin!(patience(self.end.clone()));
         let mut in_doubt = false;
         let mut pause = FIRST_PAUSE;
         loop {
-            let (why, asked) = match self.collector.send(body.clone()).await {
+            let told = tokio::select! {
+                biased;
+                told = self.collector.send(body.clone()) => told,
+                () = &mut patience => {
+                    self.give_up(batch);
+                    return Ok(());
+                }
+            };
+            let (why, asked) = match told {
                 Told::Taken => return Ok(()),
                 Told::Partly { rejected, reason } => {
                     tracing::error!(sink = NAME, rejected, reason, "The collector refused audit records");
@@ -103,12 +118,20 @@ impl OtlpOutput {
             let wait = asked.unwrap_or(pause);
             pause = (pause * 2).min(LONGEST_PAUSE);
             tracing::warn!(sink = NAME, why, "Audit records may not have arrived, sending them again");
-            if timeout_at(deadline, sleep(wait)).await.is_err() {
-                tracing::error!(sink = NAME, why, "Audit records given up");
-                self.lose(batch, u64::MAX);
-                return Ok(());
+            tokio::select! {
+                biased;
+                () = sleep(wait) => {}
+                () = &mut patience => {
+                    self.give_up(batch);
+                    return Ok(());
+                }
             }
         }
+    }
+
+    fn give_up(&mut self, batch: &Batch) {
+        tracing::error!(sink = NAME, "Audit records of which it is not known whether they arrived are given up");
+        self.lose(batch, u64::MAX);
     }
 
     /// Notes that at most `count` records of the batch are missing. Which ones nobody says: the gravest are assumed.
@@ -139,6 +162,21 @@ impl OtlpOutput {
                 before.dropped.add(severity, dropped.of(severity));
             }
         }
+    }
+}
+
+/// Waits as long as a batch of unknown fate may take.
+async fn patience(mut end: watch::Receiver<Option<Instant>>) {
+    let ends = async {
+        match end.wait_for(Option::is_some).await.ok().and_then(|end| *end) {
+            Some(end) => sleep_until(end).await,
+            // Nobody will say.
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = sleep(GIVE_UP) => {}
+        () = ends => {}
     }
 }
 

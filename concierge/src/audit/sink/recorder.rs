@@ -33,12 +33,16 @@ const ROOM_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a grant waits for its record to be written before the exchange is refused.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long the last lines are tried once the log is closed: shorter than the process waits for them.
+const LAST_PATIENCE: Duration = Duration::from_secs(8);
+
 /// What numbers, folds and queues.
 pub(super) struct Recorder {
     /// `None` once the log is closed.
     folding: Mutex<Option<Folding<FoldKey, Event>>>,
     central: Mutex<Central>,
     ports: Box<[Port]>,
+    end: watch::Sender<Option<Instant>>,
     privacy: watch::Receiver<Privacy>,
     clock: Arc<dyn Clock>,
     metrics: Metrics,
@@ -110,6 +114,7 @@ impl Recorder {
                 closed: false,
             }),
             ports: sinks.iter().map(port).collect(),
+            end: watch::Sender::default(),
             privacy,
             clock,
             metrics,
@@ -178,6 +183,11 @@ impl Recorder {
         let told = lock(&self.folding).take().map(|mut folding| folding.flush());
         told.into_iter().flatten().for_each(|folded| self.repeats(folded));
         lock(&self.central).closed = true;
+        self.end.send_if_modified(|end| {
+            let is_first = end.is_none();
+            end.get_or_insert_with(|| Instant::now() + LAST_PATIENCE);
+            is_first
+        });
         self.ring_bells();
     }
 
@@ -207,6 +217,11 @@ impl Recorder {
     pub(super) fn is_finished(&self, sink: usize) -> bool {
         let central = lock(&self.central);
         central.closed && central.rings[sink].is_idle()
+    }
+
+    /// When every sink has to have come to an end, once the log is closed.
+    pub(super) fn end(&self) -> watch::Receiver<Option<Instant>> {
+        self.end.subscribe()
     }
 
     /// Whether the log takes nothing any more.

@@ -41,8 +41,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest: a volume that has room again is used within this time.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// How long the last lines are tried when the process ends: shorter than the process waits for them.
-const LAST_PATIENCE: Duration = Duration::from_secs(8);
 
 /// When what was written is made to outlast a power cut.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -166,7 +164,6 @@ impl<O: Output> Writer<O> {
     /// Tries until it is written; between two tries the records wait in the ring, with those that have come since.
     async fn insist(&mut self, mut work: Work) -> io::Result<()> {
         let mut pause = FIRST_PAUSE;
-        let mut last_try = None;
         loop {
             let error = match self.write(&work).await {
                 Ok(()) => {
@@ -177,10 +174,8 @@ impl<O: Output> Writer<O> {
             };
             self.went_down(&error);
             self.recorder.restore(self.sink, &mut work.entries, work.loss.take());
-            let until = *last_try.get_or_insert_with(|| Instant::now() + LAST_PATIENCE);
-            if !self.recorder.is_closed() {
-                last_try = None;
-            } else if Instant::now() + pause > until {
+            let end = *self.recorder.end().borrow();
+            if end.is_some_and(|end| Instant::now() + pause > end) {
                 return Err(error);
             }
             sleep(pause).await;
@@ -253,13 +248,13 @@ impl<O: Output> Writer<O> {
                 }
             };
             self.recorder.port(self.sink).progress.send_modify(advance);
-        // What was lost by failing is told by now; what is lost from here on finds no room, and nothing else.
-        self.failed = false;
         }
         if has_lost {
             // What it told of other losses may be lost with it.
             return self.recorder.restore(self.sink, &mut Vec::new(), work.loss.take());
         }
+        // What was lost by failing is told by now; what is lost from here on finds no room, and nothing else.
+        self.failed = false;
         if let Some(loss) = &work.loss {
             for severity in Severity::ALL {
                 self.dropped.add(severity, loss.dropped.of(severity));

@@ -63,9 +63,18 @@ fn identity() -> Identity {
 }
 
 fn output(endpoint: Endpoint, headers_file: Option<std::path::PathBuf>) -> OtlpOutput {
+    ending(endpoint, headers_file, watch::channel(None).1)
+}
+
+/// The same for a log that ends when it is told so.
+fn ending(
+    endpoint: Endpoint,
+    headers_file: Option<std::path::PathBuf>,
+    end: watch::Receiver<Option<Instant>>,
+) -> OtlpOutput {
     let settings = OtlpSettings { endpoint, ca_file: None, headers_file, proxies: Proxies::default() };
     let clock = Arc::new(ManualClock::new(UnixTime::from_secs(1_795_233_600)));
-    OtlpOutput::open(&settings, &identity(), clock, Metrics::new()).unwrap()
+    OtlpOutput::open(&settings, &identity(), clock, Metrics::new(), end).unwrap()
 }
 
 /// Three records: 5 and 6 are of no concern, 7 is.
@@ -163,6 +172,27 @@ async fn what_is_refused_is_a_gap_and_told_once() {
         output.gaps_written();
         assert!(output.gaps().is_empty());
     }
+}
+
+#[tokio::test]
+async fn what_is_in_doubt_when_the_log_ends_is_given_up_as_a_gap() {
+    let (script, endpoint) = collector(&[(502, "", None); 100]).await;
+    let (ends, end) = watch::channel(None);
+    let mut output = ending(endpoint, None, end);
+    let batch = batch(&mut chain());
+    let writing = output.write(&batch, false);
+    let end = async {
+        // It is in doubt by now.
+        while seen(&script).len() < 2 {
+            sleep(Duration::from_millis(5)).await;
+        }
+        ends.send_replace(Some(Instant::now() + Duration::from_millis(100)));
+    };
+    let both = async { tokio::join!(writing, end) };
+    let (written, ()) = tokio::time::timeout(Duration::from_mins(1), both).await.expect("it gives up in time");
+    written.unwrap();
+    assert!(output.lost_some());
+    assert_eq!(output.gaps().iter().map(|gap| gap.dropped.total()).sum::<u64>(), 3);
 }
 
 #[tokio::test]
