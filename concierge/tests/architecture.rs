@@ -15,7 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("check", &["authn", "convert", "fleet", "idp", "index", "jwt", "mapping", "secret", "time"]),
     // idp: the proxy is parsed where it is used.
     ("config", &["audit::event", "audit::sink", "idp", "runtime"]),
-    ("convert", &["cel", "fleet", "jwt", "mapping", "policy", "index", "time", "token_review"]),
+    ("convert", &["cel", "fleet", "jwt", "mapping", "policy", "index", "text", "time", "token_review"]),
     (
         "controllers",
         &[

@@ -10,7 +10,10 @@ use super::{
     issuer,
     problems::{InvalidSpec, Problems},
 };
-use crate::fleet::{Member, SiblingName};
+use crate::{
+    fleet::{Member, SiblingName},
+    text::is_dangerous,
+};
 
 /// Audiences of an entry that cannot be used that are guarded: far more than any version will allow.
 const MOST_GUARDED: usize = 1_024;
@@ -40,7 +43,7 @@ pub fn fleet_cluster(name: &str, spec: &Value) -> Result<Member, InvalidSpec> {
     for (field, label) in [("displayName", &display_name), ("contact", &contact)] {
         let Some(text) = label else { continue };
         problems.length(field, text, MAX_LABEL_CHARS);
-        if text.is_empty() || text.trim() != text || text.chars().any(is_invisible) {
+        if text.is_empty() || text.trim() != text || text.chars().any(is_dangerous) {
             problems.add(field, "must be one line of visible text, without white space around it");
         }
     }
@@ -54,14 +57,6 @@ pub fn fleet_audiences(spec: &Value) -> Vec<String> {
     let named = spec.get("audiences").and_then(Value::as_array).into_iter().flatten();
     let texts = named.filter_map(Value::as_str).filter(|audience| !audience.is_empty());
     texts.take(MOST_GUARDED).map(str::to_owned).collect()
-}
-
-/// What turns lines, terminals or the direction of reading around.
-fn is_invisible(character: char) -> bool {
-    character.is_control()
-        || matches!(character,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }
 
 #[cfg(test)]
@@ -103,6 +98,7 @@ mod tests {
             ),
             (json!({"audiences": ["a"], "displayName": "a\nb"}), "displayName: must be one line"),
             (json!({"audiences": ["a"], "contact": "a\u{202e}b"}), "contact: must be one line"),
+            (json!({"audiences": ["a"], "contact": "a\u{3164}b"}), "contact: must be one line"),
             (json!({"audiences": ["a"], "audience": "b"}), "audience: this version does not know this field"),
             (json!({"audiences": vec!["a".repeat(1025)]}), "has 1025 characters"),
             (json!({"audiences": (0..33).map(|n| n.to_string()).collect::<Vec<_>>()}), "has 33 items"),
