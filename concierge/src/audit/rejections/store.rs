@@ -3,7 +3,10 @@
 //! Each replica adds what it saw itself. An object is replaced at the version that was read, so of two replicas that write
 //! at once one is told to read again, and no count is lost or written over.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 use kube::{
     Api,
@@ -17,6 +20,7 @@ use tokio::time::timeout;
 use super::{
     merge::{keep_for, left, merge},
     shelf::{Room, prune, room},
+    table::CAPACITY,
 };
 use crate::time::UnixTime;
 
@@ -34,8 +38,17 @@ pub(super) struct Store {
     known: BTreeMap<String, TokenRejection>,
     listing: BTreeMap<String, TokenRejection>,
     is_listed: bool,
-    /// Writes without an answer, by name: the audit id and the number that stand in the object if they were done.
-    unanswered: BTreeMap<String, (Option<String>, i64)>,
+    /// Writes without an answer, the oldest first; at most one of a name, and as many as may wait for their next try.
+    unanswered: VecDeque<Unanswered>,
+}
+
+/// A write of which nobody knows whether it was done.
+struct Unanswered {
+    name: String,
+    /// What stands in the object if it was.
+    last_audit_id: Option<String>,
+    /// How many it brought.
+    count: i64,
 }
 
 /// What became of a write.
@@ -104,7 +117,7 @@ impl Store {
     /// # Errors
     /// When the API server does not take it. If it is not even known whether it did, that is found out at the next try.
     pub(super) async fn write(&mut self, name: &str, seen: &mut TokenRejectionStatus) -> Result<Outcome, WriteError> {
-        if self.unanswered.contains_key(name) {
+        if self.unanswered.iter().any(|write| write.name == name) {
             // The watch may have brought what that write did: nothing would be told that it was done.
             self.read_again(name).await?;
             if self.settle(name, seen) {
@@ -131,7 +144,7 @@ impl Store {
                 }
                 Err(error) => {
                     if is_unanswered(&error) {
-                        self.unanswered.insert(name.to_owned(), (seen.last_audit_id.clone(), seen.count));
+                        self.keep_unanswered(name, seen);
                     }
                     return Err(error);
                 }
@@ -202,13 +215,28 @@ impl Store {
         Ok(())
     }
 
+    /// Notes such a write, in the place of the oldest where there are too many: one whose object is never seen again is
+    /// never found out, and what goes may at worst count twice.
+    fn keep_unanswered(&mut self, name: &str, seen: &TokenRejectionStatus) {
+        while self.unanswered.len() >= CAPACITY {
+            self.unanswered.pop_front();
+        }
+        let last_audit_id = seen.last_audit_id.clone();
+        self.unanswered.push_back(Unanswered { name: name.to_owned(), last_audit_id, count: seen.count });
+    }
+
     /// A write of which nobody answered may have been done: then the object tells of its last token, and what it brought is
     /// taken out of `seen`. Whether nothing is left. (Had another replica written since, it would count twice: the audit log
     /// is exact.)
     fn settle(&mut self, name: &str, seen: &mut TokenRejectionStatus) -> bool {
-        let Some((audit_id, count)) = self.unanswered.remove(name) else { return false };
-        let done =
-            self.known.get(name).is_some_and(|object| audit_id.is_some() && object.status.last_audit_id == audit_id);
+        let position = self.unanswered.iter().position(|write| write.name == name);
+        let Some(Unanswered { last_audit_id, count, .. }) = position.and_then(|at| self.unanswered.remove(at)) else {
+            return false;
+        };
+        let done = self
+            .known
+            .get(name)
+            .is_some_and(|object| last_audit_id.is_some() && object.status.last_audit_id == last_audit_id);
         if done {
             seen.count = seen.count.saturating_sub(count);
         }
@@ -298,5 +326,17 @@ mod tests {
         assert_eq!(store.write("one", &mut seen(5, "second")).await.unwrap(), Outcome::Written);
         assert_eq!(*written.lock().unwrap(), [3, 5]);
         assert!(store.unanswered.is_empty(), "found out once");
+    }
+
+    #[tokio::test]
+    async fn writes_without_an_answer_do_not_pile_up_and_the_oldest_go() {
+        let (client, _) = server(object(seen(1, "first")));
+        let resource = token_rejections(&GroupSuffix::default());
+        let mut store = Store::new(Api::all_with(client, &resource), resource, Duration::from_hours(1));
+        for number in 0..CAPACITY + 2 {
+            store.keep_unanswered(&number.to_string(), &seen(1, "any"));
+        }
+        assert_eq!(store.unanswered.len(), CAPACITY);
+        assert_eq!(store.unanswered.front().unwrap().name, "2");
     }
 }

@@ -12,7 +12,7 @@ use super::merge::{Rank, merge, rank};
 use crate::time::UnixTime;
 
 /// Objects that may wait here: five times of what the cluster keeps, at about 1 KiB each.
-const CAPACITY: usize = 1_024;
+pub(super) const CAPACITY: usize = 1_024;
 
 /// One object is written at most this often by one replica. People look at ages in minutes.
 pub(super) const PACE: Duration = Duration::from_secs(10);
