@@ -43,7 +43,7 @@ pub struct ConciergeOptions {
     pub extra_args: Vec<String>,
 }
 
-/// One replica, running or stopped; killed on drop.
+/// One replica, running or stopped; killed on drop, and then its records are checked.
 pub struct Concierge {
     child: Option<Child>,
     program: &'static Path,
@@ -208,21 +208,24 @@ impl Concierge {
         Ok(())
     }
 
-    /// SIGKILL, as an out-of-memory killer does it.
+    /// SIGKILL, as an out-of-memory killer does it. What it has recorded is held to the schema, but for half a line at the
+    /// end: the next life moves it away.
     ///
     /// # Errors
-    /// If it does not run.
+    /// If it does not run, or has written what is no record.
     pub fn kill9(&mut self) -> Result<()> {
         self.child.take().context("the concierge does not run")?.kill()?;
-        Ok(())
+        records::check_some(&self.audit_file)
     }
 
-    /// SIGTERM, and waits for the end.
+    /// SIGTERM, and waits for the end. What it has recorded is held to the schema.
     ///
     /// # Errors
-    /// If it does not end in time.
+    /// If it does not end in time, or has written what is no record.
     pub async fn stop(&mut self) -> Result<ExitStatus> {
-        self.child.as_mut().context("the concierge does not run")?.terminate(STOP_LIMIT).await
+        let status = self.child.as_mut().context("the concierge does not run")?.terminate(STOP_LIMIT).await?;
+        records::check_some(&self.audit_file)?;
+        Ok(status)
     }
 
     /// The process id.
@@ -318,6 +321,14 @@ impl Concierge {
 
     fn last_words(&self) -> String {
         self.child.as_ref().map_or_else(String::new, Child::last_words)
+    }
+}
+
+impl Drop for Concierge {
+    /// Whatever a test was about: what its concierge has recorded is held to the schema.
+    fn drop(&mut self) {
+        drop(self.child.take());
+        records::assert_some(&self.audit_file);
     }
 }
 

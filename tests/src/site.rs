@@ -277,6 +277,19 @@ impl Site {
         .await
     }
 
+    /// What this replica has recorded of the authenticator itself rather than of a request, in order.
+    ///
+    /// # Errors
+    /// If a record is not JSON.
+    pub fn changes(&self, authenticator: &str) -> Result<Vec<Value>> {
+        let mut records = self.concierge.audit_lines()?;
+        records.retain(|record| {
+            let is_change = record["kind"] == "authenticator.changed" || record["kind"] == "keys.changed";
+            is_change && record["authenticator"]["name"] == authenticator
+        });
+        Ok(records)
+    }
+
     /// The last exchange that ended with this code.
     ///
     /// # Errors

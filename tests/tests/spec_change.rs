@@ -89,7 +89,28 @@ async fn from_the_observed_generation_on_nothing_passes_that_only_the_old_spec_a
         let late = offered.late.load(Ordering::SeqCst);
         ensure!(late == 0, "{} late grants of {}, {:?} after the change", late, offered.kind, changed_at.elapsed());
     }
-    each_refusal_has_its_reason(&site, &offers).await
+    each_refusal_has_its_reason(&site, &offers).await?;
+    the_change_is_recorded(&site, &issuer).await
+}
+
+/// The log of the concierge says what became of the authenticator and of its keys, each once and in this order.
+async fn the_change_is_recorded(site: &Site, issuer: &Issuer) -> Result<()> {
+    eventually("the records of both generations", LIMIT, async || {
+        let changes = site.changes(AUTHENTICATOR)?;
+        let told: Vec<_> = changes
+            .iter()
+            .filter(|record| record["kind"] == "authenticator.changed")
+            .map(|record| (record["code"].as_str().unwrap_or_default(), record["authenticator"]["generation"].as_i64()))
+            .collect();
+        ensure!(told == [("created", Some(1)), ("ready", Some(1)), ("changed", Some(2))], "{told:?}");
+        let keys: Vec<_> = changes.iter().filter(|record| record["kind"] == "keys.changed").collect();
+        let [keys] = keys[..] else { bail!("{} records of keys", keys.len()) };
+        let added = keys["keys"]["added"].as_array().context("keys that are new")?;
+        let is_whole = keys["keys"]["total"] == added.len() && keys["keys"].get("removed").is_none();
+        ensure!(is_whole && added.contains(&issuer.active_key().kid().into()), "{keys}");
+        Ok(())
+    })
+    .await
 }
 
 /// The records agree: none of the second generation grants an old token, and the reason is the one of its kind.
