@@ -1,7 +1,9 @@
 //! Repeats told as one record with a count: what a flood writes is bounded by its sources, and its count stays exact.
 //!
-//! The first of its kind is told at once. What repeats it is counted, and told when a minute is over, or sooner when
-//! there are many; then the next minute begins. Time is given, and nothing here waits or writes.
+//! The first few of a kind are told at once, each by itself: a person who tries again quotes the audit id of the second
+//! refusal as likely as that of the first (audit.md 5 tells only the first). What comes after them is counted, and told when
+//! a minute is over, or sooner when there are many; then the next minute begins. Time is given, and nothing here waits or
+//! writes.
 
 use std::{collections::HashMap, hash::Hash, time::Duration};
 
@@ -10,6 +12,12 @@ use crate::time::UnixTime;
 
 /// How long repeats are gathered (audit.md 5).
 pub const WINDOW: Duration = Duration::from_mins(1);
+
+/// How many of a kind are told each by itself before they are gathered: more than a person tries in a minute.
+pub const ALONE: u64 = 10;
+
+/// Once so many kinds are gathered it is no person who tries: of each further kind only the first is told by itself.
+pub const CALM: usize = 64;
 
 /// So many repeats are told before the minute is over. Each time that this happens without a pause, ten times as many must
 /// come before the next: a hundred thousand a second are a handful of records a minute, and their beginning is still told
@@ -37,7 +45,7 @@ pub struct Folding<K, E> {
 /// What becomes of an event.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Admitted<E> {
-    /// It is the first of its kind: to be written as it is.
+    /// It is one of the first of its kind: to be written as it is.
     First(E),
     /// It was counted. The one that it took the place of is handed back, to be dropped where nobody waits for it.
     Counted(Option<E>),
@@ -64,6 +72,8 @@ pub struct Folded<E> {
 struct Window<E> {
     opened: UnixTime,
     is_merged: bool,
+    /// How many more are told each by itself.
+    alone: u64,
     /// How many repeats are told before the window closes.
     early: u64,
     repeats: Option<Folded<E>>,
@@ -92,7 +102,8 @@ impl<K: Key, E> Folding<K, E> {
         let merged = key.merged();
         let limit = if merged.is_some() { KEYS - RESERVED } else { KEYS };
         if self.windows.len() < limit {
-            self.windows.insert(key, Window::new(now, false));
+            let alone = if self.windows.len() < CALM { ALONE - 1 } else { 0 };
+            self.windows.insert(key, Window { alone, ..Window::new(now, false) });
             return Admitted::First(event);
         }
         let Some(merged) = merged else {
@@ -148,10 +159,14 @@ impl<K: Key, E> Default for Folding<K, E> {
 
 impl<E> Window<E> {
     const fn new(now: UnixTime, is_merged: bool) -> Self {
-        Self { opened: now, is_merged, early: EARLY, repeats: None }
+        Self { opened: now, is_merged, alone: 0, early: EARLY, repeats: None }
     }
 
     fn count(&mut self, event: E, now: UnixTime) -> Admitted<E> {
+        if let Some(left) = self.alone.checked_sub(1) {
+            self.alone = left;
+            return Admitted::First(event);
+        }
         let Some(repeats) = &mut self.repeats else {
             self.repeats = Some(Folded { event, count: 1, first: now, last: now, is_merged: self.is_merged });
             return Admitted::Counted(None);
