@@ -7,15 +7,18 @@ use anyhow::{Context as _, Result, ensure};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use latchkey_concierge::audit::checkpoint::{Note, PublicKey};
 use latchkey_e2e::{
+    cluster::ClusterOptions,
     concierge::{Concierge, ConciergeOptions},
     exchange::Exchanger,
     folder::TempFolder,
+    issuer::{Issuer, IssuerOptions},
     site::Site,
+    verifier::{self, Finding},
     wait::eventually,
 };
 use serde_json::Value;
 
-/// A checkpoint a minute, a write of heads every half minute, and two busy cores.
+/// A write of heads every half minute, and two busy cores. Checkpoints come every second here.
 const SEALED: Duration = Duration::from_mins(4);
 const SECRET: &str = "/api/v1/namespaces/latchkey/secrets/latchkey-audit-key";
 const HEADS: &str = "/api/v1/namespaces/latchkey/configmaps/latchkey-audit-heads";
@@ -24,16 +27,22 @@ const ISSUER: &str = "/apis/config.concierge.latchkey.dev/v1alpha1/credentialiss
 #[tokio::test]
 async fn replicas_share_a_key_that_outlives_its_secret_and_show_each_other_their_heads() -> Result<()> {
     let work = TempFolder::new("audit-keys")?;
-    let site = Site::start("staging", work.path()).await?;
-    let options = ConciergeOptions { cluster_name: "staging".to_owned(), ..ConciergeOptions::default() };
-    let mut second = site.concierge.replica(&site.cluster, options, "replica-2").await?;
+    let options = || ConciergeOptions {
+        cluster_name: "staging".to_owned(),
+        extra_args: vec!["--audit-checkpoint-every=1s".to_owned()],
+        ..ConciergeOptions::default()
+    };
+    let mut site = Site::start_with(ClusterOptions::named("staging"), options(), "staging", work.path()).await?;
+    let issuer = Issuer::start(IssuerOptions::default()).await?;
+    site.trust(&issuer).await?;
+    let mut second = site.concierge.replica(&site.cluster, options(), "replica-2").await?;
 
     let first_key = published(&site, 1).await?.remove(0);
     ensure!(current(&site).await? == first_key, "what signs is what is published");
     let replicas = [("replica-1", "replica-2", &site.concierge), ("replica-2", "replica-1", &second)];
     eventually("both replicas to show their heads, and to name each other's", SEALED, async || {
         // A log that nothing is written to is not sealed anew.
-        something_to_record(&site, &[&site.concierge, &second]).await?;
+        something_to_record(&site, &issuer, &[&site.concierge, &second]).await?;
         let shown = site.get(HEADS).await?;
         let shown = shown["data"].as_object().context("no entries")?;
         for (name, other, replica) in replicas {
@@ -81,7 +90,7 @@ async fn replicas_share_a_key_that_outlives_its_secret_and_show_each_other_their
     let both = published(&site, 2).await?;
     ensure!(both[1] == first_key && both[0] != first_key);
     eventually("a checkpoint by both keys", SEALED, async || {
-        something_to_record(&site, &[&site.concierge, &second]).await?;
+        something_to_record(&site, &issuer, &[&site.concierge, &second]).await?;
         for replica in [&site.concierge, &second] {
             let last = checkpoints(replica)?.pop().context("no checkpoint")?;
             let note = Note::parse(said(&last["note"]))?;
@@ -99,14 +108,21 @@ async fn replicas_share_a_key_that_outlives_its_secret_and_show_each_other_their
     let shown = site.get(HEADS).await?;
     let entries = shown["data"].as_object().context("no entries")?;
     ensure!(entries.values().any(|note| *note == last["note"]), "its last note is not shown: {shown}");
+
+    // An auditor holds both logs against what the cluster publishes, the keys of before among it.
+    let keys = verifier::published_keys(&site, work.path()).await?;
+    ensure!(site.concierge.stop().await?.success());
+    let verified = verifier::verify(Some(&keys), &[site.concierge.audit_file(), second.audit_file()]).await?;
+    ensure!(verified.finding == Finding::Intact, "{}", verified.words);
     Ok(())
 }
 
-/// A refusal at each replica.
-async fn something_to_record(site: &Site, replicas: &[&Concierge]) -> Result<()> {
+/// A grant at each replica: those never fold, so there is something new to seal.
+async fn something_to_record(site: &Site, issuer: &Issuer, replicas: &[&Concierge]) -> Result<()> {
     for replica in replicas {
-        let answer = Exchanger::straight(&site.cluster, replica).await?.exchange("no.such.token").await?;
-        ensure!(!answer.is_granted(), "{}", answer.body);
+        let token = issuer.id_token("ann", &Site::audience(site.name))?;
+        let answer = Exchanger::straight(&site.cluster, replica).await?.exchange(&token).await?;
+        ensure!(answer.is_granted(), "{}", answer.body);
     }
     Ok(())
 }
