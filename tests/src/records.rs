@@ -58,6 +58,9 @@ pub fn check_some(file: &Path) -> Result<()> {
 }
 
 /// Says that a log that has ended is as the schema says: by a panic, unless the test has failed already.
+///
+/// # Panics
+/// If a record is none of the schema's, unless the thread is panicking already: then it is only printed.
 pub fn assert_some(file: &Path) {
     match check_some(file) {
         Err(error) if std::thread::panicking() => eprintln!("beside what failed: {error:#}"),

@@ -170,7 +170,7 @@ async fn kubernetes_refuses_at_apply_what_the_policies_are_about() -> Result<()>
         // A policy is in force a moment after it was applied, and what is allowed must be so by all that are.
         let what =
             refused.map_or_else(|| format!("{} to be taken", object["spec"]), |words| format!("refused: {words}"));
-        let file = work.write("object.json", &object.to_string())?;
+        let file = work.write("object.json", object.to_string())?;
         eventually(&what, AT_ONCE, async || {
             let flags = ["apply", "--server-side", "--dry-run=server", "-f", &file.to_string_lossy()];
             let output = site.cluster.kubectl(&flags).await?;
