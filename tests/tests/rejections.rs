@@ -14,7 +14,7 @@ use latchkey_e2e::{
 use serde_json::{Value, json};
 
 /// The first of a kind is written within a second, repeats within ten; the rest is for two busy cores.
-const SEEN: Duration = Duration::from_secs(60);
+const SEEN: Duration = Duration::from_mins(1);
 
 /// Three hundred objects at ten a second, and as many removals.
 const FLOOD: Duration = Duration::from_mins(4);
