@@ -1,6 +1,9 @@
 //! The command line as typed: which verb, which options. What they mean is `config`'s business.
 
+mod credential;
+mod kubeconfig;
 mod rejections;
+mod whoami;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -9,8 +12,10 @@ use latchkey_crds::groups::GroupSuffix;
 use lexopt::{Arg, Parser, ValueExt};
 use thiserror::Error;
 
+pub(crate) use self::credential::{CredentialArgs, Flow, RedirectHost, Store, TokenKind};
+pub(crate) use self::kubeconfig::KubeconfigArgs;
 pub(crate) use self::rejections::{Contexts, RejectionsArgs, RejectionsFormat};
-use crate::exec_credential::ApiVersion;
+pub(crate) use self::whoami::{Format, WhoamiArgs};
 
 /// What the person, or kubectl, wants.
 #[derive(Debug, PartialEq)]
@@ -44,57 +49,6 @@ pub(crate) enum Topic {
     Whoami,
 }
 
-/// Options of `credential`.
-#[derive(Debug, Default, PartialEq)]
-pub(crate) struct CredentialArgs {
-    /// `--api-version`: version to answer in when the client does not say.
-    pub(crate) api_version: Option<ApiVersion>,
-    /// `--api-group-suffix`.
-    pub(crate) api_group_suffix: GroupSuffix,
-    /// `--audience`: the one audience the cluster takes; the client id by default.
-    pub(crate) audience: Option<String>,
-    /// `--authenticator`: name of the authenticator in the cluster.
-    pub(crate) authenticator: Option<String>,
-    /// `--authenticator-kind`.
-    pub(crate) authenticator_kind: Option<String>,
-    /// `--ca-data`: base64 of PEM, the issuer's roots.
-    pub(crate) ca_data: Option<String>,
-    /// `--client-id`.
-    pub(crate) client_id: Option<String>,
-    /// `--cluster-name`: what people call the cluster.
-    pub(crate) cluster_name: Option<String>,
-    /// `--concierge-ca-data`: base64 of PEM, the endpoint's roots.
-    pub(crate) concierge_ca_data: Option<String>,
-    /// `--concierge-endpoint`: where to exchange the token.
-    pub(crate) concierge_endpoint: Option<String>,
-    /// `--issuer`.
-    pub(crate) issuer: Option<String>,
-    /// `--login-timeout`, seconds.
-    pub(crate) login_timeout: Option<u32>,
-    /// `--optional-scopes`: asked for where the provider lists them.
-    pub(crate) optional_scopes: Option<Vec<String>>,
-    /// `--redirect-host`.
-    pub(crate) redirect_host: RedirectHost,
-    /// `--redirect-ports`: tried in order; 0 is any free one.
-    pub(crate) redirect_ports: Option<Vec<u16>>,
-    /// `--scopes`: always asked for.
-    pub(crate) scopes: Vec<String>,
-    /// `--skip-browser`: show the URL, start nothing.
-    pub(crate) skip_browser: bool,
-}
-
-/// The host in the redirect URL, which must be one that the provider accepts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum RedirectHost {
-    /// `127.0.0.1`, which RFC 8252 section 7.3 wants.
-    #[default]
-    Ipv4,
-    /// `[::1]`.
-    Ipv6,
-    /// `localhost`, which some providers insist on (RFC 8252 section 8.3 advises against it).
-    Localhost,
-}
-
 /// Options of `kubectl` that a plugin has to take itself: kubectl does not parse them for us.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct KubectlFlags {
@@ -106,60 +60,6 @@ pub(crate) struct KubectlFlags {
     pub(crate) kubeconfig: Option<PathBuf>,
     /// `--user`.
     pub(crate) user: Option<String>,
-}
-
-/// Options of `kubeconfig`.
-#[derive(Debug, Default, PartialEq)]
-pub(crate) struct KubeconfigArgs {
-    /// How to reach the cluster as an administrator or with any other right to read two objects.
-    pub(crate) kubectl: KubectlFlags,
-    /// `--api-group-suffix`.
-    pub(crate) api_group_suffix: GroupSuffix,
-    /// `--authenticator`.
-    pub(crate) authenticator: Option<String>,
-    /// `--client-id`: the authenticator's audience by default.
-    pub(crate) client_id: Option<String>,
-    /// `--command-path`: written in place of the bare program name.
-    pub(crate) command_path: Option<String>,
-    /// `--credential-issuer`.
-    pub(crate) credential_issuer: Option<String>,
-    /// `--force`.
-    pub(crate) force: bool,
-    /// `--issuer-ca`: a PEM file with the issuer's roots.
-    pub(crate) issuer_ca: Option<PathBuf>,
-    /// `--name`: what the cluster and the context shall be called.
-    pub(crate) name: Option<String>,
-    /// `--optional-scopes`.
-    pub(crate) optional_scopes: Option<Vec<String>>,
-    /// `--output`; standard output by default.
-    pub(crate) output: Option<PathBuf>,
-    /// `--redirect-host`.
-    pub(crate) redirect_host: RedirectHost,
-    /// `--redirect-ports`.
-    pub(crate) redirect_ports: Option<Vec<u16>>,
-    /// `--scopes`.
-    pub(crate) scopes: Option<Vec<String>>,
-}
-
-/// Options of `whoami`.
-#[derive(Debug, Default, PartialEq)]
-pub(crate) struct WhoamiArgs {
-    /// As whom, and where.
-    pub(crate) kubectl: KubectlFlags,
-    /// `--api-group-suffix`.
-    pub(crate) api_group_suffix: GroupSuffix,
-    /// `-o`.
-    pub(crate) format: Format,
-}
-
-/// How `whoami` answers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Format {
-    /// For programs.
-    Json,
-    /// For people.
-    #[default]
-    Text,
 }
 
 /// Why the command line cannot be understood.
@@ -193,12 +93,12 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
         None | Some(Arg::Short('h') | Arg::Long("help")) => Ok(Command::Help(Topic::All)),
         Some(Arg::Short('V') | Arg::Long("version")) => Ok(Command::Version),
         Some(Arg::Value(verb)) => match verb.string()?.as_str() {
-            "credential" => credential(&mut parser),
+            "credential" => credential::credential(&mut parser),
             "help" => help(&mut parser),
-            "kubeconfig" => kubeconfig(&mut parser),
+            "kubeconfig" => kubeconfig::kubeconfig(&mut parser),
             "rejections" => rejections::rejections(&mut parser),
             "version" => parser.next()?.map_or(Ok(Command::Version), |extra| Err(extra.unexpected().into())),
-            "whoami" => whoami(&mut parser),
+            "whoami" => whoami::whoami(&mut parser),
             other => Err(UsageError::UnknownCommand(other.to_owned())),
         },
         Some(other) => Err(other.unexpected().into()),
@@ -220,98 +120,6 @@ fn help(parser: &mut Parser) -> Result<Command, UsageError> {
     Ok(Command::Help(topic))
 }
 
-fn credential(parser: &mut Parser) -> Result<Command, UsageError> {
-    let mut args = CredentialArgs::default();
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Arg::Long("api-group-suffix") => args.api_group_suffix = suffix(parser)?,
-            Arg::Long("api-version") => {
-                args.api_version = Some(parsed(parser, "api-version", "\"v1\" or \"v1beta1\"")?);
-            }
-            Arg::Long("audience") => args.audience = Some(parser.value()?.string()?),
-            Arg::Long("authenticator") => args.authenticator = Some(parser.value()?.string()?),
-            Arg::Long("authenticator-kind") => args.authenticator_kind = Some(parser.value()?.string()?),
-            Arg::Long("ca-data") => args.ca_data = Some(parser.value()?.string()?),
-            Arg::Long("client-id") => args.client_id = Some(parser.value()?.string()?),
-            Arg::Long("cluster-name") => args.cluster_name = Some(parser.value()?.string()?),
-            Arg::Long("concierge-ca-data") => args.concierge_ca_data = Some(parser.value()?.string()?),
-            Arg::Long("concierge-endpoint") => args.concierge_endpoint = Some(parser.value()?.string()?),
-            Arg::Long("issuer") => args.issuer = Some(parser.value()?.string()?),
-            Arg::Long("login-timeout") => {
-                args.login_timeout = Some(parsed(parser, "login-timeout", "whole seconds")?);
-            }
-            Arg::Long("optional-scopes") => args.optional_scopes = Some(list(parser)?),
-            Arg::Long("redirect-host") => args.redirect_host = redirect_host(parser)?,
-            Arg::Long("redirect-ports") => args.redirect_ports = Some(ports(parser)?),
-            Arg::Long("scopes") => args.scopes = list(parser)?,
-            Arg::Long("skip-browser") => args.skip_browser = true,
-            Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help(Topic::Credential)),
-            other => return Err(other.unexpected().into()),
-        }
-    }
-    Ok(Command::Credential(Box::new(args)))
-}
-
-fn kubeconfig(parser: &mut Parser) -> Result<Command, UsageError> {
-    let mut args = KubeconfigArgs::default();
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Arg::Long("api-group-suffix") => args.api_group_suffix = suffix(parser)?,
-            Arg::Long("authenticator") => args.authenticator = Some(parser.value()?.string()?),
-            Arg::Long("client-id") => args.client_id = Some(parser.value()?.string()?),
-            Arg::Long("cluster") => args.kubectl.cluster = Some(parser.value()?.string()?),
-            Arg::Long("command-path") => args.command_path = Some(parser.value()?.string()?),
-            Arg::Long("context") => args.kubectl.context = Some(parser.value()?.string()?),
-            Arg::Long("credential-issuer") => args.credential_issuer = Some(parser.value()?.string()?),
-            Arg::Long("force") => args.force = true,
-            Arg::Long("issuer-ca") => args.issuer_ca = Some(parser.value()?.into()),
-            Arg::Long("kubeconfig") => args.kubectl.kubeconfig = Some(parser.value()?.into()),
-            Arg::Long("name") => args.name = Some(parser.value()?.string()?),
-            Arg::Long("optional-scopes") => args.optional_scopes = Some(list(parser)?),
-            Arg::Short('o') | Arg::Long("output") => {
-                args.output = Some(PathBuf::from(parser.value()?)).filter(|path| path.as_os_str() != "-");
-            }
-            Arg::Long("redirect-host") => args.redirect_host = redirect_host(parser)?,
-            Arg::Long("redirect-ports") => args.redirect_ports = Some(ports(parser)?),
-            Arg::Long("scopes") => args.scopes = Some(list(parser)?),
-            Arg::Long("user") => args.kubectl.user = Some(parser.value()?.string()?),
-            Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help(Topic::Kubeconfig)),
-            other => return Err(other.unexpected().into()),
-        }
-    }
-    Ok(Command::Kubeconfig(Box::new(args)))
-}
-
-fn whoami(parser: &mut Parser) -> Result<Command, UsageError> {
-    let mut args = WhoamiArgs::default();
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Arg::Long("api-group-suffix") => args.api_group_suffix = suffix(parser)?,
-            Arg::Long("cluster") => args.kubectl.cluster = Some(parser.value()?.string()?),
-            Arg::Long("context") => args.kubectl.context = Some(parser.value()?.string()?),
-            Arg::Long("kubeconfig") => args.kubectl.kubeconfig = Some(parser.value()?.into()),
-            Arg::Short('o') | Arg::Long("output") => {
-                let value = parser.value()?.string()?;
-                args.format = match value.as_str() {
-                    "json" => Format::Json,
-                    "text" => Format::Text,
-                    _ => {
-                        return Err(UsageError::Value {
-                            option: "output",
-                            expected: "\"text\" or \"json\"",
-                            found: value,
-                        });
-                    }
-                };
-            }
-            Arg::Long("user") => args.kubectl.user = Some(parser.value()?.string()?),
-            Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help(Topic::Whoami)),
-            other => return Err(other.unexpected().into()),
-        }
-    }
-    Ok(Command::Whoami(args))
-}
-
 fn parsed<T: std::str::FromStr>(
     parser: &mut Parser,
     option: &'static str,
@@ -325,18 +133,11 @@ fn suffix(parser: &mut Parser) -> Result<GroupSuffix, UsageError> {
     parsed(parser, "api-group-suffix", "a DNS name with a dot, such as \"latchkey.dev\"")
 }
 
-fn redirect_host(parser: &mut Parser) -> Result<RedirectHost, UsageError> {
+/// Several hosts are tried in their order.
+fn redirect_hosts(parser: &mut Parser) -> Result<Vec<RedirectHost>, UsageError> {
     let found = parser.value()?.string()?;
-    match found.as_str() {
-        "127.0.0.1" => Ok(RedirectHost::Ipv4),
-        "::1" | "[::1]" => Ok(RedirectHost::Ipv6),
-        "localhost" => Ok(RedirectHost::Localhost),
-        _ => Err(UsageError::Value {
-            option: "redirect-host",
-            expected: "\"127.0.0.1\", \"[::1]\" or \"localhost\"",
-            found,
-        }),
-    }
+    let hosts: Result<Vec<RedirectHost>, _> = found.split(',').map(|host| host.trim().parse()).collect();
+    hosts.map_err(|_| UsageError::Value { option: "redirect-host", expected: RedirectHost::EXPECTED, found })
 }
 
 fn ports(parser: &mut Parser) -> Result<Vec<u16>, UsageError> {
@@ -373,12 +174,12 @@ mod tests {
             CredentialArgs {
                 issuer: Some("https://idp".to_owned()),
                 client_id: Some("staging".to_owned()),
-                scopes: vec!["email".to_owned(), "groups".to_owned()],
+                scopes: Some(vec!["email".to_owned(), "groups".to_owned()]),
                 authenticator: Some("a".to_owned()),
-                redirect_host: RedirectHost::Localhost,
+                redirect_host: Some(vec![RedirectHost::Localhost]),
                 redirect_ports: Some(vec![18000, 0]),
                 login_timeout: Some(60),
-                skip_browser: true,
+                skip_browser: Some(true),
                 ..CredentialArgs::default()
             }
         );

@@ -1,96 +1,62 @@
 //! The settings of `credential` as meant: typed, complete, nothing left to look up.
 
-use std::path::PathBuf;
-use std::time::Duration;
+mod concierge;
+mod login;
+mod places;
+mod provider;
+mod workload;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use latchkey_crds::groups::GroupSuffix;
 use reqwest::Url;
+use serde_json::Value;
 use thiserror::Error;
 
-use crate::args::{CredentialArgs, RedirectHost};
+pub(crate) use self::concierge::{ConciergeConfig, Destination, Server};
+use self::login::LOGIN_TIMEOUT_MAX_SECONDS;
+pub(crate) use self::login::LoginConfig;
+pub(crate) use self::places::Places;
+pub(crate) use self::provider::{ClientSecret, ProviderConfig};
+pub(crate) use self::workload::{TokenSource, WorkloadConfig};
+use crate::args::{CredentialArgs, Store};
 use crate::environment::Environment;
 use crate::exec_credential::{ApiVersion, ExecInfo};
 
-/// The longest time a login may be waited for: client-go holds a lock meanwhile.
-const LOGIN_TIMEOUT_MAX_SECONDS: u32 = 1800;
-
-/// Everything that one run of `credential` has to know.
+/// Who is to get a credential.
 #[derive(Debug)]
-pub(crate) struct CredentialConfig {
+pub(crate) enum Settings {
+    /// Somebody who logs in at a provider.
+    Person(Box<CredentialConfig>),
+    /// A job or a pod with a token of its own.
+    Workload(Box<WorkloadConfig>),
+}
+
+/// How to answer, and whom for.
+#[derive(Clone, Debug)]
+pub(crate) struct Answering {
     /// Version of the answer.
     pub(crate) api_version: ApiVersion,
     /// Whether the client says that standard input belongs to the person.
     pub(crate) interactive: bool,
     /// What people call the cluster.
     pub(crate) cluster_name: String,
+}
+
+/// Everything that one run of `credential` has to know where a person logs in.
+#[derive(Debug)]
+pub(crate) struct CredentialConfig {
+    /// How to answer, and whom for.
+    pub(crate) answering: Answering,
     /// Whom to log in with.
     pub(crate) provider: ProviderConfig,
-    /// Where to take the token.
-    pub(crate) concierge: ConciergeConfig,
+    /// Who takes the token.
+    pub(crate) destination: Destination,
     /// How to log in.
     pub(crate) login: LoginConfig,
     /// Where to keep what we have.
     pub(crate) places: Places,
-}
-
-/// The identity provider and what we want from it.
-#[derive(Debug)]
-pub(crate) struct ProviderConfig {
-    /// Compared byte for byte with what the provider says.
-    pub(crate) issuer: String,
-    /// Our client there, one per cluster.
-    pub(crate) client_id: String,
-    /// The one audience that the cluster takes. A token for anything else, or for more, never leaves this computer.
-    pub(crate) audience: String,
-    /// Asked for always; sorted, without duplicates, with `openid`.
-    pub(crate) scopes: Vec<String>,
-    /// Asked for where the provider lists them; sorted, without duplicates.
-    pub(crate) optional_scopes: Vec<String>,
-    /// PEM. In place of the system's roots.
-    pub(crate) roots: Option<Vec<u8>>,
-}
-
-/// The endpoint that exchanges the token and what it has to be told.
-#[derive(Debug)]
-pub(crate) struct ConciergeConfig {
-    /// API server or impersonation proxy; a path prefix is kept.
-    pub(crate) endpoint: Url,
-    /// PEM. In place of the system's roots.
-    pub(crate) roots: Option<Vec<u8>>,
-    /// Name to expect in the server's certificate in place of the URL's host.
-    pub(crate) tls_server_name: Option<String>,
-    /// A proxy to reach it by, in place of those of the environment.
-    pub(crate) proxy: Option<Url>,
-    /// Suffix of the API groups.
-    pub(crate) suffix: GroupSuffix,
-    /// `JWTAuthenticator` or `WebhookAuthenticator`.
-    pub(crate) authenticator_kind: String,
-    /// Its name.
-    pub(crate) authenticator_name: String,
-}
-
-/// How a person may log in.
-#[derive(Debug)]
-pub(crate) struct LoginConfig {
-    /// Host in the redirect URL.
-    pub(crate) redirect_host: RedirectHost,
-    /// Ports to try, in order.
-    pub(crate) redirect_ports: Vec<u16>,
-    /// Never start a browser.
-    pub(crate) skip_browser: bool,
-    /// Given by argument; otherwise it depends on who can see us.
-    pub(crate) timeout: Option<Duration>,
-}
-
-/// The two directories.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Places {
-    /// Sessions: refresh tokens, worth keeping.
-    pub(crate) state: Option<PathBuf>,
-    /// Credentials and discovery documents: may be lost at any time.
-    pub(crate) cache: Option<PathBuf>,
+    /// How to keep the login: `LATCHKEY_STORE`, else the setting.
+    pub(crate) store: Store,
 }
 
 /// Why the settings make no sense.
@@ -99,6 +65,14 @@ pub(crate) enum ConfigError {
     /// Certificates that are not base64 of PEM.
     #[error("{0} is not base64 of PEM certificates")]
     Certificates(&'static str),
+    /// A file of certificates that cannot be read.
+    #[error("the cluster's certificate-authority {path}: {what}")]
+    CertificatesFile {
+        /// The file.
+        path: String,
+        /// What happened.
+        what: String,
+    },
     /// TLS checks switched off.
     #[error(
         "the kubeconfig switches off TLS verification for cluster {0:?}, and a login token goes only to a server that has proved itself"
@@ -107,9 +81,26 @@ pub(crate) enum ConfigError {
     /// An option that has no default.
     #[error("{0} is required")]
     Missing(&'static str),
+    /// A parameter that would take a safeguard away.
+    #[error("--extra-params: {0:?} is set by this plugin itself")]
+    OwnParameter(String),
+    /// No such profile.
+    #[error("--provider: {0:?} is no profile; `kubectl latchkey help credential` lists them")]
+    Provider(String),
+    /// A redirect path that cannot stand in a URL.
+    #[error("--redirect-path: expected a path that begins with a slash, found {0:?}")]
+    RedirectPath(String),
+    /// Settings that exclude each other.
+    #[error("only one of {0} can be meant")]
+    Several(&'static str),
     /// A number out of its range.
     #[error("--login-timeout must be between 1 and {LOGIN_TIMEOUT_MAX_SECONDS} seconds, found {0}")]
     Timeout(u32),
+    /// The cluster's own settings are not ours.
+    #[error(
+        "the kubeconfig's settings for this plugin (extension client.authentication.k8s.io/exec of the cluster): {0}"
+    )]
+    Settings(String),
     /// A URL that is none, or not of the scheme we need.
     #[error("{what}: expected a URL that begins with https://, found {found:?}")]
     Url {
@@ -118,122 +109,77 @@ pub(crate) enum ConfigError {
         /// What stands there.
         found: String,
     },
+    /// A variable of ours with a value that means nothing.
+    #[error("{name}: expected {expected}, found {found:?}")]
+    Variable {
+        /// The variable.
+        name: &'static str,
+        /// What would be right.
+        expected: &'static str,
+        /// What it holds.
+        found: String,
+    },
 }
 
-impl CredentialConfig {
-    /// Puts arguments, the client's question and the environment together.
+impl Settings {
+    /// Puts arguments, the client's question and the environment together. Where an argument says nothing, the cluster's
+    /// extension in the kubeconfig may.
     ///
     /// # Errors
     /// When something required is missing, or has a value that cannot be meant.
     pub(crate) fn new(args: CredentialArgs, exec: ExecInfo, environment: &Environment) -> Result<Self, ConfigError> {
-        let CredentialArgs {
-            api_version,
-            api_group_suffix,
-            audience,
-            authenticator,
-            authenticator_kind,
-            ca_data,
-            client_id,
-            cluster_name,
-            concierge_ca_data,
-            concierge_endpoint,
-            issuer,
-            login_timeout,
-            optional_scopes,
-            redirect_host,
-            redirect_ports,
-            scopes,
-            skip_browser,
-        } = args;
-        let issuer = issuer.ok_or(ConfigError::Missing("--issuer"))?;
-        https_url("--issuer", &issuer)?;
-        let client_id = client_id.ok_or(ConfigError::Missing("--client-id"))?;
-        let cluster = exec.cluster.unwrap_or_default();
-        // The block tells how to reach *its* server; to another endpoint none of it applies.
-        let same_server = concierge_endpoint.as_ref().is_none_or(|endpoint| *endpoint == cluster.server);
-        if same_server && cluster.insecure_skip_tls_verify {
-            return Err(ConfigError::Insecure(cluster.server));
-        }
-        let endpoint = match (concierge_endpoint, cluster.server) {
-            (Some(endpoint), _) => https_url("--concierge-endpoint", &endpoint)?,
-            (None, server) if server.is_empty() => {
-                return Err(ConfigError::Missing("--concierge-endpoint, or a stanza with provideClusterInfo: true,"));
+        let ExecInfo { version, interactive, cluster } = exec;
+        let cluster = cluster.unwrap_or_default();
+        let args = match cluster.settings().and_then(own_settings) {
+            None => args,
+            Some(settings) => {
+                let settings: CredentialArgs =
+                    serde_json::from_value(settings).map_err(|error| ConfigError::Settings(error.to_string()))?;
+                args.or(settings)
             }
-            (None, server) => https_url("the cluster's server", &server)?,
         };
-        let own_roots = concierge_ca_data.map(|data| certificates("--concierge-ca-data", &data)).transpose()?;
-        let block_roots = cluster
-            .certificate_authority_data
-            .filter(|data| same_server && !data.is_empty())
-            .map(|data| certificates("the cluster's certificate-authority-data", &data))
-            .transpose()?;
-        let timeout = login_timeout
-            .map(|seconds| match seconds {
-                1..=LOGIN_TIMEOUT_MAX_SECONDS => Ok(Duration::from_secs(seconds.into())),
-                _ => Err(ConfigError::Timeout(seconds)),
-            })
-            .transpose()?;
-        Ok(Self {
-            api_version: exec.version.or(api_version).unwrap_or_default(),
-            interactive: exec.interactive,
-            cluster_name: cluster_name.unwrap_or_else(|| endpoint.host_str().unwrap_or("the cluster").to_owned()),
-            provider: ProviderConfig {
-                audience: audience.unwrap_or_else(|| client_id.clone()),
-                issuer,
-                client_id,
-                scopes: canonical(scopes.into_iter().chain(["openid".to_owned()])),
-                optional_scopes: canonical(
-                    optional_scopes.unwrap_or_else(|| vec!["offline_access".to_owned()]).into_iter(),
-                ),
-                roots: ca_data.map(|data| certificates("--ca-data", &data)).transpose()?,
-            },
-            concierge: ConciergeConfig {
-                endpoint,
-                roots: own_roots.or(block_roots),
-                tls_server_name: cluster.tls_server_name.filter(|name| same_server && !name.is_empty()),
-                proxy: cluster
-                    .proxy_url
-                    .filter(|url| same_server && !url.is_empty())
-                    .map(|url| {
-                        Url::parse(&url).map_err(|_| ConfigError::Url { what: "the cluster's proxy-url", found: url })
-                    })
-                    .transpose()?,
-                suffix: api_group_suffix,
-                authenticator_kind: authenticator_kind.unwrap_or_else(|| "JWTAuthenticator".to_owned()),
-                authenticator_name: authenticator.ok_or(ConfigError::Missing("--authenticator"))?,
-            },
-            login: LoginConfig {
-                redirect_host,
-                redirect_ports: redirect_ports.unwrap_or_else(|| vec![0]),
-                skip_browser,
-                timeout,
-            },
-            places: Places::new(environment),
+        let source = TokenSource::new(&args, environment)?;
+        let destination = Destination::new(&args, cluster)?;
+        let host = destination.server().and_then(|server| server.endpoint.host_str());
+        let answering = Answering {
+            api_version: version.or(args.api_version).unwrap_or_default(),
+            interactive,
+            cluster_name: args.cluster_name.clone().unwrap_or_else(|| host.unwrap_or("the cluster").to_owned()),
+        };
+        Ok(match source {
+            Some(source) => {
+                Self::Workload(Box::new(WorkloadConfig::new(&args, answering, source, destination, environment)))
+            }
+            None => {
+                let provider = ProviderConfig::new(&args)?;
+                let login = LoginConfig::new(&args, provider.profile, environment)?;
+                let places = Places::new(environment);
+                let store = store(&args, environment)?;
+                Self::Person(Box::new(CredentialConfig { answering, provider, destination, login, places, store }))
+            }
         })
     }
 }
 
-impl Places {
-    /// `LATCHKEY_CACHE_DIR`, else what the XDG base directory specification says, on macOS what Apple says.
-    pub(crate) fn new(environment: &Environment) -> Self {
-        if let Some(base) = environment.absolute_path("LATCHKEY_CACHE_DIR") {
-            return Self { state: Some(base.join("sessions")), cache: Some(base.join("credentials")) };
-        }
-        let home = environment.absolute_path("HOME");
-        let place = |variable: &str, unix: &str, macos: &str| {
-            if cfg!(target_os = "macos") {
-                return home.as_ref().map(|home| home.join(macos).join("latchkey"));
-            }
-            environment
-                .absolute_path(variable)
-                .or_else(|| home.as_ref().map(|home| home.join(unix)))
-                .map(|base| base.join("latchkey"))
-        };
-        Self {
-            state: place("XDG_STATE_HOME", ".local/state", "Library/Application Support"),
-            cache: place("XDG_CACHE_HOME", ".cache", "Library/Caches"),
-        }
+/// Our part of the extension, which other plugins may use as well: its member `latchkey`, or all of it if it names an
+/// issuer or anything else of ours. Once it is ours, nothing unknown in it is ignored: it might have been a safeguard.
+fn own_settings(extension: Value) -> Option<Value> {
+    let Value::Object(mut members) = extension else { return None };
+    if let Some(own) = members.remove("latchkey") {
+        return Some(own);
     }
+    let is_ours = |name: &String| {
+        let alone = serde_json::json!({ name: null });
+        serde_json::from_value::<CredentialArgs>(alone).is_ok()
+    };
+    members.keys().any(is_ours).then_some(Value::Object(members))
+}
+
+fn store(args: &CredentialArgs, environment: &Environment) -> Result<Store, ConfigError> {
+    let from_environment = environment.text("LATCHKEY_STORE").map(|found| {
+        found.parse().map_err(|_| ConfigError::Variable { name: "LATCHKEY_STORE", expected: Store::EXPECTED, found })
+    });
+    Ok(from_environment.transpose()?.or(args.store).unwrap_or_default())
 }
 
 /// Only https: a token, a code or a key set that came over anything else could be anybody's.
@@ -282,7 +228,10 @@ mod tests {
     }
 
     fn config(args: CredentialArgs, exec: ExecInfo) -> Result<CredentialConfig, ConfigError> {
-        CredentialConfig::new(args, exec, &Environment::Table(BTreeMap::new()))
+        match Settings::new(args, exec, &Environment::Table(BTreeMap::new()))? {
+            Settings::Person(config) => Ok(*config),
+            Settings::Workload(config) => panic!("nobody gave a token: {config:?}"),
+        }
     }
 
     #[test]
@@ -294,7 +243,7 @@ mod tests {
 
     #[test]
     fn scopes_are_canonical_and_hold_openid() {
-        let scopes = vec!["groups".to_owned(), "email".to_owned(), "groups".to_owned()];
+        let scopes = Some(vec!["groups".to_owned(), "email".to_owned(), "groups".to_owned()]);
         let config = config(CredentialArgs { scopes, ..args() }, ExecInfo::default()).unwrap();
         assert_eq!(config.provider.scopes, ["email", "groups", "openid"]);
         assert_eq!(config.provider.optional_scopes, ["offline_access"]);
@@ -309,21 +258,45 @@ mod tests {
             ..Cluster::default()
         };
         let from_block = config(CredentialArgs { concierge_endpoint: None, ..args() }, exec(cluster())).unwrap();
-        assert_eq!(from_block.concierge.endpoint.as_str(), "https://c.example/k8s");
-        assert!(from_block.concierge.roots.is_some());
-        assert_eq!(from_block.concierge.tls_server_name.as_deref(), Some("inner"));
+        assert_eq!(from_block.destination.server().unwrap().endpoint.as_str(), "https://c.example/k8s");
+        assert!(from_block.destination.server().unwrap().roots.is_some());
+        assert_eq!(from_block.destination.server().unwrap().tls_server_name.as_deref(), Some("inner"));
         let elsewhere = config(args(), exec(cluster())).unwrap();
-        assert!(elsewhere.concierge.roots.is_none(), "roots of one server say nothing about another");
-        assert!(elsewhere.concierge.tls_server_name.is_none());
+        assert!(
+            elsewhere.destination.server().unwrap().roots.is_none(),
+            "roots of one server say nothing about another"
+        );
+        assert!(elsewhere.destination.server().unwrap().tls_server_name.is_none());
+    }
+
+    #[test]
+    fn settings_can_stand_with_the_cluster_and_what_is_typed_wins() {
+        let with = |config: serde_json::Value| {
+            let cluster =
+                Cluster { server: "https://cluster:6443".to_owned(), config: Some(config), ..Cluster::default() };
+            super::tests::config(CredentialArgs::default(), exec(cluster))
+        };
+        let config_of_cluster =
+            || serde_json::json!({"issuer": "https://idp.example", "clientId": "eu", "authenticator": "people"});
+        assert_eq!(with(config_of_cluster()).unwrap().provider.client_id, "eu");
+        assert_eq!(
+            with(serde_json::json!({"latchkey": config_of_cluster(), "other": 1})).unwrap().provider.client_id,
+            "eu"
+        );
+        let mixed = serde_json::json!({"issuer": "https://idp.example", "other": 1});
+        assert!(matches!(with(mixed), Err(ConfigError::Settings(_))), "it might have been a safeguard");
+        assert_eq!(with(serde_json::json!({"other": 1})).unwrap_err(), ConfigError::Missing("--authenticator"));
+        let typed = Cluster { config: Some(config_of_cluster()), ..Cluster::default() };
+        assert_eq!(config(args(), exec(typed)).unwrap().provider.client_id, "staging");
     }
 
     #[test]
     fn the_question_decides_the_version_and_the_argument_only_without_one() {
         let asked = ExecInfo { version: Some(ApiVersion::V1), ..ExecInfo::default() };
         let beta = || CredentialArgs { api_version: Some(ApiVersion::V1Beta1), ..args() };
-        assert_eq!(config(beta(), asked).unwrap().api_version, ApiVersion::V1);
-        assert_eq!(config(beta(), ExecInfo::default()).unwrap().api_version, ApiVersion::V1Beta1);
-        assert_eq!(config(args(), ExecInfo::default()).unwrap().api_version, ApiVersion::V1);
+        assert_eq!(config(beta(), asked).unwrap().answering.api_version, ApiVersion::V1);
+        assert_eq!(config(beta(), ExecInfo::default()).unwrap().answering.api_version, ApiVersion::V1Beta1);
+        assert_eq!(config(args(), ExecInfo::default()).unwrap().answering.api_version, ApiVersion::V1);
     }
 
     #[test]
@@ -351,22 +324,5 @@ mod tests {
             assert_eq!(config(args, ExecInfo::default()).unwrap_err(), expected);
         }
         assert!(matches!(config(args(), exec(insecure)), Err(ConfigError::Insecure(_))));
-    }
-
-    #[test]
-    fn places_follow_our_variable_then_xdg_then_home() {
-        let places = |table: &[(&'static str, &'static str)]| {
-            Places::new(&Environment::Table(table.iter().copied().collect::<BTreeMap<_, _>>()))
-        };
-        let ours = places(&[("LATCHKEY_CACHE_DIR", "/l"), ("HOME", "/h")]);
-        assert_eq!(ours, Places { state: Some("/l/sessions".into()), cache: Some("/l/credentials".into()) });
-        assert_eq!(places(&[]), Places { state: None, cache: None });
-        if !cfg!(target_os = "macos") {
-            let mixed = places(&[("HOME", "/h"), ("XDG_CACHE_HOME", "/c"), ("XDG_STATE_HOME", "relative")]);
-            assert_eq!(
-                mixed,
-                Places { state: Some("/h/.local/state/latchkey".into()), cache: Some("/c/latchkey".into()) }
-            );
-        }
     }
 }

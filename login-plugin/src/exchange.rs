@@ -100,7 +100,7 @@ pub(crate) async fn exchange(
     remembered: Option<&ExpectedSubject>,
     clock: &dyn Clock,
 ) -> Result<Exchanged, ExchangeError> {
-    let endpoint = Printable(config.endpoint.as_str()).to_string();
+    let endpoint = Printable(config.server.endpoint.as_str()).to_string();
     let unusable = |what: &str| ExchangeError::Unusable { endpoint: endpoint.clone(), what: what.to_owned() };
     let (transport, address) = route(config).await.map_err(|what| unusable(&what))?;
     let key = ClientKey::generate();
@@ -143,18 +143,18 @@ pub(crate) async fn exchange(
 
 /// The client and the address to post to.
 async fn route(config: &ConciergeConfig) -> Result<(Transport, Url), String> {
-    let mut address = config.endpoint.clone();
+    let mut address = config.server.endpoint.clone();
     let path = format!("{}/apis/{}/{VERSION}/{PLURAL}", address.path().trim_end_matches('/'), config.suffix.login());
     address.set_path(&path);
     let mut route = Route {
-        roots: config.roots.as_deref(),
-        proxy: config.proxy.as_ref(),
+        roots: config.server.roots.as_deref(),
+        proxy: config.server.proxy.as_ref(),
         timeout: REQUEST_TIMEOUT,
         ..Route::default()
     };
-    if let Some(name) = &config.tls_server_name {
+    if let Some(name) = &config.server.tls_server_name {
         // TLS checks the name in the URL, so that name has to stand there, and lead to the addresses of the real host.
-        if config.proxy.is_some() {
+        if config.server.proxy.is_some() {
             return Err("tls-server-name does not go together with proxy-url".to_owned());
         }
         let host = address.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use thiserror::Error;
 
 use crate::environment::Environment;
@@ -14,6 +15,9 @@ pub(crate) const EXEC_INFO: &str = "KUBERNETES_EXEC_INFO";
 
 /// Linux allows 128 KiB for one variable; other systems more. A megabyte is not a cluster any more.
 const EXEC_INFO_MAX_BYTES: usize = 1024 * 1024;
+
+/// Name of the extension of a cluster that clients hand to exec plugins as `spec.cluster.config`.
+const CLUSTER_EXTENSION: &str = "client.authentication.k8s.io/exec";
 
 const GROUP: &str = "client.authentication.k8s.io/";
 
@@ -90,8 +94,34 @@ pub(crate) struct Cluster {
     pub(crate) insecure_skip_tls_verify: bool,
     /// Base64 of PEM.
     pub(crate) certificate_authority_data: Option<String>,
+    /// A path to PEM; only the Python client sends it.
+    pub(crate) certificate_authority: Option<String>,
     /// A proxy to reach the server by.
     pub(crate) proxy_url: Option<String>,
+    /// The cluster's extension for exec plugins: our settings, if it is an object.
+    pub(crate) config: Option<Value>,
+    /// The same, as it stands in the kubeconfig; only the Python client sends it.
+    pub(crate) extensions: Option<Vec<Extension>>,
+}
+
+/// An extension of a cluster in a kubeconfig.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct Extension {
+    /// Whom it is for.
+    name: String,
+    /// Any object.
+    extension: Option<Value>,
+}
+
+impl Cluster {
+    /// The settings for this plugin that stand with the cluster, if any do.
+    pub(crate) fn settings(&self) -> Option<Value> {
+        let raw = || {
+            let named = self.extensions.iter().flatten().find(|extension| extension.name == CLUSTER_EXTENSION);
+            named.and_then(|extension| extension.extension.as_ref())
+        };
+        self.config.as_ref().or_else(raw).filter(|settings| !settings.is_null()).cloned()
+    }
 }
 
 #[derive(Deserialize)]

@@ -12,6 +12,7 @@ use crate::authorization_response::ResponseError;
 use crate::config::ConfigError;
 use crate::exchange::ExchangeError;
 use crate::exec_credential::ExecInfoError;
+use crate::flows::token::TokenError;
 use crate::kubectl::KubectlError;
 use crate::loopback::LoopbackError;
 use crate::oidc::OidcError;
@@ -161,6 +162,16 @@ fn refusal_hint(code: &str) -> &'static str {
         "invalid_request" => "register this redirect address at the client: http://127.0.0.1/callback, any port",
         "invalid_scope" => "leave the scope out: --scopes and --optional-scopes",
         _ => "ask the administrator of the identity provider about this code",
+    }
+}
+
+impl From<TokenError> for Failure {
+    fn from(error: TokenError) -> Self {
+        let status = match error {
+            TokenError::GitHub(_) | TokenError::Command { .. } => Status::General,
+            TokenError::Empty(_) | TokenError::File { .. } => Status::Usage,
+        };
+        Self::new(status, error.to_string())
     }
 }
 

@@ -2,9 +2,11 @@
 
 mod browser;
 mod paste;
+pub(crate) mod token;
 
 use std::time::Duration;
 
+use crate::args::Flow;
 use crate::browser::Browser;
 use crate::config::LoginConfig;
 use crate::environment::Environment;
@@ -31,14 +33,6 @@ pub(crate) struct Way {
     pub(crate) patience: Duration,
 }
 
-/// `LATCHKEY_FLOW`, which wins over everything: one kubeconfig, written by somebody else, serves laptop and bastion.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Flow {
-    Browser,
-    None,
-    Paste,
-}
-
 /// Chooses the way in. `interactive` says that the terminal is the person's and ours to read.
 ///
 /// # Errors
@@ -49,18 +43,7 @@ pub(crate) fn choose(
     interactive: bool,
     cluster: &str,
 ) -> Result<Way, Failure> {
-    let flow = match environment.text("LATCHKEY_FLOW").as_deref() {
-        None | Some("auto") => None,
-        Some("browser") => Some(Flow::Browser),
-        Some("none") => Some(Flow::None),
-        Some("paste") => Some(Flow::Paste),
-        Some(other) => {
-            return Err(Failure::new(
-                Status::Usage,
-                format!("LATCHKEY_FLOW: expected \"auto\", \"browser\", \"paste\" or \"none\", found {other:?}"),
-            ));
-        }
-    };
+    let flow = login.flow;
     let chosen = Browser::chosen(environment);
     let explicit = chosen.is_some() || flow == Some(Flow::Browser);
     let impossible = |why: &str| {
@@ -72,6 +55,9 @@ pub(crate) fn choose(
     }
     if flow.is_none() && !explicit && environment.switch("CI") {
         return Err(impossible("nobody sits at a CI job (CI is set)"));
+    }
+    if let Some(flow) = flow.filter(|flow| login.forbidden.contains(flow)) {
+        return Err(impossible(&format!("the way {flow:?} is forbidden for this cluster")));
     }
     if flow == Some(Flow::Paste) && !interactive {
         return Err(impossible("LATCHKEY_FLOW=paste needs a terminal on standard input"));
@@ -94,17 +80,29 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::args::RedirectHost;
+    use crate::args::CredentialArgs;
+    use crate::config::{ConfigError, Settings};
+    use crate::exec_credential::ExecInfo;
 
-    fn login(skip_browser: bool) -> LoginConfig {
-        LoginConfig { redirect_host: RedirectHost::Ipv4, redirect_ports: vec![0], skip_browser, timeout: None }
+    fn login(skip_browser: bool, environment: &Environment) -> Result<LoginConfig, ConfigError> {
+        let args = CredentialArgs {
+            issuer: Some("https://idp".to_owned()),
+            client_id: Some("staging".to_owned()),
+            no_exchange: Some(true),
+            skip_browser: Some(skip_browser),
+            ..CredentialArgs::default()
+        };
+        match Settings::new(args, ExecInfo::default(), environment)? {
+            Settings::Person(config) => Ok(config.login),
+            Settings::Workload(_) => panic!("nobody gave a token"),
+        }
     }
 
     fn way(skip_browser: bool, interactive: bool, table: &[(&'static str, &'static str)]) -> &'static str {
         let environment = Environment::Table(table.iter().copied().collect::<BTreeMap<_, _>>());
-        match choose(&login(skip_browser), &environment, interactive, "staging") {
+        let Ok(login) = login(skip_browser, &environment) else { return "usage" };
+        match choose(&login, &environment, interactive, "staging") {
             Err(Failure { status: Status::LoginNeeded, .. }) => "nobody",
-            Err(Failure { status: Status::Usage, .. }) => "usage",
             Err(other) => panic!("{other:?}"),
             Ok(Way { browser: Some(_), paste: true, .. }) => "browser and paste",
             Ok(Way { browser: Some(_), paste: false, .. }) => "browser",

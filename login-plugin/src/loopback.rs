@@ -22,9 +22,6 @@ use crate::authorization_response::{Expected, ResponseError};
 use crate::result_page::Page;
 use crate::secret::Secret;
 
-/// Path of the redirect URL.
-pub(crate) const CALLBACK_PATH: &str = "/callback";
-
 /// One browser opens up to six connections to a host; scanners get the rest.
 const CONNECTIONS_MAX: usize = 8;
 
@@ -47,10 +44,10 @@ const PAIR_ATTEMPTS: u32 = 16;
 #[derive(Debug, Error)]
 pub(crate) enum LoopbackError {
     /// No port was free.
-    #[error("cannot listen for the browser's answer on {host}, ports {ports}: {last}")]
+    #[error("cannot listen for the browser's answer on {hosts}, ports {ports}: {last}")]
     Bind {
-        /// The host in the redirect URL.
-        host: &'static str,
+        /// The hosts tried.
+        hosts: String,
         /// The ports tried.
         ports: String,
         /// What the last one said.
@@ -63,6 +60,7 @@ pub(crate) enum LoopbackError {
 pub(crate) struct Loopback {
     listeners: Vec<TcpListener>,
     authority: String,
+    path: String,
 }
 
 /// What the listener has to report.
@@ -97,30 +95,31 @@ enum Progress {
 }
 
 impl Loopback {
-    /// Binds the first port that is free.
+    /// Binds the first host and port that are free: all ports of the first host before the second host.
     ///
     /// # Errors
     /// When none is.
-    pub(crate) async fn bind(host: RedirectHost, ports: &[u16]) -> Result<Self, LoopbackError> {
-        let name = match host {
-            RedirectHost::Ipv4 => "127.0.0.1",
-            RedirectHost::Ipv6 => "[::1]",
-            RedirectHost::Localhost => "localhost",
-        };
+    pub(crate) async fn bind(hosts: &[RedirectHost], ports: &[u16], path: &str) -> Result<Self, LoopbackError> {
         let mut last = io::Error::from(io::ErrorKind::InvalidInput);
-        for &port in ports {
-            match bind_port(host, port).await {
-                Ok((listeners, port)) => return Ok(Self { listeners, authority: format!("{name}:{port}") }),
-                Err(error) => last = error,
+        for &host in hosts {
+            for &port in ports {
+                match bind_port(host, port).await {
+                    Ok((listeners, port)) => {
+                        let authority = format!("{}:{port}", host.as_str());
+                        return Ok(Self { listeners, authority, path: path.to_owned() });
+                    }
+                    Err(error) => last = error,
+                }
             }
         }
+        let hosts = hosts.iter().map(|host| host.as_str()).collect::<Vec<_>>().join(", ");
         let ports = ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        Err(LoopbackError::Bind { host: name, ports, last })
+        Err(LoopbackError::Bind { hosts, ports, last })
     }
 
     /// What goes to the provider, byte for byte the same both times.
     pub(crate) fn redirect_uri(&self) -> String {
-        format!("http://{}{CALLBACK_PATH}", self.authority)
+        format!("http://{}{}", self.authority, self.path)
     }
 
     /// Starts to listen for what `expected` describes; `origins` may post it from a page of theirs.
@@ -131,7 +130,8 @@ impl Loopback {
         let (page, pages) = watch::channel(None);
         let (progress_in, progress) = watch::channel(Progress::default());
         let answerer =
-            Arc::new(Answerer::new(self.authority, expected, origins, (answers_in, noise_in), pages, progress_in));
+            Answerer::new((self.authority, self.path), expected, origins, (answers_in, noise_in), pages, progress_in);
+        let answerer = Arc::new(answerer);
         let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let mut tasks = JoinSet::new();
         for listener in self.listeners {

@@ -17,6 +17,7 @@ mod loopback;
 mod oidc;
 mod output;
 mod process;
+mod providers;
 mod result_page;
 mod secret;
 mod session;
@@ -24,6 +25,7 @@ mod system_clock;
 mod terminal;
 mod time;
 mod transport;
+mod unverified_claims;
 
 use std::env;
 use std::process::ExitCode;

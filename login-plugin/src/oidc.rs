@@ -160,6 +160,8 @@ impl<'a> Provider<'a> {
             .add_scopes(self.scopes())
             .set_pkce_challenge(challenge)
             .url();
+        let mut url = url;
+        self.wishes().for_each(|(name, value)| drop(url.query_pairs_mut().append_pair(name, value)));
         // `response_mode=form_post` is not asked for: then the address bar would hold no code, and pasting the redirect
         // is the way out when the browser cannot reach us. The loopback leads away from the code at once instead.
         Ok(Attempt {
@@ -291,6 +293,20 @@ impl<'a> Provider<'a> {
         let wanted = self.config.scopes.iter().filter(|scope| *scope != "openid");
         let optional = optional.filter(|scope| !self.config.scopes.contains(*scope));
         wanted.chain(optional).map(|scope| Scope::new(scope.clone()))
+    }
+
+    /// Parameters beyond those of the protocol, for every request that begins a login.
+    fn wishes(&self) -> impl Iterator<Item = (&str, &str)> {
+        let config = self.config;
+        let named = [
+            ("audience", config.request_audience.as_deref()),
+            ("login_hint", config.login_hint.as_deref()),
+            ("prompt", config.prompt.as_deref()),
+        ];
+        let named = named.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let resources = config.resources.iter().map(|resource| ("resource", resource.as_str()));
+        let others = config.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        named.chain(resources).chain(others)
     }
 
     fn http(&self) -> Http<'_> {

@@ -76,9 +76,10 @@ impl Context<'_> {
             }
         }
         match effort {
-            Effort::Silent => {
-                Err(Failure::new(Status::LoginNeeded, format!("login to {} is needed", self.config.cluster_name)))
-            }
+            Effort::Silent => Err(Failure::new(
+                Status::LoginNeeded,
+                format!("login to {} is needed", self.config.answering.cluster_name),
+            )),
             Effort::Login { waiting_since } => self.log_in(waiting_since).await,
         }
     }
@@ -129,14 +130,14 @@ impl Context<'_> {
     }
 
     async fn log_in(&self, waiting_since: Option<UnixTime>) -> Result<Usable, Failure> {
-        let cluster = &self.config.cluster_name;
+        let cluster = &self.config.answering.cluster_name;
         let earlier = self.cache.failed_attempt(&self.keys.session);
         if let Some(attempt) = &earlier
             && attempt.still_speaks(self.parent, waiting_since, self.clock.now())
         {
             return Err(attempt.failure.clone());
         }
-        let interactive = self.config.interactive && terminal::is_ours();
+        let interactive = self.config.answering.interactive && terminal::is_ours();
         let way = flows::choose(&self.config.login, self.environment, interactive, cluster)?;
         if way.background
             && let Some(pause) = earlier.as_ref().and_then(|attempt| attempt.background_pause(self.clock.now()))

@@ -7,7 +7,9 @@ use aws_lc_rs::digest::{Context, SHA256, digest};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
-use crate::config::{ConciergeConfig, CredentialConfig, ProviderConfig};
+use crate::args::TokenKind;
+use crate::config::{ConciergeConfig, CredentialConfig, Destination, ProviderConfig, Server};
+use crate::secret::Secret;
 
 /// The names of everything that one stanza keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +35,16 @@ impl EntryName {
     }
 }
 
+impl EntryName {
+    /// The name of what a concierge gave for a token that no login of ours has brought.
+    pub(crate) fn of_workload(concierge: &ConciergeConfig, token: &Secret) -> Self {
+        // Over the signing input: the same token may come with either form of an ECDSA signature.
+        let signed = token.expose().rsplit_once('.').map_or(token.expose(), |(signed, _)| signed);
+        let fingerprint = BASE64_URL_SAFE_NO_PAD.encode(digest(&SHA256, signed.as_bytes()));
+        credential(&Self(fingerprint), &Destination::Exchange(concierge.clone()), "workload")
+    }
+}
+
 #[cfg(test)]
 impl EntryName {
     /// A name that stands for itself.
@@ -46,7 +58,7 @@ impl Keys {
     pub(crate) fn new(config: &CredentialConfig) -> Self {
         let session = session(&config.provider);
         Self {
-            credential: credential(&session, &config.concierge, &config.provider.audience),
+            credential: credential(&session, &config.destination, &config.provider.audience),
             discovery: Fields::new("latchkey/discovery/v1")
                 .text(&config.provider.issuer)
                 .roots(config.provider.roots.as_deref())
@@ -62,7 +74,25 @@ impl Keys {
 }
 
 fn session(provider: &ProviderConfig) -> EntryName {
-    let ProviderConfig { issuer, client_id, audience, scopes, optional_scopes, roots } = provider;
+    // A hint, a prompt or a rotated secret only change how a login looks.
+    let ProviderConfig {
+        issuer,
+        client_id,
+        client_secret: _,
+        audience,
+        token_kind,
+        scopes,
+        optional_scopes,
+        resources,
+        request_audience,
+        exchange_audience,
+        account,
+        login_hint: _,
+        prompt: _,
+        parameters: _,
+        roots,
+        profile: _,
+    } = provider;
     Fields::new("latchkey/session/v1")
         .text(issuer)
         .text(client_id)
@@ -70,13 +100,27 @@ fn session(provider: &ProviderConfig) -> EntryName {
         .list(scopes)
         .list(optional_scopes)
         .roots(roots.as_deref())
+        // Named, and only where they are set: the names of logins that know nothing of them stay as they were.
+        .option("account", account.as_deref())
+        .option("request-audience", request_audience.as_deref())
+        .option("exchange-audience", exchange_audience.as_deref())
+        .options("resource", resources)
+        .option("token", (*token_kind == TokenKind::Access).then_some("access"))
         .finish()
 }
 
-fn credential(session: &EntryName, concierge: &ConciergeConfig, audience: &str) -> EntryName {
+fn credential(session: &EntryName, destination: &Destination, audience: &str) -> EntryName {
+    let concierge = match destination {
+        Destination::Direct(_) => return Fields::new("latchkey/direct/v1").text(&session.0).text(audience).finish(),
+        Destination::Exchange(concierge) => concierge,
+    };
     // The proxy is a way, not a place.
-    let ConciergeConfig { endpoint, roots, tls_server_name, proxy: _, suffix, authenticator_kind, authenticator_name } =
-        concierge;
+    let ConciergeConfig {
+        server: Server { endpoint, roots, tls_server_name, proxy: _ },
+        suffix,
+        authenticator_kind,
+        authenticator_name,
+    } = concierge;
     Fields::new("latchkey/credential/v1")
         .text(&session.0)
         .text(endpoint.as_str())
@@ -117,6 +161,17 @@ impl Fields {
         items.iter().fold(counted, |fields, item| fields.text(item))
     }
 
+    fn option(self, name: &str, value: Option<&str>) -> Self {
+        match value {
+            None => self,
+            Some(value) => self.text(name).text(value),
+        }
+    }
+
+    fn options(self, name: &str, items: &[String]) -> Self {
+        if items.is_empty() { self } else { self.text(name).list(items) }
+    }
+
     fn roots(self, roots: Option<&[u8]>) -> Self {
         self.text(&roots_fingerprint(roots))
     }
@@ -132,6 +187,7 @@ mod tests {
 
     use super::*;
     use crate::args::{CredentialArgs, RedirectHost};
+    use crate::config::Settings;
     use crate::environment::Environment;
     use crate::exec_credential::ExecInfo;
 
@@ -147,7 +203,10 @@ mod tests {
 
     fn keys(args: CredentialArgs) -> Keys {
         let environment = Environment::Table(BTreeMap::new());
-        Keys::new(&CredentialConfig::new(args, ExecInfo::default(), &environment).unwrap())
+        match Settings::new(args, ExecInfo::default(), &environment).unwrap() {
+            Settings::Person(config) => Keys::new(&config),
+            Settings::Workload(_) => panic!("nobody gave a token"),
+        }
     }
 
     /// If this test fails, everybody has to log in again after the upgrade. Raise the version tag only on purpose.
@@ -170,10 +229,10 @@ mod tests {
         let cosmetic = CredentialArgs {
             cluster_name: Some("Staging, Europe".to_owned()),
             login_timeout: Some(10),
-            redirect_host: RedirectHost::Localhost,
+            redirect_host: Some(vec![RedirectHost::Localhost]),
             redirect_ports: Some(vec![18000]),
-            skip_browser: true,
-            scopes: vec!["openid".to_owned()],
+            skip_browser: Some(true),
+            scopes: Some(vec!["openid".to_owned()]),
             audience: Some("staging".to_owned()),
             ..args()
         };
@@ -183,7 +242,7 @@ mod tests {
     #[test]
     fn order_of_scopes_does_not_matter_and_their_set_does() {
         let with = |scopes: &[&str]| {
-            keys(CredentialArgs { scopes: scopes.iter().map(|&scope| scope.to_owned()).collect(), ..args() })
+            keys(CredentialArgs { scopes: Some(scopes.iter().map(|&scope| scope.to_owned()).collect()), ..args() })
         };
         assert_eq!(with(&["a", "b"]), with(&["b", "a"]));
         assert_ne!(with(&["a", "b"]).session, with(&["ab"]).session);
@@ -196,7 +255,7 @@ mod tests {
             CredentialArgs { concierge_endpoint: some("https://other.example:6443"), ..args() },
             CredentialArgs { authenticator: some("robots"), ..args() },
             CredentialArgs { authenticator_kind: some("WebhookAuthenticator"), ..args() },
-            CredentialArgs { api_group_suffix: "pinniped.dev".parse().unwrap(), ..args() },
+            CredentialArgs { api_group_suffix: Some("pinniped.dev".parse().unwrap()), ..args() },
         ] {
             let (ours, theirs) = (keys(args()), keys(other));
             assert_eq!(ours.session, theirs.session);
@@ -211,6 +270,9 @@ mod tests {
             CredentialArgs { client_id: some("production"), ..args() },
             CredentialArgs { issuer: some("https://idp.example/"), ..args() },
             CredentialArgs { audience: some("production"), ..args() },
+            CredentialArgs { account: some("ann@example.com"), ..args() },
+            CredentialArgs { request_audience: some("ann@example.com"), ..args() },
+            CredentialArgs { resource: Some(vec!["ann@example.com".to_owned()]), ..args() },
         ] {
             assert_ne!(keys(args()).session, keys(other).session);
         }

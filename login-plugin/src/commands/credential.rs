@@ -1,11 +1,13 @@
 //! `credential`: answers a Kubernetes client from the cache, or takes the long way once for everybody who waits.
 
+mod workload;
+
 use std::time::Duration;
 
 use super::{World, print, runtime};
 use crate::args::CredentialArgs;
 use crate::cache::{Cache, HeldCredential, Keys, KnownServer, Lock, Waited, roots_fingerprint};
-use crate::config::CredentialConfig;
+use crate::config::{CredentialConfig, Destination, Settings};
 use crate::exchange::{self, ExchangeError, Exchanged};
 use crate::exec_credential::{Credential, ExecInfo, answer};
 use crate::expiry;
@@ -41,14 +43,21 @@ impl From<HeldCredential> for Outcome {
 /// # Errors
 /// When there is no credential to be had.
 pub(super) fn run(args: CredentialArgs, world: World<'_>) -> Result<(), Failure> {
-    let World { clock, environment, output } = world;
+    let World { environment, output, .. } = world;
     let exec = ExecInfo::read(environment)?;
     output.settle(environment.switch("LATCHKEY_QUIET"), exec.interactive);
-    let config = CredentialConfig::new(args, exec, environment)?;
-    let keys = Keys::new(&config);
+    match Settings::new(args, exec, environment)? {
+        Settings::Person(config) => person(&config, world),
+        Settings::Workload(config) => workload::run(&config, world),
+    }
+}
+
+fn person(config: &CredentialConfig, world: World<'_>) -> Result<(), Failure> {
+    let World { clock, environment, output } = world;
+    let keys = Keys::new(config);
     let cache = Cache::new(&config.places, output);
     let parent = ProcessIdentity::of_parent();
-    let context = Context { config: &config, keys: &keys, cache: &cache, clock, environment, output, parent };
+    let context = Context { config, keys: &keys, cache: &cache, clock, environment, output, parent };
 
     let held = cache.credential(&keys.credential, clock.now());
     match held {
@@ -72,7 +81,7 @@ fn hand_over(context: &Context<'_>, outcome: Outcome) -> Result<(), Failure> {
     let Outcome { credential, usable_until } = outcome;
     let now = context.clock.now();
     let expires = usable_until.and_then(|until| expiry::announced(until, now));
-    print(answer(context.config.api_version, &credential, expires).expose())?;
+    print(answer(context.config.answering.api_version, &credential, expires).expose())?;
     if expires.is_some() {
         context.cache.note_asked(&context.keys.credential, context.parent, now);
     }
@@ -91,7 +100,7 @@ async fn obtain(context: &Context<'_>, suspect: Option<HeldCredential>) -> Resul
                     Status::LoginNeeded,
                     format!(
                         "another login to {} (process {holder}) did not finish within 6 minutes",
-                        context.config.cluster_name
+                        context.config.answering.cluster_name
                     ),
                 )
                 .hint("finish or end that one, then try again")
@@ -131,7 +140,7 @@ async fn ask(context: &Context<'_>, effort: Effort) -> Result<Outcome, Failure> 
     let identity = session.identity.clone();
     let exchanged = exchange_session(context, session, is_new).await;
     if let Some(page) = page {
-        let cluster = context.config.cluster_name.clone();
+        let cluster = context.config.answering.cluster_name.clone();
         page.show(match &exchanged {
             Ok(_) => Page::Success { cluster, identity, provider: provider_host(context) },
             Err(failure) => flows::failure_page(&cluster, failure),
@@ -184,15 +193,25 @@ async fn exchange_session(
 }
 
 async fn attempt(context: &Context<'_>, session: &crate::cache::Session) -> Result<Exchanged, ExchangeError> {
-    let remembered = session.certificate_subject.as_ref();
-    exchange::exchange(&context.config.concierge, &session.id_token, remembered, context.clock).await
+    match &context.config.destination {
+        Destination::Direct(_) => Ok(Exchanged {
+            credential: Credential::Token { token: session.id_token.clone() },
+            received_at: session.received_at,
+            usable_until: Some(session.usable_until),
+            subject: None,
+        }),
+        Destination::Exchange(concierge) => {
+            let remembered = session.certificate_subject.as_ref();
+            exchange::exchange(concierge, &session.id_token, remembered, context.clock).await
+        }
+    }
 }
 
 /// A login is taken only to the server it was first taken to: a kubeconfig of somebody else could name another server,
 /// with roots to match, and collect the token.
 fn check_server(context: &Context<'_>) -> Result<(), Failure> {
     let Some(known) = context.cache.known_server(&context.keys.server) else { return Ok(()) };
-    let here = this_server(context);
+    let Some(here) = this_server(context) else { return Ok(()) };
     if known == here {
         return Ok(());
     }
@@ -216,14 +235,17 @@ fn check_server(context: &Context<'_>) -> Result<(), Failure> {
 }
 
 fn remember_server(context: &Context<'_>) {
-    if context.cache.known_server(&context.keys.server).is_none() {
-        context.cache.keep_known_server(&context.keys.server, &this_server(context));
+    if context.cache.known_server(&context.keys.server).is_none()
+        && let Some(here) = this_server(context)
+    {
+        context.cache.keep_known_server(&context.keys.server, &here);
     }
 }
 
-fn this_server(context: &Context<'_>) -> KnownServer {
-    let concierge = &context.config.concierge;
-    KnownServer { endpoint: concierge.endpoint.to_string(), roots: roots_fingerprint(concierge.roots.as_deref()) }
+/// The server that sees the token; unknown where the client takes the token itself and does not say where.
+fn this_server(context: &Context<'_>) -> Option<KnownServer> {
+    let server = context.config.destination.server()?;
+    Some(KnownServer { endpoint: server.endpoint.to_string(), roots: roots_fingerprint(server.roots.as_deref()) })
 }
 
 fn provider_host(context: &Context<'_>) -> String {

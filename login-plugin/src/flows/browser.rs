@@ -46,7 +46,8 @@ pub(crate) async fn log_in(
     config: &CredentialConfig,
     output: &Output,
 ) -> Result<LoggedIn, Failure> {
-    let loopback = Loopback::bind(config.login.redirect_host, &config.login.redirect_ports).await?;
+    let loopback =
+        Loopback::bind(&config.login.redirect_hosts, &config.login.redirect_ports, &config.login.redirect_path).await?;
     let attempt = provider.attempt(&loopback.redirect_uri())?;
     let expected = Expected {
         state: attempt.state.clone(),
@@ -54,8 +55,8 @@ pub(crate) async fn log_in(
         announces_iss: provider.announces_iss(),
     };
     let mut serving = loopback.serve(expected.clone(), provider.origins());
-    invite(way, &attempt.url, &config.cluster_name, output);
-    let answered = wait(way, &mut serving, &expected, &config.cluster_name, output).await;
+    invite(way, &attempt.url, &config.answering.cluster_name, output);
+    let answered = wait(way, &mut serving, &expected, &config.answering.cluster_name, output).await;
     let redeemed = match answered {
         Ok(code) => provider.redeem(attempt, &code).await.map_err(Failure::from),
         Err(failure) => Err(failure),
@@ -65,7 +66,7 @@ pub(crate) async fn log_in(
             Ok(LoggedIn { identity, refresh_token, scopes, page: PendingPage(serving) })
         }
         Err(failure) => {
-            serving.finish(failure_page(&config.cluster_name, &failure)).await;
+            serving.finish(failure_page(&config.answering.cluster_name, &failure)).await;
             Err(failure)
         }
     }

@@ -13,7 +13,7 @@ use hyper::body::{Bytes, Incoming};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
-use super::{CALLBACK_PATH, Progress};
+use super::Progress;
 use crate::authorization_response::{Expected, ResponseError, judge};
 use crate::result_page::{Page, STYLE_HASH};
 use crate::secret::Secret;
@@ -34,6 +34,7 @@ const NOT_OURS: &str = "This response was not for the login that is waiting here
 #[derive(Debug)]
 pub(super) struct Answerer {
     authority: String,
+    callback_path: String,
     expected: Expected,
     origins: Vec<String>,
     page_path: String,
@@ -45,7 +46,7 @@ pub(super) struct Answerer {
 
 impl Answerer {
     pub(super) fn new(
-        authority: String,
+        (authority, callback_path): (String, String),
         expected: Expected,
         origins: Vec<String>,
         (answers, noise): (mpsc::Sender<Result<Secret, ResponseError>>, mpsc::Sender<()>),
@@ -55,7 +56,7 @@ impl Answerer {
         let mut name = [0; PAGE_NAME_BYTES];
         rand::fill(&mut name).expect("the operating system gives random bytes");
         let page_path = format!("/done/{}", BASE64_URL_SAFE_NO_PAD.encode(name));
-        Self { authority, expected, origins, page_path, answers, noise, pages, progress }
+        Self { authority, callback_path, expected, origins, page_path, answers, noise, pages, progress }
     }
 
     /// The answer to one request. Only the one that is ours, or says that our login failed, ends the wait.
@@ -68,7 +69,7 @@ impl Answerer {
         if request.uri().path() == self.page_path && request.method() == Method::GET {
             return self.show();
         }
-        if request.uri().path() != CALLBACK_PATH {
+        if request.uri().path() != self.callback_path {
             return words(StatusCode::NOT_FOUND, NOT_OURS);
         }
         match *request.method() {

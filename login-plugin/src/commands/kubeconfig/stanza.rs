@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::objects::JwtAuthenticator;
 use super::reader::Cluster;
-use crate::args::{KubeconfigArgs, RedirectHost};
+use crate::args::KubeconfigArgs;
 
 /// The first line of every file of ours, by which we know that we may replace it.
 pub(super) const MARK: &str = "# Written by `kubectl latchkey kubeconfig`.";
@@ -147,11 +147,9 @@ impl Stanza<'_> {
         add("ca-data", roots.or_else(|| authenticator.roots().map(ToOwned::to_owned)));
         add(
             "redirect-host",
-            match args.redirect_host {
-                RedirectHost::Ipv4 => None,
-                RedirectHost::Ipv6 => Some("[::1]".to_owned()),
-                RedirectHost::Localhost => Some("localhost".to_owned()),
-            },
+            args.redirect_host
+                .as_ref()
+                .map(|hosts| hosts.iter().map(|host| host.as_str()).collect::<Vec<_>>().join(",")),
         );
         add(
             "redirect-ports",
