@@ -1,6 +1,5 @@
 //! What is kept between runs: logins, credentials, failed attempts. Losing any of it is never a failed login.
 
-mod dir;
 mod entries;
 mod key;
 mod lock;
@@ -19,9 +18,9 @@ pub(crate) use self::lock::{Lock, Waited};
 use crate::config::Places;
 use crate::expiry;
 use crate::output::Output;
-use crate::process::ProcessIdentity;
+use crate::platform::dir::{Dir, StoreError};
+use crate::platform::process::ProcessIdentity;
 use crate::time::UnixTime;
-use dir::{Dir, StoreError};
 
 /// Files of another version were written by another release, and are not there for us.
 const VERSION: u32 = 1;

@@ -8,9 +8,9 @@ use crate::failure::{Failure, Status};
 use crate::flows::{self, LoggedIn, PendingPage};
 use crate::oidc::{Identity, OidcError, Provider};
 use crate::output::{Output, Printable};
-use crate::process::ProcessIdentity;
+use crate::platform::process::ProcessIdentity;
+use crate::platform::terminal;
 use crate::secret::Secret;
-use crate::terminal;
 use crate::time::{Clock, UnixTime};
 
 /// A clock this wrong breaks other things than ours, and is worth a word.

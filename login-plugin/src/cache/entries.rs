@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::exec_credential::Credential;
 use crate::failure::Failure;
-use crate::process::ProcessIdentity;
+use crate::platform::process::ProcessIdentity;
 use crate::secret::Secret;
 use crate::time::UnixTime;
 

@@ -81,9 +81,9 @@ fn holder(file: &mut File) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache::dir::Dir;
     use crate::cache::test_directory;
     use crate::output::Talk;
+    use crate::platform::dir::Dir;
 
     #[tokio::test]
     async fn the_second_waits_and_is_told_who_holds_it() {

@@ -13,7 +13,7 @@ use crate::exec_credential::{Credential, ExecInfo, answer};
 use crate::expiry;
 use crate::failure::{Failure, Status};
 use crate::flows;
-use crate::process::ProcessIdentity;
+use crate::platform::process::ProcessIdentity;
 use crate::result_page::Page;
 use crate::session::{Context, Effort, Usable};
 use crate::time::UnixTime;

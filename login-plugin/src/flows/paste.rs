@@ -2,8 +2,8 @@
 
 use crate::authorization_response::{Expected, ResponseError, judge_pasted};
 use crate::output::Output;
+use crate::platform::terminal::{Paste, PasteError};
 use crate::secret::Secret;
-use crate::terminal::{Paste, PasteError};
 
 /// How pasting ended.
 #[derive(Debug)]

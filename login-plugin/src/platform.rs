@@ -1,0 +1,10 @@
+//! What differs from one operating system to another, each under one name: the rest of the plugin asks no `cfg`.
+//!
+//! A system's own way to do a thing belongs here: its terminal, private directories and files, processes, keyring. What to
+//! do, and when, is decided elsewhere.
+
+#[cfg(unix)]
+mod unix;
+
+#[cfg(unix)]
+pub(crate) use self::unix::{dir, process, terminal};

@@ -1,0 +1,5 @@
+//! Unix: Linux, macOS and their relatives.
+
+pub(crate) mod dir;
+pub(crate) mod process;
+pub(crate) mod terminal;
