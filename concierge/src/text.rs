@@ -37,8 +37,10 @@ pub fn clean_bytes(bytes: &[u8], limit: usize) -> String {
 }
 
 /// Whether `character` must not be shown: it moves the cursor, turns the writing around, or cannot be seen and so makes two
-/// texts look like one (UTS 39, UAX 9). No name that `mapping` admits holds any of them: a user stands in a record exactly
-/// as the cluster knows him.
+/// texts look like one (UTS 39, UAX 9): bidi controls, line and paragraph separators, and Unicode's default ignorable
+/// characters, fillers among them. Variation selectors are left alone, since emoji are written with them.
+///
+/// `mapping` admits no name that holds any of them, so a user stands in a record exactly as the cluster knows him.
 #[must_use]
 pub fn is_dangerous(character: char) -> bool {
     character.is_control()

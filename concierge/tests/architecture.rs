@@ -92,7 +92,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("strategies", &["credential", "policy", "mapping", "runtime", "text", "time"]),
     ("credential", &["policy", "mapping", "time"]),
     ("policy", &["mapping"]),
-    ("mapping", &["cel", "jwt", "secret", "token_review"]),
+    // text: a name that must not be shown is not admitted; one list says which characters those are.
+    ("mapping", &["cel", "jwt", "secret", "text", "token_review"]),
     ("cel", &[]),
     // fleet: a token of another cluster is told by whose it is, and never let in.
     ("jwt", &["fleet", "secret", "time"]),

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::Refusal;
+use crate::text::is_dangerous;
 
 /// A user's name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -107,39 +108,13 @@ fn check(text: &str, limit: usize) -> Result<(), Unsafe> {
     if text.chars().any(char::is_control) {
         return Err(Unsafe::ControlCharacter);
     }
-    if text.chars().any(is_invisible) {
+    if text.chars().any(is_dangerous) {
         return Err(Unsafe::InvisibleCharacter);
     }
     if text.starts_with(char::is_whitespace) || text.ends_with(char::is_whitespace) {
         return Err(Unsafe::OuterWhiteSpace);
     }
     Ok(())
-}
-
-/// Characters that make a name look like another one (UTS 39, UAX 9): bidi controls, line and paragraph separators, and
-/// what is drawn as nothing: Unicode's default ignorable characters, fillers among them. Variation selectors are left
-/// alone, since emoji are written with them.
-const fn is_invisible(character: char) -> bool {
-    matches!(
-        character,
-        '\u{ad}'
-            | '\u{34f}'
-            | '\u{61c}'
-            | '\u{115f}'..='\u{1160}'
-            | '\u{17b4}'..='\u{17b5}'
-            | '\u{180e}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{3164}'
-            | '\u{feff}'
-            | '\u{ffa0}'
-            | '\u{fff0}'..='\u{fffb}'
-            | '\u{1bca0}'..='\u{1bca3}'
-            | '\u{1d173}'..='\u{1d17a}'
-            | '\u{e0000}'..='\u{e00ff}'
-            | '\u{e01f0}'..='\u{e0fff}'
-    )
 }
 
 #[cfg(test)]
