@@ -1,5 +1,6 @@
 //! Entry point: hands in clock, environment and arguments, and turns the outcome into words and an exit status.
 
+mod advice;
 mod args;
 mod authorization_response;
 mod browser;

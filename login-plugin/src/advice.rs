@@ -1,0 +1,142 @@
+//! From the rooms' errors to one failure: the one place that knows exit statuses and advice. Above all rooms, named by none.
+
+use http::StatusCode;
+
+use crate::args::UsageError;
+use crate::authorization_response::ResponseError;
+use crate::config::ConfigError;
+use crate::exchange::ExchangeError;
+use crate::exec_credential::ExecInfoError;
+use crate::failure::{Failure, Status};
+use crate::flows::token::TokenError;
+use crate::kubectl::KubectlError;
+use crate::loopback::LoopbackError;
+use crate::oidc::OidcError;
+
+impl From<UsageError> for Failure {
+    fn from(error: UsageError) -> Self {
+        Self::new(Status::Usage, error.to_string()).hint("`kubectl latchkey help` lists commands and options")
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        let hint = match error {
+            ConfigError::Insecure(_) => "put the cluster's CA into certificate-authority-data instead",
+            _ => "`kubectl latchkey kubeconfig` writes a stanza that is complete",
+        };
+        Self::new(Status::Usage, error.to_string()).hint(hint)
+    }
+}
+
+impl From<ExecInfoError> for Failure {
+    fn from(error: ExecInfoError) -> Self {
+        let failure = Self::new(Status::Usage, error.to_string());
+        match error {
+            ExecInfoError::Version(_) => failure.hint("set the stanza's apiVersion to client.authentication.k8s.io/v1"),
+            _ => failure,
+        }
+    }
+}
+
+impl From<LoopbackError> for Failure {
+    fn from(error: LoopbackError) -> Self {
+        Self::new(Status::General, error.to_string()).hint(
+            "end the program that holds the port, or add another to --redirect-ports and to the client at the provider",
+        )
+    }
+}
+
+impl From<ResponseError> for Failure {
+    fn from(error: ResponseError) -> Self {
+        let failure = Self::new(Status::ProviderRefused, error.to_string());
+        match error {
+            ResponseError::Issuer { .. } => failure.hint("log in again; if it happens again, tell your administrator"),
+            ResponseError::NotOurs => failure,
+            ResponseError::Refused { error, .. } => failure.hint(refusal_hint(&error)),
+        }
+    }
+}
+
+impl From<OidcError> for Failure {
+    fn from(error: OidcError) -> Self {
+        let message = error.to_string();
+        match error {
+            OidcError::InvalidGrant => Self::new(Status::LoginNeeded, message),
+            OidcError::Metadata(_) => Self::new(Status::ProviderRefused, message)
+                .hint("compare --issuer with the `issuer` of its /.well-known/openid-configuration"),
+            OidcError::Refused { error, .. } => Self::new(Status::ProviderRefused, message).hint(refusal_hint(&error)),
+            OidcError::Token(_) => Self::new(Status::ProviderRefused, message)
+                .hint("nothing was sent to the cluster; each cluster needs its own client at the provider"),
+            OidcError::Unreachable { .. } => {
+                Self::new(Status::Unreachable, message).hint("your login is kept; try again when the network is back")
+            }
+        }
+    }
+}
+
+/// Advice for the codes of RFC 6749 sections 4.1.2.1 and 5.2.
+fn refusal_hint(code: &str) -> &'static str {
+    match code {
+        "access_denied" => {
+            "you, or the provider's policy, said no; log in again with an account that may use this cluster"
+        }
+        "invalid_client" | "unauthorized_client" => {
+            "the client must be a public one (no secret) with the authorization code grant"
+        }
+        "invalid_request" => "register this redirect address at the client: http://127.0.0.1/callback, any port",
+        "invalid_scope" => "leave the scope out: --scopes and --optional-scopes",
+        _ => "ask the administrator of the identity provider about this code",
+    }
+}
+
+impl From<TokenError> for Failure {
+    fn from(error: TokenError) -> Self {
+        let status = match error {
+            TokenError::GitHub(_) | TokenError::Command { .. } => Status::General,
+            TokenError::Empty(_) | TokenError::File { .. } => Status::Usage,
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
+impl From<ExchangeError> for Failure {
+    fn from(error: ExchangeError) -> Self {
+        let message = error.to_string();
+        match error {
+            ExchangeError::Denied { status: StatusCode::UNAUTHORIZED, .. } => Self::new(
+                Status::ClusterRefused,
+                message,
+            )
+            .hint(
+                "this API server refuses anonymous requests; use the concierge's impersonation proxy as the endpoint",
+            ),
+            ExchangeError::Denied { .. } => Self::new(Status::ClusterRefused, message)
+                .hint("anonymous users need the concierge's ClusterRole for tokencredentialrequests"),
+            ExchangeError::NoConcierge { .. } => Self::new(Status::ClusterRefused, message)
+                .hint("is the concierge installed, and is --api-group-suffix the one it was installed with?"),
+            ExchangeError::Refused { audit_id, .. } => {
+                let failure = Self::new(Status::ClusterRefused, message);
+                match audit_id {
+                    Some(_) => failure
+                        .hint("with that id the cluster's administrator finds the reason in the concierge's audit log"),
+                    None => failure.hint("the reason is in the concierge's audit log; ask the cluster's administrator"),
+                }
+            }
+            ExchangeError::Unreachable { .. } => {
+                Self::new(Status::Unreachable, message).hint("your login is kept; try again")
+            }
+            ExchangeError::Unusable { .. } => Self::new(Status::ClusterRefused, message),
+        }
+    }
+}
+
+impl From<KubectlError> for Failure {
+    fn from(error: KubectlError) -> Self {
+        let failure = Self::new(Status::General, error.to_string());
+        match error {
+            KubectlError::NotFound(_) => failure.hint("put kubectl into PATH, or set KUBECTL_PATH"),
+            _ => failure,
+        }
+    }
+}
