@@ -101,6 +101,19 @@ pub(crate) struct Grant {
     clocks: Clocks,
 }
 
+/// What a login brought, judged.
+#[derive(Debug)]
+pub(crate) struct Tokens {
+    /// Who it is, with the token that says so.
+    pub(crate) identity: Identity,
+    /// To stay logged in; some providers give none.
+    pub(crate) refresh_token: Option<Secret>,
+    /// What was granted, if the provider said so. A refresh may ask for no more.
+    pub(crate) scopes: Option<Vec<String>>,
+    /// For clusters that take it in place of the ID token.
+    pub(crate) access_token: Secret,
+}
+
 /// A judged ID token.
 #[derive(Debug)]
 pub(crate) struct Identity {
@@ -116,6 +129,13 @@ pub(crate) struct Identity {
     pub(crate) name: String,
     /// How far this computer's clock is ahead of the provider's, in seconds.
     pub(crate) local_ahead: i64,
+}
+
+impl Grant {
+    /// The access token, as it came.
+    pub(crate) fn access_token(&self) -> Secret {
+        Secret::from(self.access_token.secret().as_str())
+    }
 }
 
 impl<'a> Provider<'a> {
@@ -173,16 +193,11 @@ impl<'a> Provider<'a> {
         })
     }
 
-    /// Trades the code for tokens and judges the ID token. With it come the refresh token and the scopes granted, if the
-    /// provider named them.
+    /// Trades the code for tokens and judges the ID token.
     ///
     /// # Errors
     /// When the provider refuses, is away, or sends a token that must not be used.
-    pub(crate) async fn redeem(
-        &mut self,
-        attempt: Attempt,
-        code: &Secret,
-    ) -> Result<(Identity, Option<Secret>, Option<Vec<String>>), OidcError> {
+    pub(crate) async fn redeem(&mut self, attempt: Attempt, code: &Secret) -> Result<Tokens, OidcError> {
         let client = self.client(Some(&attempt.redirect_uri))?;
         let http = self.http();
         let answer = client
@@ -199,11 +214,12 @@ impl<'a> Provider<'a> {
             },
             other => other,
         })?;
-        let (refresh_token, scopes) = (grant.refresh_token.clone(), grant.scopes.clone());
         let identity = self.judge_token(&grant, ExpectedNonce::Sent(&attempt.nonce)).await?.ok_or_else(|| {
             OidcError::Token("the identity provider sent no ID token, although scope openid was asked for".to_owned())
         })?;
-        Ok((identity, refresh_token, scopes))
+        let access_token = grant.access_token();
+        let Grant { refresh_token, scopes, .. } = grant;
+        Ok(Tokens { identity, refresh_token, scopes, access_token })
     }
 
     /// Trades the refresh token for new ones. What comes back has to be kept before it is judged. `granted` are the scopes

@@ -1,12 +1,13 @@
 //! A session at the provider that can be used now: kept, refreshed, or made by a login. Called under the session's lock.
 
+use crate::args::TokenKind;
 use crate::cache::{Cache, FailedAttempt, Keys, Session};
 use crate::config::CredentialConfig;
 use crate::environment::Environment;
 use crate::expiry;
 use crate::failure::{Failure, Status};
 use crate::flows::{self, LoggedIn, PendingPage};
-use crate::oidc::{Identity, OidcError, Provider};
+use crate::oidc::{Identity, OidcError, Provider, Tokens};
 use crate::output::{Output, Printable};
 use crate::platform::process::ProcessIdentity;
 use crate::platform::terminal;
@@ -106,10 +107,14 @@ impl Context<'_> {
                         self.cache.drop_session(&self.keys.session);
                         return Ok(None);
                     }
-                    let session = Session {
-                        certificate_subject: session.certificate_subject.take(),
-                        ..Self::session_of(identity, session.refresh_token.take(), session.scopes.take())
+                    let tokens = Tokens {
+                        identity,
+                        refresh_token: session.refresh_token.take(),
+                        scopes: session.scopes.take(),
+                        access_token: grant.access_token(),
                     };
+                    let session =
+                        Session { certificate_subject: session.certificate_subject.take(), ..self.session_of(tokens) };
                     self.cache.keep_session(&self.keys.session, &session);
                     return Ok(Some(session));
                 }
@@ -152,10 +157,10 @@ impl Context<'_> {
         }
         let mut provider = self.provider().await?;
         match flows::log_in(&way, &mut provider, self.config, self.output).await {
-            Ok(LoggedIn { identity, refresh_token, scopes, page }) => {
+            Ok(LoggedIn { tokens, page }) => {
                 self.cache.drop_failed_attempt(&self.keys.session);
-                self.mention_skew(identity.local_ahead);
-                let session = Self::session_of(identity, refresh_token, scopes);
+                self.mention_skew(tokens.identity.local_ahead);
+                let session = self.session_of(tokens);
                 self.cache.keep_session(&self.keys.session, &session);
                 Ok(Usable { session, is_new: true, page: Some(page) })
             }
@@ -179,12 +184,15 @@ impl Context<'_> {
         Ok(Provider::discover(&config.provider, cache, &keys.discovery, *clock).await?)
     }
 
-    fn session_of(identity: Identity, refresh_token: Option<Secret>, scopes: Option<Vec<String>>) -> Session {
+    fn session_of(&self, tokens: Tokens) -> Session {
+        let Tokens { identity, refresh_token, scopes, access_token } = tokens;
         let Identity { id_token, received_at, usable_until, subject, name, local_ahead: _ } = identity;
         Session {
             received_at,
             usable_until,
             id_token,
+            // What nobody needs is not kept.
+            access_token: (self.config.provider.token_kind == TokenKind::Access).then_some(access_token),
             refresh_token,
             scopes,
             subject,

@@ -3,6 +3,7 @@
 use latchkey_crds::login::ExpectedSubject;
 use serde::{Deserialize, Serialize};
 
+use crate::args::TokenKind;
 use crate::exec_credential::Credential;
 use crate::failure::Failure;
 use crate::platform::process::ProcessIdentity;
@@ -32,6 +33,9 @@ pub(crate) struct Session {
     pub(crate) usable_until: UnixTime,
     /// Already verified.
     pub(crate) id_token: Secret,
+    /// Kept only where it is the one for the cluster.
+    #[serde(default)]
+    pub(crate) access_token: Option<Secret>,
     /// Absent where the provider gives none.
     pub(crate) refresh_token: Option<Secret>,
     /// What the provider granted, if it said so at the login. A refresh may ask for no more.
@@ -75,6 +79,16 @@ pub(crate) struct Documents {
     pub(crate) metadata: String,
     /// RFC 7517 section 5.
     pub(crate) key_set: String,
+}
+
+impl Session {
+    /// The token that goes to the cluster. A login that was made for ID tokens has no other.
+    pub(crate) fn cluster_token(&self, kind: TokenKind) -> &Secret {
+        match (kind, &self.access_token) {
+            (TokenKind::Access, Some(token)) => token,
+            (TokenKind::Access, None) | (TokenKind::Id, _) => &self.id_token,
+        }
+    }
 }
 
 impl FailedAttempt {

@@ -193,16 +193,17 @@ async fn exchange_session(
 }
 
 async fn attempt(context: &Context<'_>, session: &crate::cache::Session) -> Result<Exchanged, ExchangeError> {
+    let token = session.cluster_token(context.config.provider.token_kind);
     match &context.config.destination {
         Destination::Direct(_) => Ok(Exchanged {
-            credential: Credential::Token { token: session.id_token.clone() },
+            credential: Credential::Token { token: token.clone() },
             received_at: session.received_at,
             usable_until: Some(session.usable_until),
             subject: None,
         }),
         Destination::Exchange(concierge) => {
             let remembered = session.certificate_subject.as_ref();
-            exchange::exchange(concierge, &session.id_token, remembered, context.clock).await
+            exchange::exchange(concierge, token, remembered, context.clock).await
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::authorization_response::{Expected, ResponseError};
 use crate::config::CredentialConfig;
 use crate::failure::{Failure, Status};
 use crate::loopback::{Event, Loopback, Serving};
-use crate::oidc::{Identity, Provider};
+use crate::oidc::{Provider, Tokens};
 use crate::output::Output;
 use crate::result_page::Page;
 use crate::secret::Secret;
@@ -15,12 +15,8 @@ use crate::secret::Secret;
 /// A person, logged in to the provider. The cluster has not been asked yet.
 #[derive(Debug)]
 pub(crate) struct LoggedIn {
-    /// Who it is.
-    pub(crate) identity: Identity,
-    /// To stay logged in.
-    pub(crate) refresh_token: Option<Secret>,
-    /// What the provider granted, if it said so.
-    pub(crate) scopes: Option<Vec<String>>,
+    /// Who it is, and what shows it.
+    pub(crate) tokens: Tokens,
     /// The browser, which waits to hear how it went on.
     pub(crate) page: PendingPage,
 }
@@ -62,9 +58,7 @@ pub(crate) async fn log_in(
         Err(failure) => Err(failure),
     };
     match redeemed {
-        Ok((identity, refresh_token, scopes)) => {
-            Ok(LoggedIn { identity, refresh_token, scopes, page: PendingPage(serving) })
-        }
+        Ok(tokens) => Ok(LoggedIn { tokens, page: PendingPage(serving) }),
         Err(failure) => {
             serving.finish(failure_page(&config.answering.cluster_name, &failure)).await;
             Err(failure)
