@@ -145,9 +145,22 @@ impl Run<'_> {
     }
 
     pub(crate) fn start(&self) -> Running {
-        let mut child = self.command().spawn().unwrap();
+        Self::start_command(self.command())
+    }
+
+    fn start_command(mut command: Command) -> Running {
+        let mut child = command.spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap()).lines();
         Running { child, stderr, said: Vec::new() }
+    }
+
+    /// Runs a command that was changed further to the end, with a person who logs in when asked.
+    pub(crate) async fn end_command(command: Command, site: &Site) -> Ended {
+        let mut running = Self::start_command(command);
+        if let Some(url) = running.url().await {
+            log_in(site, &url).await;
+        }
+        running.end().await
     }
 
     /// Runs to the end without anybody doing anything.
@@ -157,11 +170,7 @@ impl Run<'_> {
 
     /// Runs to the end with a person who logs in when asked.
     pub(crate) async fn end_with_login(&self, site: &Site) -> Ended {
-        let mut running = self.start();
-        if let Some(url) = running.url().await {
-            log_in(site, &url).await;
-        }
-        running.end().await
+        Self::end_command(self.command(), site).await
     }
 }
 

@@ -1,11 +1,13 @@
 //! The exec protocol from outside: versions, what is missing, what is odd.
 
+use std::io::{Read as _, Write as _};
 use std::process::Stdio;
 
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::process::Command;
 
-use crate::plugin::{Laptop, credential, exec_info};
-use crate::site::{Site, base64};
+use crate::plugin::{Laptop, Run, credential, exec_info};
+use crate::site::{CLIENT, Site, base64};
 
 #[tokio::test]
 async fn answers_in_the_version_of_the_question() {
@@ -157,4 +159,101 @@ async fn proxies_of_the_environment_are_honoured() {
     let proxied = || credential(&laptop, &site).set("HTTPS_PROXY", "http://127.0.0.1:9");
     assert!(proxied().end().await.failure(6).contains("cannot reach the identity provider"));
     proxied().set("NO_PROXY", "127.0.0.1").end_with_login(&site).await.credential();
+}
+
+/// The question of a client, with this cluster block.
+fn question(cluster: &Value) -> String {
+    json!({"kind": "ExecCredential", "apiVersion": "client.authentication.k8s.io/v1",
+        "spec": {"interactive": false, "cluster": cluster}})
+    .to_string()
+}
+
+/// The run without any setting: they stand with the cluster.
+fn bare<'a>(laptop: &'a Laptop, cluster: &Value) -> Run<'a> {
+    let environment = vec![("KUBERNETES_EXEC_INFO", question(cluster))];
+    Run { laptop, arguments: vec!["credential".to_owned(), "--skip-browser".to_owned()], environment }
+}
+
+fn settings(site: &Site) -> Value {
+    json!({"issuer": site.issuer(), "clientId": CLIENT, "caData": base64(&site.roots), "authenticator": "people",
+        "clusterName": "Staging"})
+}
+
+#[tokio::test]
+async fn the_raw_cluster_block_of_the_python_client_is_understood() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    std::fs::write(laptop.path("ca.pem"), &site.roots).unwrap();
+    let block = |authority: &std::path::Path| {
+        json!({"server": site.url(), "certificate-authority": authority, "extensions": [
+            {"name": "minikube.sigs.k8s.io", "extension": {"provider": "minikube.sigs.k8s.io"}},
+            {"name": "client.authentication.k8s.io/exec", "extension": settings(&site)}]})
+    };
+    let ended = bare(&laptop, &block(&laptop.path("no-such.pem"))).end().await;
+    assert!(ended.failure(2).contains("no-such.pem"), "{ended:?}");
+    bare(&laptop, &block(&laptop.path("ca.pem"))).end_with_login(&site).await.credential();
+    assert_eq!(site.exchanges(), 1);
+}
+
+#[tokio::test]
+async fn settings_of_the_cluster_suffice_and_null_is_none() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    let block = |config: Value| {
+        json!({"server": site.url(), "certificate-authority-data": base64(&site.roots), "config": config,
+            "tls-server-name": null, "disable-compression": false, "novelty": {"of": "tomorrow"}})
+    };
+    let ended = bare(&laptop, &block(Value::Null)).end().await;
+    assert!(ended.failure(2).contains("is required"), "{ended:?}");
+    bare(&laptop, &block(settings(&site))).end_with_login(&site).await.credential();
+}
+
+#[tokio::test]
+async fn standard_input_with_data_stays_unread() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    // `kubectl apply -f -`: the manifest is for kubectl.
+    let (mut reader, mut writer) = std::io::pipe().unwrap();
+    writer.write_all(b"kind: ConfigMap\n").unwrap();
+    drop(writer);
+    let run = credential(&laptop, &site);
+    let mut command = run.command();
+    command.stdin(reader.try_clone().unwrap());
+    Run::end_command(command, &site).await.credential();
+    let mut left = String::new();
+    reader.read_to_string(&mut left).unwrap();
+    assert_eq!(left, "kind: ConfigMap\n");
+}
+
+#[tokio::test]
+async fn a_terminal_that_is_not_ours_to_read_stays_unread() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    let pty = rustix::pty::openpt(rustix::pty::OpenptFlags::RDWR | rustix::pty::OpenptFlags::NOCTTY).unwrap();
+    rustix::pty::grantpt(&pty).unwrap();
+    rustix::pty::unlockpt(&pty).unwrap();
+    let name = rustix::pty::ptsname(&pty, Vec::new()).unwrap();
+    let mut terminal = std::fs::File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+    std::fs::File::from(pty.try_clone().unwrap()).write_all(b"for the shell\n").unwrap();
+    // The client says that nobody sits there: the lines are for somebody else.
+    let run = credential(&laptop, &site);
+    let mut command = run.command();
+    command.stdin(terminal.try_clone().unwrap());
+    Run::end_command(command, &site).await.credential();
+    let mut line = [0; 32];
+    let read = terminal.read(&mut line).unwrap();
+    assert_eq!(&line[..read], b"for the shell\n");
+}
+
+#[tokio::test]
+async fn descriptors_may_be_closed_from_the_start() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    let run = credential(&laptop, &site);
+    let first = run.end_with_login(&site).await;
+    for closed in ["<&-", "2>&-", "<&- 2>&-"] {
+        let mut command = Command::new("sh");
+        let inner = run.command();
+        command.arg("-c").arg(format!("exec \"$0\" \"$@\" {closed}"));
+        command.arg(inner.as_std().get_program()).args(inner.as_std().get_args()).env_clear();
+        command.envs(inner.as_std().get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let output = command.stderr(Stdio::piped()).output().await.unwrap();
+        assert!(output.status.success(), "{closed}: {output:?}");
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), first.stdout, "{closed}");
+    }
 }
