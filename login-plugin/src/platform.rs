@@ -7,4 +7,4 @@
 mod unix;
 
 #[cfg(unix)]
-pub(crate) use self::unix::{dir, process, terminal};
+pub(crate) use self::unix::{dir, process, sudo, terminal};

@@ -8,12 +8,15 @@ use super::{World, print, runtime};
 use crate::args::CredentialArgs;
 use crate::cache::{Cache, HeldCredential, Keys, KnownServer, Lock, Waited, roots_fingerprint};
 use crate::config::{CredentialConfig, Destination, Settings};
+use crate::environment::Environment;
 use crate::exchange::{self, ExchangeError, Exchanged};
 use crate::exec_credential::{Credential, ExecInfo, answer};
 use crate::expiry;
 use crate::failure::{Failure, Status};
 use crate::flows;
+use crate::output::Printable;
 use crate::platform::process::ProcessIdentity;
+use crate::platform::sudo;
 use crate::result_page::Page;
 use crate::session::{Context, Effort, Usable};
 use crate::time::UnixTime;
@@ -47,8 +50,21 @@ pub(super) fn run(args: CredentialArgs, world: World<'_>) -> Result<(), Failure>
     let exec = ExecInfo::read(environment)?;
     output.settle(environment.switch("LATCHKEY_QUIET"), exec.interactive);
     match Settings::new(args, exec, environment)? {
-        Settings::Person(config) => person(&config, world),
+        Settings::Person(config) => person(&config, world).map_err(|failure| under_sudo(failure, environment)),
         Settings::Workload(config) => workload::run(&config, world),
+    }
+}
+
+/// Root has another home, no browser and no session bus: the login that the person has is not seen from there.
+fn under_sudo(failure: Failure, environment: &Environment) -> Failure {
+    match sudo::caller(environment).filter(|_| failure.status == Status::LoginNeeded) {
+        Some(caller) => {
+            let caller = Printable(&caller).to_string();
+            failure.hint(format!(
+                "this runs as root by sudo, where the login of {caller} is not used; run it without sudo"
+            ))
+        }
+        None => failure,
     }
 }
 

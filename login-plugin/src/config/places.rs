@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::environment::Environment;
+use crate::platform::sudo;
 
 /// The two directories.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,9 +30,11 @@ impl Places {
                 .or_else(|| home.as_ref().map(|home| home.join(unix)))
                 .map(|base| base.join("latchkey"))
         };
+        // Under `sudo` the home may be the caller's still: files of root's in it would only be in the way.
+        let spare = |path: &PathBuf| sudo::caller(environment).is_none() || !sudo::is_anothers(path);
         Self {
-            state: place("XDG_STATE_HOME", ".local/state", "Library/Application Support"),
-            cache: place("XDG_CACHE_HOME", ".cache", "Library/Caches"),
+            state: place("XDG_STATE_HOME", ".local/state", "Library/Application Support").filter(spare),
+            cache: place("XDG_CACHE_HOME", ".cache", "Library/Caches").filter(spare),
         }
     }
 }

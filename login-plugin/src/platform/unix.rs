@@ -2,4 +2,5 @@
 
 pub(crate) mod dir;
 pub(crate) mod process;
+pub(crate) mod sudo;
 pub(crate) mod terminal;

@@ -257,3 +257,19 @@ async fn descriptors_may_be_closed_from_the_start() {
         assert_eq!(String::from_utf8(output.stdout).unwrap(), first.stdout, "{closed}");
     }
 }
+
+#[tokio::test]
+async fn under_sudo_the_persons_own_login_is_mentioned_and_their_home_is_spared() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    // Only root can stand for sudo.
+    let home = laptop.path("home");
+    std::fs::create_dir(&home).unwrap();
+    if std::os::unix::fs::chown(&home, Some(12_345), None).is_err() {
+        return;
+    }
+    let run = || credential(&laptop, &site).set("LATCHKEY_CACHE_DIR", "").set("SUDO_USER", "jane");
+    let ended = run().set("LATCHKEY_FLOW", "none").end().await;
+    assert!(ended.failure(3).contains("login of jane is not used"), "{ended:?}");
+    run().end_with_login(&site).await.credential();
+    assert_eq!(std::fs::read_dir(&home).unwrap().count(), 0, "no file of root's in another home");
+}
