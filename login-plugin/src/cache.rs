@@ -3,6 +3,7 @@
 mod entries;
 mod key;
 mod lock;
+mod sessions;
 
 use std::cell::{Cell, OnceCell};
 use std::path::{Path, PathBuf};
@@ -12,9 +13,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-pub(crate) use self::entries::{Documents, FailedAttempt, HeldCredential, KnownServer, Session};
+pub(crate) use self::entries::{Documents, FailedAttempt, HeldCredential, KnownServer, Session, SessionLabel};
 pub(crate) use self::key::{EntryName, Keys, roots_fingerprint};
 pub(crate) use self::lock::{Lock, Waited};
+pub(crate) use self::sessions::{Kept, KeptSession};
 use crate::config::Places;
 use crate::expiry;
 use crate::output::Output;
@@ -289,6 +291,7 @@ mod tests {
         HeldCredential {
             received_at: UnixTime::from_secs(1000),
             usable_until: UnixTime::from_secs(1570),
+            session: None,
             credential: Credential::Token { token: Secret::from("t") },
         }
     }

@@ -1,7 +1,7 @@
 //! A session at the provider that can be used now: kept, refreshed, or made by a login. Called under the session's lock.
 
 use crate::args::TokenKind;
-use crate::cache::{Cache, FailedAttempt, Keys, Session};
+use crate::cache::{Cache, FailedAttempt, Keys, Session, SessionLabel};
 use crate::config::CredentialConfig;
 use crate::environment::Environment;
 use crate::expiry;
@@ -198,6 +198,18 @@ impl Context<'_> {
             subject,
             identity: Printable(&name).to_string(),
             certificate_subject: None,
+            label: self.label(),
+        }
+    }
+
+    fn label(&self) -> SessionLabel {
+        let CredentialConfig { answering, provider, .. } = self.config;
+        SessionLabel {
+            issuer: provider.issuer.clone(),
+            client_id: provider.client_id.clone(),
+            audience: provider.audience.clone(),
+            account: provider.account.clone(),
+            cluster_name: answering.cluster_name.clone(),
         }
     }
 

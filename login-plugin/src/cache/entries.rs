@@ -3,6 +3,7 @@
 use latchkey_crds::login::ExpectedSubject;
 use serde::{Deserialize, Serialize};
 
+use super::key::EntryName;
 use crate::args::TokenKind;
 use crate::exec_credential::Credential;
 use crate::failure::Failure;
@@ -20,6 +21,9 @@ pub(crate) struct HeldCredential {
     pub(crate) received_at: UnixTime,
     /// The last second in which to use it, by this computer's clock.
     pub(crate) usable_until: UnixTime,
+    /// The login that it was given for; none where a job's own token was, and in files of releases that did not note it.
+    #[serde(default)]
+    pub(crate) session: Option<EntryName>,
     /// The thing itself.
     pub(crate) credential: Credential,
 }
@@ -46,6 +50,25 @@ pub(crate) struct Session {
     pub(crate) identity: String,
     /// The subject that the cluster wanted in the last certificate request.
     pub(crate) certificate_subject: Option<ExpectedSubject>,
+    /// What people know it by; empty in files of releases that did not note it.
+    #[serde(default)]
+    pub(crate) label: SessionLabel,
+}
+
+/// Whose login this is and where: what `status` shows. Nothing in it is secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct SessionLabel {
+    /// The provider.
+    pub(crate) issuer: String,
+    /// Our client there.
+    pub(crate) client_id: String,
+    /// The audience that the cluster takes.
+    pub(crate) audience: String,
+    /// Which of several accounts at that provider.
+    pub(crate) account: Option<String>,
+    /// The cluster, as people call it, that asked for the login.
+    pub(crate) cluster_name: String,
 }
 
 /// An attempt to log in that failed.

@@ -6,10 +6,14 @@
 use aws_lc_rs::digest::{Context, SHA256, digest};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
 
 use crate::args::TokenKind;
 use crate::config::{ConciergeConfig, CredentialConfig, Destination, ProviderConfig, Server};
 use crate::secret::Secret;
+
+/// SHA-256 in base64url without padding.
+const NAME_LENGTH: usize = 43;
 
 /// The names of everything that one stanza keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +29,8 @@ pub(crate) struct Keys {
 }
 
 /// A file name without extension: 43 characters of base64url.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub(crate) struct EntryName(String);
 
 impl EntryName {
@@ -33,9 +38,20 @@ impl EntryName {
     pub(crate) fn file(&self, extension: &str) -> String {
         format!("{}.{extension}", self.0)
     }
-}
 
-impl EntryName {
+    /// The name that `file` made, if this is one of ours with that extension.
+    pub(crate) fn of_file(file: &str, extension: &str) -> Option<Self> {
+        let name = file.strip_suffix(extension)?.strip_suffix('.')?;
+        let ours = name.len() == NAME_LENGTH
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+        ours.then(|| Self(name.to_owned()))
+    }
+
+    /// The name of the server that a login has been taken to.
+    pub(crate) fn of_server(issuer: &str, client_id: &str, audience: &str) -> Self {
+        Fields::new("latchkey/server/v1").text(issuer).text(client_id).text(audience).finish()
+    }
+
     /// The name of what a concierge gave for a token that no login of ours has brought.
     pub(crate) fn of_workload(concierge: &ConciergeConfig, token: &Secret) -> Self {
         // Over the signing input: the same token may come with either form of an ECDSA signature.
@@ -63,11 +79,11 @@ impl Keys {
                 .text(&config.provider.issuer)
                 .roots(config.provider.roots.as_deref())
                 .finish(),
-            server: Fields::new("latchkey/server/v1")
-                .text(&config.provider.issuer)
-                .text(&config.provider.client_id)
-                .text(&config.provider.audience)
-                .finish(),
+            server: EntryName::of_server(
+                &config.provider.issuer,
+                &config.provider.client_id,
+                &config.provider.audience,
+            ),
             session,
         }
     }

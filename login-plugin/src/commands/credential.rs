@@ -166,7 +166,8 @@ async fn ask(context: &Context<'_>, effort: Effort) -> Result<Outcome, Failure> 
     let Exchanged { credential, received_at, usable_until, subject: _ } = exchanged?;
     let now = context.clock.now();
     if let Some(usable_until) = usable_until.filter(|until| expiry::is_usable(received_at, *until, now)) {
-        let held = HeldCredential { received_at, usable_until, credential };
+        let held =
+            HeldCredential { received_at, usable_until, session: Some(context.keys.session.clone()), credential };
         context.cache.keep_credential(&context.keys.credential, &held, now);
         return Ok(held.into());
     }

@@ -208,6 +208,13 @@ impl Dir {
         self.path.join(name)
     }
 
+    /// Names in the directory, at most `max` of them, in no order.
+    pub(crate) fn names(&self, max: usize) -> Vec<String> {
+        let Ok(entries) = rustix::fs::Dir::read_from(&self.handle) else { return Vec::new() };
+        let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+        names.filter(|name| name != "." && name != "..").take(max).collect()
+    }
+
     /// Removes a few files that nobody has written since `before` (seconds since the epoch).
     pub(crate) fn sweep(&self, before: i64) {
         let Ok(entries) = rustix::fs::Dir::read_from(&self.handle) else { return };
