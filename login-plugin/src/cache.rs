@@ -17,12 +17,13 @@ pub(crate) use self::entries::{Documents, FailedAttempt, HeldCredential, KnownSe
 pub(crate) use self::key::{EntryName, Keys, roots_fingerprint};
 pub(crate) use self::lock::{Lock, Waited};
 pub(crate) use self::sessions::{Kept, KeptSession};
+use crate::args::Store;
 use crate::config::Places;
 use crate::expiry;
 use crate::output::Output;
 use crate::platform::dir::{Dir, StoreError};
 use crate::platform::process::ProcessIdentity;
-use crate::time::UnixTime;
+use crate::time::{Clock, UnixTime};
 
 /// Files of another version were written by another release, and are not there for us.
 const VERSION: u32 = 1;
@@ -48,6 +49,8 @@ struct Versioned<'a, T> {
 #[derive(Debug)]
 pub(crate) struct Cache<'a> {
     places: &'a Places,
+    store: Store,
+    clock: &'a dyn Clock,
     output: &'a Output,
     warned: Cell<bool>,
     state_dir: OnceCell<Dir>,
@@ -62,18 +65,37 @@ enum Room {
 
 impl<'a> Cache<'a> {
     /// Nothing is opened or made before it is needed.
-    pub(crate) const fn new(places: &'a Places, output: &'a Output) -> Self {
-        Self { places, output, warned: Cell::new(false), state_dir: OnceCell::new(), credential_dir: OnceCell::new() }
+    pub(crate) const fn new(places: &'a Places, store: Store, clock: &'a dyn Clock, output: &'a Output) -> Self {
+        Self {
+            places,
+            store,
+            clock,
+            output,
+            warned: Cell::new(false),
+            state_dir: OnceCell::new(),
+            credential_dir: OnceCell::new(),
+        }
+    }
+
+    /// Whether the person wants something to be kept.
+    const fn keeps(&self) -> bool {
+        !matches!(self.store, Store::None)
     }
 
     /// The credential, if there is one to use now. One file is read; nothing is locked.
     pub(crate) fn credential(&self, name: &EntryName, now: UnixTime) -> Option<HeldCredential> {
+        if !self.keeps() {
+            return None;
+        }
         let held: HeldCredential = self.read(Room::Cache, &name.file("json"))?;
         expiry::is_usable(held.received_at, held.usable_until, now).then_some(held)
     }
 
     /// Keeps a credential, and throws away what is long past.
     pub(crate) fn keep_credential(&self, name: &EntryName, held: &HeldCredential, now: UnixTime) {
+        if !self.keeps() {
+            return;
+        }
         self.write(Room::Cache, &name.file("json"), held, false);
         if let Some(dir) = self.opened(Room::Cache) {
             dir.sweep(now.plus(-SWEEP_AFTER_SECONDS).as_secs());
@@ -87,6 +109,9 @@ impl<'a> Cache<'a> {
 
     /// Notes who was given the credential.
     pub(crate) fn note_asked(&self, name: &EntryName, parent: ProcessIdentity, now: UnixTime) {
+        if !self.keeps() {
+            return;
+        }
         let note = serde_json::to_string(&Versioned { version: VERSION, entry: &Asked { at: now, parent } });
         let note = note.expect("numbers and options always serialize");
         if let Some(dir) = self.created(Room::Cache) {
@@ -104,12 +129,14 @@ impl<'a> Cache<'a> {
 
     /// The login, whether or not its ID token is still good.
     pub(crate) fn session(&self, name: &EntryName) -> Option<Session> {
-        self.read(Room::State, &name.file("json"))
+        self.keeps().then(|| self.read(Room::State, &name.file("json")))?
     }
 
     /// Keeps the login, so that it survives a power cut.
     pub(crate) fn keep_session(&self, name: &EntryName, session: &Session) {
-        self.write(Room::State, &name.file("json"), session, true);
+        if self.keeps() {
+            self.write(Room::State, &name.file("json"), session, true);
+        }
     }
 
     /// Forgets the login.
@@ -287,6 +314,16 @@ mod tests {
         }
     }
 
+    /// A clock that stands still.
+    #[derive(Debug)]
+    pub(crate) struct StoppedClock(pub(crate) i64);
+
+    impl Clock for StoppedClock {
+        fn now(&self) -> UnixTime {
+            UnixTime::from_secs(self.0)
+        }
+    }
+
     fn held() -> HeldCredential {
         HeldCredential {
             received_at: UnixTime::from_secs(1000),
@@ -316,7 +353,7 @@ mod tests {
         let directory = test_directory();
         let places = Places { state: None, cache: Some(directory.path().join("c")) };
         let output = Output::new(Talk::Not);
-        let cache = Cache::new(&places, &output);
+        let cache = Cache::new(&places, Store::Auto, &StoppedClock(1000), &output);
         let name = EntryName::for_test("entry");
         assert_eq!(cache.credential(&name, at(1000)), None);
         cache.keep_credential(&name, &held(), at(1000));
@@ -333,7 +370,7 @@ mod tests {
         let directory = test_directory();
         let places = Places { state: None, cache: Some(directory.path().join("c")) };
         let output = Output::new(Talk::Not);
-        let cache = Cache::new(&places, &output);
+        let cache = Cache::new(&places, Store::Auto, &StoppedClock(1000), &output);
         let name = EntryName::for_test("entry");
         let process = |pid| ProcessIdentity::for_test(pid, 7);
         assert!(!cache.was_asked_by(&name, process(1)));
@@ -347,7 +384,7 @@ mod tests {
     fn no_place_for_a_cache_is_lived_with() {
         let places = Places { state: None, cache: None };
         let output = Output::new(Talk::Not);
-        let cache = Cache::new(&places, &output);
+        let cache = Cache::new(&places, Store::Auto, &StoppedClock(1000), &output);
         let name = EntryName::for_test("entry");
         cache.keep_credential(&name, &held(), at(1000));
         assert_eq!(cache.credential(&name, at(1000)), None);

@@ -52,7 +52,7 @@ impl Cache<'_> {
     }
 
     fn kept_session(&self, name: EntryName) -> Option<KeptSession> {
-        let session = self.session(&name)?;
+        let session: Session = self.read(Room::State, &name.file("json"))?;
         let Session { usable_until, refresh_token, identity, label, .. } = session;
         let path = self.session_path(&name)?;
         let renewable = refresh_token.is_some();
@@ -98,6 +98,8 @@ impl Cache<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::Store;
+    use crate::cache::tests::StoppedClock;
     use crate::cache::{FailedAttempt, KnownServer, test_directory};
     use crate::config::Places;
     use crate::exec_credential::Credential;
@@ -145,7 +147,7 @@ mod tests {
         let directory = test_directory();
         let places = Places { state: Some(directory.path().join("s")), cache: None };
         let output = Output::new(Talk::Not);
-        let cache = Cache::new(&places, &output);
+        let cache = Cache::new(&places, Store::Auto, &StoppedClock(1000), &output);
         assert_eq!(cache.sessions(), []);
         cache.keep_session(&name("b"), &session(Some("ops"), "staging"));
         cache.keep_session(&name("a"), &session(None, "staging"));
@@ -161,7 +163,7 @@ mod tests {
         let directory = test_directory();
         let places = Places { state: Some(directory.path().join("s")), cache: None };
         let output = Output::new(Talk::Not);
-        let cache = Cache::new(&places, &output);
+        let cache = Cache::new(&places, Store::Auto, &StoppedClock(1000), &output);
         let text = r#"{"version":1,"received_at":1,"usable_until":2,"id_token":"i","refresh_token":"r","scopes":null,"subject":"42","identity":"jane","certificate_subject":null}"#;
         cache.created(Room::State).unwrap().replace(&name("a").file("json"), text.as_bytes(), false).unwrap();
         assert_eq!(cache.session(&name("a")).unwrap().refresh_token, Some(Secret::from("r")));
@@ -174,7 +176,7 @@ mod tests {
         let directory = test_directory();
         let places = Places { state: Some(directory.path().join("s")), cache: Some(directory.path().join("c")) };
         let output = Output::new(Talk::Not);
-        let cache = Cache::new(&places, &output);
+        let cache = Cache::new(&places, Store::Auto, &StoppedClock(1000), &output);
         let server = EntryName::of_server("https://idp.example", "staging", "staging");
         cache.keep_known_server(&server, &KnownServer { endpoint: String::new(), roots: String::new() });
         let now = UnixTime::from_secs(1000);

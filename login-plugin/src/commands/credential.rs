@@ -71,7 +71,7 @@ fn under_sudo(failure: Failure, environment: &Environment) -> Failure {
 fn person(config: &CredentialConfig, world: World<'_>) -> Result<(), Failure> {
     let World { clock, environment, output } = world;
     let keys = Keys::new(config);
-    let cache = Cache::new(&config.places, output);
+    let cache = Cache::new(&config.places, config.store, clock, output);
     let parent = ProcessIdentity::of_parent();
     let context = Context { config, keys: &keys, cache: &cache, clock, environment, output, parent };
 

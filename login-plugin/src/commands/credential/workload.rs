@@ -1,5 +1,6 @@
 //! `credential` for a job or a pod: its own token, exchanged, and kept as long as both last.
 
+use crate::args::Store;
 use crate::cache::{Cache, EntryName, HeldCredential};
 use crate::commands::{World, print, runtime};
 use crate::config::{Destination, WorkloadConfig};
@@ -38,7 +39,7 @@ pub(super) fn run(config: &WorkloadConfig, world: World<'_>) -> Result<(), Failu
     let (credential, usable_until) = match &config.destination {
         Destination::Direct(_) => (Credential::Token { token }, claims.and_then(|claims| claims.expires())),
         Destination::Exchange(concierge) => {
-            let cache = Cache::new(&config.places, output);
+            let cache = Cache::new(&config.places, Store::Auto, clock, output);
             let name = EntryName::of_workload(concierge, &token);
             if let Some(held) = cache.credential(&name, now) {
                 (held.credential, Some(held.usable_until))
