@@ -8,7 +8,7 @@ use crate::{
     fleet::SiblingName,
     index::{
         AskError, Authenticator, AuthenticatorKind, AuthenticatorName, AuthenticatorRef, Entry, FetchClaimError,
-        Snapshot, Webhook,
+        Snapshot, Unready, Webhook,
     },
     jwt::{self, Rejection, Step, SuppliedClaim, TokenFacts, Trace},
     mapping::{self, User},
@@ -60,6 +60,8 @@ const RECENT: Duration = Duration::from_hours(24);
 pub enum JudgedBy {
     /// A `JWTAuthenticator`.
     Jwt(Arc<Authenticator>),
+    /// Nobody: this one was asked, and admits nobody now.
+    NotReady(Arc<Unready>),
     /// A `WebhookAuthenticator`: its server.
     Webhook(Arc<Webhook>),
 }
@@ -115,7 +117,11 @@ pub fn authenticate(
     let authenticator = match snapshot.entry(authenticator) {
         Some(Entry::Ready(authenticator)) => Arc::clone(authenticator),
         // Its server has to be asked, which is a door's work: see `by_webhook`. Nobody is admitted on the way there.
-        Some(Entry::Webhook(_) | Entry::NotReady) => return refused(facts, Reason::AuthenticatorNotReady),
+        Some(Entry::Webhook(_)) => return refused(facts, Reason::AuthenticatorNotReady),
+        Some(Entry::NotReady(unready)) => {
+            let authenticator = Some(JudgedBy::NotReady(Arc::clone(unready)));
+            return Verdict { authenticator, ..refused(facts, Reason::AuthenticatorNotReady) };
+        }
         None => return refused(facts, Reason::AuthenticatorUnknown),
     };
     let outcome = judge(token, &authenticator, now, &mut facts, &mut ());
@@ -307,9 +313,10 @@ impl Reason {
 impl JudgedBy {
     /// Its kind.
     #[must_use]
-    pub const fn kind(&self) -> AuthenticatorKind {
+    pub fn kind(&self) -> AuthenticatorKind {
         match self {
             Self::Jwt(_) => AuthenticatorKind::JWTAuthenticator,
+            Self::NotReady(unready) => unready.reference.kind,
             Self::Webhook(_) => AuthenticatorKind::WebhookAuthenticator,
         }
     }
@@ -319,6 +326,7 @@ impl JudgedBy {
     pub fn name(&self) -> &AuthenticatorName {
         match self {
             Self::Jwt(authenticator) => &authenticator.name,
+            Self::NotReady(unready) => &unready.reference.name,
             Self::Webhook(webhook) => &webhook.name,
         }
     }
@@ -328,6 +336,7 @@ impl JudgedBy {
     pub fn uid(&self) -> &str {
         match self {
             Self::Jwt(authenticator) => &authenticator.uid,
+            Self::NotReady(unready) => &unready.uid,
             Self::Webhook(webhook) => &webhook.uid,
         }
     }
@@ -337,6 +346,7 @@ impl JudgedBy {
     pub fn generation(&self) -> i64 {
         match self {
             Self::Jwt(authenticator) => authenticator.generation,
+            Self::NotReady(unready) => unready.generation,
             Self::Webhook(webhook) => webhook.generation,
         }
     }

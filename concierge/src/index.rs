@@ -13,7 +13,7 @@ use tokio::sync::watch;
 pub use self::{
     claims::{FetchClaim, FetchClaimError},
     refresh::{RefreshRequest, RefreshRequester, RefreshRequests, refresh_channel},
-    snapshot::{Authenticator, AuthenticatorKind, AuthenticatorName, AuthenticatorRef, Entry, Snapshot},
+    snapshot::{Authenticator, AuthenticatorKind, AuthenticatorName, AuthenticatorRef, Entry, Snapshot, Unready},
     webhook::{AskError, AskWebhook, Webhook},
 };
 
@@ -42,15 +42,17 @@ impl Writer {
     pub fn set(&mut self, authenticator: AuthenticatorRef, entry: Entry) {
         let issuer = match &entry {
             Entry::Ready(ready) => Some(ready.verifier.issuer().clone()),
-            Entry::Webhook(_) | Entry::NotReady => None,
+            Entry::Webhook(_) | Entry::NotReady(_) => None,
         };
         self.publish(|current| current.with(authenticator, entry, issuer));
     }
 
-    /// Says that `authenticator` exists and admits nobody, though it would judge the tokens of `issuer`: whoever asks by
+    /// Says that an authenticator exists and admits nobody, though it would judge the tokens of `issuer`: whoever asks by
     /// issuer then learns that its tokens cannot be judged now, not that nobody knows them.
-    pub fn set_not_ready(&mut self, authenticator: AuthenticatorRef, issuer: Option<Issuer>) {
-        self.publish(|current| current.with(authenticator, Entry::NotReady, issuer));
+    pub fn set_not_ready(&mut self, unready: Unready, issuer: Option<Issuer>) {
+        let authenticator = unready.reference.clone();
+        let entry = Entry::NotReady(Arc::new(unready));
+        self.publish(|current| current.with(authenticator, entry, issuer));
     }
 
     /// Takes `authenticator` out.

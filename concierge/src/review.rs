@@ -232,7 +232,7 @@ fn yes(question: &Question, verdict: &Verdict, admitted: &Admitted) -> String {
     let named = verdict.facts.verified.as_ref().map_or(&[][..], |claims| claims.aud.as_slice());
     let accepted = match &verdict.authenticator {
         Some(JudgedBy::Jwt(authenticator)) => Some(&authenticator.verifier.profile().audiences),
-        Some(JudgedBy::Webhook(_)) | None => None,
+        Some(JudgedBy::NotReady(_) | JudgedBy::Webhook(_)) | None => None,
     };
     let audiences = question.audiences.iter().map(String::as_str).filter(|asked| {
         let is_ours = accepted.is_some_and(|ours| ours.iter().any(|audience| audience.as_str() == *asked));

@@ -74,7 +74,7 @@ impl Verdicts {
         let judge = || authn::authenticate(token, authenticator, snapshot, now);
         match snapshot.entry(authenticator) {
             Some(Entry::Ready(by)) => self.remember(Key::of(token, by), by, now, judge),
-            Some(Entry::Webhook(_) | Entry::NotReady) | None => judge(),
+            Some(Entry::Webhook(_) | Entry::NotReady(_)) | None => judge(),
         }
     }
 

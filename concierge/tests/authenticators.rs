@@ -132,13 +132,13 @@ impl World {
     async fn ready(&self, name: &str) -> Arc<Authenticator> {
         self.until("ready", |world| match world.entry(name) {
             Some(Entry::Ready(authenticator)) => Some(authenticator),
-            Some(Entry::Webhook(_) | Entry::NotReady) | None => None,
+            Some(Entry::Webhook(_) | Entry::NotReady(_)) | None => None,
         })
         .await
     }
 
     async fn not_ready(&self, name: &str) {
-        self.until("not ready", |world| matches!(world.entry(name), Some(Entry::NotReady)).then_some(())).await;
+        self.until("not ready", |world| matches!(world.entry(name), Some(Entry::NotReady(_))).then_some(())).await;
     }
 
     /// Waits until two fetches were answered by an error: what was kept has long been read by then.
@@ -245,7 +245,7 @@ async fn a_stalling_issuer_delays_nobody_else() {
     let issuer = good_issuer().await;
     world.api.put(JWT, "staff", spec(&issuer));
     world.ready("staff").await;
-    assert!(matches!(world.entry("stalling-0"), Some(Entry::NotReady)));
+    assert!(matches!(world.entry("stalling-0"), Some(Entry::NotReady(_))));
     // What is only awaited is told as pending, not as an error.
     world.clock.advance(Duration::from_secs(3));
     let message = world.api.reason(JWT, "stalling-0", "DiscoveryURLValid", "UnableToValidate").await;
@@ -431,7 +431,7 @@ async fn kept_keys_that_are_spoilt_or_another_authenticators_are_not_used() {
         api.put(SECRETS, &name, secret);
         let world = World::over(api.clone(), Leadership::alone());
         world.fails_twice("staff").await;
-        assert!(matches!(world.entry("staff"), Some(Entry::NotReady)), "{path}");
+        assert!(matches!(world.entry("staff"), Some(Entry::NotReady(_))), "{path}");
     }
     // A good record under the name of another authenticator of the very same issuer.
     api.put(JWT, "guests", spec(&issuer));
@@ -439,7 +439,7 @@ async fn kept_keys_that_are_spoilt_or_another_authenticators_are_not_used() {
     api.put(SECRETS, &record_of(&api, "guests"), good);
     let world = World::over(api, Leadership::alone());
     world.fails_twice("guests").await;
-    assert!(matches!(world.entry("guests"), Some(Entry::NotReady)));
+    assert!(matches!(world.entry("guests"), Some(Entry::NotReady(_))));
 }
 
 #[tokio::test]
@@ -818,7 +818,7 @@ fn webhook(server: &Server) -> Value {
 fn webhook_of(world: &World, name: &str) -> Option<Arc<Webhook>> {
     match world.reader.snapshot().entry(&AuthenticatorRef::webhook(name)) {
         Some(Entry::Webhook(webhook)) => Some(Arc::clone(webhook)),
-        Some(Entry::Ready(_) | Entry::NotReady) | None => None,
+        Some(Entry::Ready(_) | Entry::NotReady(_)) | None => None,
     }
 }
 
@@ -911,7 +911,7 @@ async fn a_webhook_that_cannot_be_asked_admits_nobody() {
     world.api.put(WEBHOOK, "hook", json!({"spec": {"endpoint": "http://tokens.example.com/review"}}));
     world.api.reason(WEBHOOK, "hook", "EndpointURLValid", "InvalidEndpointURLScheme").await;
     let snapshot = world.reader.snapshot();
-    assert!(matches!(snapshot.entry(&AuthenticatorRef::webhook("hook")), Some(Entry::NotReady)));
+    assert!(matches!(snapshot.entry(&AuthenticatorRef::webhook("hook")), Some(Entry::NotReady(_))));
     let unknown = json!({"spec": {"endpoint": "https://127.0.0.1:1/", "insecure": true}});
     world.api.put(WEBHOOK, "hook", unknown);
     let message = world.api.reason(WEBHOOK, "hook", "AuthenticatorValid", "UnableToInstantiateWebhook").await;

@@ -38,7 +38,7 @@ use futures::{FutureExt as _, future::BoxFuture, stream};
 use http::{Method, header};
 use latchkey_concierge::{
     authn::Reason,
-    index::{AskError, AskWebhook, AuthenticatorName, AuthenticatorRef, Entry, Webhook},
+    index::{AskError, AskWebhook, AuthenticatorName, AuthenticatorRef, Entry, Unready, Webhook},
     mapping::ReservedIdentities,
     secret::BearerToken,
     time::UnixTime,
@@ -273,7 +273,11 @@ async fn an_authenticator_that_cannot_judge_is_refused_like_a_bad_token() {
         let body = request(&rs256(&json!({})), &json!({"authenticator": authenticator}));
         let answer = server.exchange(body.to_string()).await;
         assert_refused(&answer);
-        assert_eq!(server.record(&answer).await["code"], format!("authenticator-{code}"), "{row}");
+        let record = server.record(&answer).await;
+        assert_eq!(record["code"], format!("authenticator-{code}"), "{row}");
+        // One that exists is named; a made-up name is not.
+        let named = if code == "not-ready" { json!("starting") } else { Value::Null };
+        assert_eq!(record["authenticator"]["name"], named, "{row}");
     }
     // A made-up name never becomes a label.
     assert!(!server.metrics.encode(UnixTime::from_secs(NOW)).contains(r#"authenticator="x""#));
@@ -395,7 +399,9 @@ async fn every_reason_that_is_not_the_tokens_own_has_its_record() {
         let authenticator = AuthenticatorRef::webhook("tokens");
         let entry = match &reason {
             Reason::AuthenticatorUnknown => None,
-            Reason::AuthenticatorNotReady => Some(Entry::NotReady),
+            Reason::AuthenticatorNotReady => {
+                Some(Entry::NotReady(Arc::new(Unready::new(AuthenticatorRef::jwt("staging"), "uid", 1))))
+            }
             Reason::WebhookRefused { with_error } => Some(webhook(1, Ok(Word::Refused { with_error: *with_error })).0),
             Reason::Webhook(error) => Some(webhook(1, Err(error.clone())).0),
             Reason::Token(_) | Reason::Identity(_) => panic!("a reason of the token"),
@@ -434,7 +440,7 @@ async fn what_a_webhook_does_not_vouch_for_gets_the_answer_of_every_refused_toke
         assert_refused(&answer);
         assert_eq!(server.record(&answer).await["code"], code);
     }
-    server.writer.lock().unwrap().set(AuthenticatorRef::webhook("tokens"), Entry::NotReady);
+    server.writer.lock().unwrap().set_not_ready(Unready::new(AuthenticatorRef::webhook("tokens"), "uid", 1), None);
     let answer = offer_to_webhook(&server, "opaque").await;
     assert_refused(&answer);
     assert_eq!(server.record(&answer).await["code"], "authenticator-not-ready");

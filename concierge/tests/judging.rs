@@ -18,7 +18,7 @@ use std::sync::Arc;
 use latchkey_concierge::{
     authn::{self, ReplayState, Verdict},
     fleet::{Fleet, Member, SiblingName},
-    index::{AuthenticatorRef, Entry, Reader},
+    index::{AuthenticatorRef, Entry, Reader, Unready},
     jwt::{AdditionalAudiences, AlgorithmSet, KeySet, Verifier},
     mapping::{GroupName, Rules},
     policy,
@@ -82,7 +82,7 @@ fn only_an_authenticator_that_is_ready_judges() {
     let (mut writer, index) = issuer::index_of(issuer::authenticator(&key_set([&key("rsa").jwk])));
     let good = rs256(&json!({}));
     assert_eq!(code_of(&judge_at(&index, &good, NOW)), "allowed");
-    writer.set(AuthenticatorRef::jwt("staging"), Entry::NotReady);
+    writer.set_not_ready(Unready::new(AuthenticatorRef::jwt("staging"), "uid", 1), None);
     assert_eq!(code_of(&judge_at(&index, &good, NOW)), "authenticator-not-ready");
     writer.remove(&AuthenticatorRef::jwt("staging"));
     assert_eq!(code_of(&judge_at(&index, &good, NOW)), "authenticator-unknown");
@@ -124,7 +124,7 @@ fn a_remembered_verdict_dies_with_the_token_the_keys_and_the_spec() {
     writer.set(AuthenticatorRef::jwt("staging"), Entry::Ready(narrowed.into()));
     assert_eq!(at(&index, NOW), "alg-not-allowed", "the issuer withdrew the algorithm");
 
-    writer.set(AuthenticatorRef::jwt("staging"), Entry::NotReady);
+    writer.set_not_ready(Unready::new(AuthenticatorRef::jwt("staging"), "uid", 1), None);
     assert_eq!(at(&index, NOW), "authenticator-not-ready");
 }
 

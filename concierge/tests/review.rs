@@ -21,7 +21,7 @@ use latchkey_concierge::{
         rejections::Rejections,
         sink::{Destination, FileSettings, Settings as AuditSettings, Sinks},
     },
-    index::{self, Authenticator, AuthenticatorName, AuthenticatorRef, Entry, RefreshRequests},
+    index::{self, Authenticator, AuthenticatorName, AuthenticatorRef, Entry, RefreshRequests, Unready},
     jwt::{AdditionalAudiences, Issuer},
     review::{self, AllowedCallers, PATH, Settings},
     runtime::{http_server::PeerAddress, metrics::Metrics},
@@ -321,14 +321,18 @@ async fn of_two_authenticators_of_one_issuer_the_one_that_the_token_is_for_has_t
 async fn what_cannot_be_told_yet_is_an_error_that_nobody_remembers() {
     let mut listener = Listener::start().await.without_refresh();
     let other = "https://starting.example";
-    listener.writer.set_not_ready(AuthenticatorRef::jwt("starting"), Some(Issuer::new(other.to_owned())));
+    listener
+        .writer
+        .set_not_ready(Unready::new(AuthenticatorRef::jwt("starting"), "uid", 1), Some(Issuer::new(other.to_owned())));
     let (answer, status) = listener.ask(&rs256(&json!({"iss": other}))).await;
     assert_eq!(status, undecided());
     let record = listener.record(&answer).await;
     assert_eq!((&record["kind"], &record["code"]), (&json!("token.refused"), &json!("authenticator-not-ready")));
 
     // One of two of one issuer is not ready: what the other refuses for its audience may be the first one's.
-    listener.writer.set_not_ready(AuthenticatorRef::jwt("other"), Some(Issuer::new(ISSUER.to_owned())));
+    listener
+        .writer
+        .set_not_ready(Unready::new(AuthenticatorRef::jwt("other"), "uid", 1), Some(Issuer::new(ISSUER.to_owned())));
     let (answer, status) = listener.ask(&rs256(&json!({"aud": "k8s-other"}))).await;
     assert_eq!(status, undecided());
     let code = listener.record(&answer).await["code"].clone();

@@ -238,8 +238,11 @@ async fn a_certificate_of_nobody(site: &Site, door: &Exchanger) -> Result<()> {
 async fn nobody_is_admitted(site: &Site, door: &Exchanger, authenticator: &str, issuer: &Issuer) -> Result<()> {
     let answer = door.exchange_at(authenticator, &issuer.id_token("ann", &Site::audience("staging"))?).await?;
     answer.refused()?;
-    // There are as many as there are rows, so the later ones of a minute fold into one record.
-    site.last_record("authenticator-not-ready").await.map(drop)
+    let record = site.record_of(answer.audit_id()?).await?;
+    ensure!(record["code"] == "authenticator-not-ready", "{record}");
+    // Which one was asked: there are as many as there are rows.
+    ensure!(record["authenticator"]["name"] == authenticator, "{record}");
+    Ok(())
 }
 
 async fn is_forgiven(site: &Site, door: &Exchanger, authenticator: &str, issuer: &Issuer) -> Result<()> {

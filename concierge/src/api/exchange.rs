@@ -218,7 +218,7 @@ impl Exchange {
     fn webhook(&self, authenticator: &AuthenticatorRef) -> Option<Arc<Webhook>> {
         match self.index.snapshot().entry(authenticator) {
             Some(Entry::Webhook(webhook)) => Some(Arc::clone(webhook)),
-            Some(Entry::Ready(_) | Entry::NotReady) | None => None,
+            Some(Entry::Ready(_) | Entry::NotReady(_)) | None => None,
         }
     }
 
@@ -314,9 +314,11 @@ impl Exchange {
         // Only names of authenticators that exist: a made-up name would be a series of its own.
         let authenticator = match &verdict.authenticator {
             None => Cow::Borrowed(""),
-            Some(JudgedBy::Jwt(authenticator)) => Cow::Borrowed(authenticator.name.as_str()),
-            // The two kinds may share a name, and no name holds a slash.
-            Some(JudgedBy::Webhook(webhook)) => Cow::Owned(format!("webhook/{}", webhook.name)),
+            Some(judge) => match judge.kind() {
+                AuthenticatorKind::JWTAuthenticator => Cow::Borrowed(judge.name().as_str()),
+                // The two kinds may share a name, and no name holds a slash.
+                AuthenticatorKind::WebhookAuthenticator => Cow::Owned(format!("webhook/{}", judge.name())),
+            },
         };
         self.metrics.exchange(code, &authenticator, latency);
         if let Some(replay) = verdict.cross_cluster(self.clock.now()) {

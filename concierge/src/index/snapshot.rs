@@ -60,7 +60,18 @@ pub enum Entry {
     /// Its webhook can be asked about tokens.
     Webhook(Arc<Webhook>),
     /// It exists and admits nobody: its spec cannot work, or its keys are not there.
-    NotReady,
+    NotReady(Arc<Unready>),
+}
+
+/// An authenticator that admits nobody: what a record can say of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unready {
+    /// Its kind and name.
+    pub reference: AuthenticatorRef,
+    /// The object's uid.
+    pub uid: String,
+    /// `metadata.generation` of the spec that cannot work, or waits.
+    pub generation: i64,
 }
 
 /// All authenticators at one moment.
@@ -75,6 +86,16 @@ pub struct Snapshot {
 struct Listed {
     entry: Entry,
     issuer: Option<Issuer>,
+}
+
+// === impl Unready ===
+
+impl Unready {
+    /// The authenticator `reference`, of which one generation of its spec is known.
+    #[must_use]
+    pub fn new(reference: AuthenticatorRef, uid: &str, generation: i64) -> Self {
+        Self { reference, uid: uid.to_owned(), generation }
+    }
 }
 
 // === impl Snapshot ===

@@ -1,7 +1,9 @@
 //! Whose a token is, asked of every authenticator of the issuer that it claims.
 
+use std::sync::Arc;
+
 use crate::{
-    authn::{Reason, Verdict},
+    authn::{JudgedBy, Reason, Verdict},
     distributed,
     index::{AuthenticatorRef, Entry, Reader, RefreshRequester},
     jwt::{Rejection, Step, TokenFacts, peek_issuer},
@@ -75,8 +77,8 @@ fn look(token: &BearerToken, iss: &str, index: &Reader, verdicts: &Verdicts, clo
     for (authenticator, entry) in snapshot.by_issuer(iss) {
         match entry {
             Entry::Ready(_) => {}
-            Entry::NotReady => {
-                waiting = Some(authenticator);
+            Entry::NotReady(unready) => {
+                waiting = Some((authenticator, unready));
                 continue;
             }
             // No issuer leads to one; see the head of the room.
@@ -92,11 +94,15 @@ fn look(token: &BearerToken, iss: &str, index: &Reader, verdicts: &Verdicts, clo
     }
     match (told, waiting) {
         (Some((verdict, by)), waiting) => Some(Look { verdict, by: by.clone(), waiting: waiting.is_some() }),
-        (None, Some(by)) => {
+        (None, Some((by, unready))) => {
             let facts = TokenFacts { bytes: token.len(), ..TokenFacts::default() };
             let outcome = Err(Reason::AuthenticatorNotReady);
             Some(Look {
-                verdict: Verdict { facts: facts.into(), authenticator: None, outcome },
+                verdict: Verdict {
+                    facts: facts.into(),
+                    authenticator: Some(JudgedBy::NotReady(Arc::clone(unready))),
+                    outcome,
+                },
                 by: by.clone(),
                 waiting: true,
             })

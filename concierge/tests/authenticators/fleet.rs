@@ -35,7 +35,7 @@ async fn knows(world: &World, name: &str, expected: &[&str]) {
     world
         .until("the siblings", |world| match world.entry(name) {
             Some(Entry::Ready(authenticator)) => (siblings(&authenticator) == expected).then_some(()),
-            Some(Entry::Webhook(_) | Entry::NotReady) | None => None,
+            Some(Entry::Webhook(_) | Entry::NotReady(_)) | None => None,
         })
         .await;
 }
@@ -116,7 +116,7 @@ async fn nobody_is_admitted_before_the_list_was_read_and_a_kind_that_is_missing_
     world.clock.advance(Duration::from_secs(3));
     let message = world.api.reason(JWT, "staff", "AudienceUnique", "UnableToValidate").await;
     assert!(message.starts_with("the fleet list is not read yet, so nobody is admitted: "), "{message}");
-    assert!(matches!(world.entry("staff"), Some(Entry::NotReady)) && !world.synced.is_synced());
+    assert!(matches!(world.entry("staff"), Some(Entry::NotReady(_))) && !world.synced.is_synced());
 
     world.api.refuse(FLEET, Some(404));
     world.ready("staff").await;
@@ -226,7 +226,7 @@ async fn the_list_may_come_from_files_and_a_broken_entry_still_counts() {
         }
     };
     tokio::time::timeout(PATIENCE, told).await.unwrap_or_else(|_| panic!("never told of the file: {shown}"));
-    assert!(matches!(world.entry("staff"), Some(Entry::NotReady)), "what it said before counts on");
+    assert!(matches!(world.entry("staff"), Some(Entry::NotReady(_))), "what it said before counts on");
     write("production.json", &object("production"));
     world.ready("staff").await;
     std::fs::remove_dir_all(path).unwrap();

@@ -6,7 +6,7 @@ use std::{
 };
 
 use latchkey_concierge::{
-    index::{Authenticator, AuthenticatorRef, Entry},
+    index::{Authenticator, AuthenticatorRef, Entry, Unready},
     mapping::Rules,
     time::UnixTime,
 };
@@ -77,9 +77,13 @@ async fn a_token_that_the_new_spec_refuses_is_refused_though_its_certificate_is_
 #[tokio::test]
 async fn a_spec_that_cannot_work_and_one_that_is_gone_hand_nothing_out() {
     let server = Server::signed_by_the_cluster().await;
-    let answer = overtaken(&server, vec![Some(Entry::NotReady)]).await;
+    let answer = overtaken(
+        &server,
+        vec![Some(Entry::NotReady(Arc::new(Unready::new(AuthenticatorRef::jwt("staging"), "uid", 2))))],
+    )
+    .await;
     assert_refused(&answer);
-    assert_recorded(&server, &answer, "authenticator-not-ready", &Value::Null).await;
+    assert_recorded(&server, &answer, "authenticator-not-ready", &json!(2)).await;
 
     let server = Server::signed_by_the_cluster().await;
     let answer = overtaken(&server, vec![None]).await;

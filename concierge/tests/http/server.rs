@@ -24,7 +24,7 @@ use latchkey_concierge::{
         sink::{Destination, FileSettings, Settings as AuditSettings, Sinks},
     },
     credential::{CertificateAuthority, NewAuthority},
-    index::{self, AuthenticatorRef, Entry, RefreshRequests},
+    index::{self, AuthenticatorRef, RefreshRequests, Unready},
     runtime::{
         http_server::{self, Limits, PeerAddress, Plain},
         lease::Leadership,
@@ -145,7 +145,7 @@ impl Server {
 
         let keys = issuer::key_set(issuer::keys().iter().map(|key| &key.jwk));
         let (mut writer, reader) = issuer::index_of(issuer::authenticator(&keys));
-        writer.set(AuthenticatorRef::jwt("starting"), Entry::NotReady);
+        writer.set_not_ready(Unready::new(AuthenticatorRef::jwt("starting"), "uid", 1), None);
         let (refresh, refreshes) = index::refresh_channel();
         let (front_proxy, config) = front_proxy();
         let (_config_sender, front_proxy_config) = watch::channel(Some(Arc::new(config)));

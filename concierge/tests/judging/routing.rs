@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use latchkey_concierge::{
-    index::{self, AuthenticatorRef, Entry, Snapshot},
+    index::{self, AuthenticatorRef, Entry, Snapshot, Unready},
     jwt::{self, Issuer},
 };
 use serde_json::json;
@@ -25,8 +25,9 @@ fn a_token_finds_everybody_who_may_judge_it_and_nobody_else() {
     writer.set(AuthenticatorRef::jwt("b"), ready(ISSUER));
     writer.set(AuthenticatorRef::jwt("a"), ready(ISSUER));
     writer.set(AuthenticatorRef::jwt("other"), ready("https://other.example"));
-    writer.set_not_ready(AuthenticatorRef::jwt("waiting"), Some(Issuer::new(ISSUER.to_owned())));
-    writer.set(AuthenticatorRef::jwt("broken"), Entry::NotReady);
+    writer
+        .set_not_ready(Unready::new(AuthenticatorRef::jwt("waiting"), "uid", 1), Some(Issuer::new(ISSUER.to_owned())));
+    writer.set_not_ready(Unready::new(AuthenticatorRef::jwt("broken"), "uid", 1), None);
 
     let claimed = jwt::peek_issuer(&bearer(&rs256(&json!({})))).unwrap();
     let all = [("a", true), ("b", true), ("waiting", false)];

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     controllers::jwt_authenticator::{self, Observed, Trust, Word},
     convert::{BundleObject, BundleSource, TlsProblem},
-    index::{Authenticator, AuthenticatorKind, AuthenticatorName, AuthenticatorRef, Entry},
+    index::{Authenticator, AuthenticatorKind, AuthenticatorName, AuthenticatorRef, Entry, Unready},
 };
 
 impl Authenticators {
@@ -82,7 +82,7 @@ impl Authenticators {
                     let admit = Authenticator { claims: self.claims.of(name), ..admit };
                     self.index.set(reference, Entry::Ready(Arc::new(admit)));
                 }
-                None => self.index.set_not_ready(reference, issuer),
+                None => self.index.set_not_ready(Unready::new(reference, &object.uid, generation), issuer),
             }
         }
         // Here and not at each report: an authenticator that joins others of its source has keys of some age at once.

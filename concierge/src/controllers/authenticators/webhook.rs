@@ -16,7 +16,7 @@ use crate::{
         prober::{ProbeReport, Prober, ProberId},
     },
     idp::proxy::Proxies,
-    index::{AskWebhook, AuthenticatorName, AuthenticatorRef, Entry, Webhook},
+    index::{AskWebhook, AuthenticatorName, AuthenticatorRef, Entry, Unready, Webhook},
     runtime::metrics::Metrics,
     time::Clock,
     webhook::WebhookClient,
@@ -186,19 +186,23 @@ impl Authenticators {
         }
         let shown = known.map(|known| (&known.uid, known.generation, known.asks_by));
         if shown != Some((&next.uid, next.generation, next.asks_by)) {
-            let entry = asks.map_or(Entry::NotReady, |(settings, _, client)| {
-                let (reserved, credential_lifetime) = (settings.reserved, settings.credential_lifetime);
-                let door: Arc<dyn AskWebhook> = client;
-                let name = AuthenticatorName::new(name);
-                Entry::Webhook(Arc::new(Webhook {
-                    name,
-                    uid: uid.clone(),
-                    generation,
-                    reserved,
-                    credential_lifetime,
-                    door,
-                }))
-            });
+            let unready = || Unready::new(AuthenticatorRef::webhook(name), &uid, generation);
+            let entry = asks.map_or_else(
+                || Entry::NotReady(Arc::new(unready())),
+                |(settings, _, client)| {
+                    let (reserved, credential_lifetime) = (settings.reserved, settings.credential_lifetime);
+                    let door: Arc<dyn AskWebhook> = client;
+                    let name = AuthenticatorName::new(name);
+                    Entry::Webhook(Arc::new(Webhook {
+                        name,
+                        uid: uid.clone(),
+                        generation,
+                        reserved,
+                        credential_lifetime,
+                        door,
+                    }))
+                },
+            );
             self.index.set(AuthenticatorRef::webhook(name), entry);
         }
         self.webhooks.published.insert(name.to_owned(), next);
