@@ -62,6 +62,8 @@ impl From<OidcError> for Failure {
     fn from(error: OidcError) -> Self {
         let message = error.to_string();
         match error {
+            OidcError::ClientSecret(_) => Self::new(Status::Usage, message)
+                .hint("nobody is logged out; once the secret is where the kubeconfig says, the next command goes on"),
             OidcError::InvalidGrant => Self::new(Status::LoginNeeded, message),
             OidcError::Metadata(_) => Self::new(Status::ProviderRefused, message)
                 .hint("compare --issuer with the `issuer` of its /.well-known/openid-configuration"),

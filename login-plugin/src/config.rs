@@ -151,7 +151,7 @@ impl Settings {
                 Self::Workload(Box::new(WorkloadConfig::new(&args, answering, source, destination, environment)))
             }
             None => {
-                let provider = ProviderConfig::new(&args)?;
+                let provider = ProviderConfig::new(&args, environment)?;
                 let login = LoginConfig::new(&args, provider.profile, environment)?;
                 let places = Places::new(environment);
                 let store = store(&args, environment)?;

@@ -5,6 +5,7 @@ mod args;
 mod authorization_response;
 mod browser;
 mod cache;
+mod client_secret;
 mod commands;
 mod config;
 mod environment;

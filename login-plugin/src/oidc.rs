@@ -1,26 +1,30 @@
-//! OIDC: authorization code with PKCE, refresh, and the judgement of ID tokens. The only user of `openidconnect`.
+//! OIDC: authorization code with PKCE, device code, refresh, revocation, and the judgement of tokens. The only user of
+//! `openidconnect`.
 
-mod client;
+mod access_token;
+mod device;
 mod documents;
+mod error;
+mod grant;
 mod id_token;
+mod requests;
 
+use std::cell::OnceCell;
 use std::time::Duration;
 
-use openidconnect::core::{CoreAuthenticationFlow, CoreClient, CoreErrorResponseType, CoreIdToken, CoreTokenResponse};
-use openidconnect::{
-    AccessToken, AuthType, AuthorizationCode, ClientId, ConfigurationError, CsrfToken, EndpointMaybeSet,
-    EndpointNotSet, EndpointSet, Nonce, OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl,
-    RefreshToken, RequestTokenError, Scope, StandardErrorResponse, TokenResponse as _,
-};
+use openidconnect::{CsrfToken, Nonce, PkceCodeChallenge, PkceCodeVerifier};
 use reqwest::Url;
-use thiserror::Error;
 
-use self::client::{Http, HttpError};
+use self::access_token::AccessIdentity;
+pub(crate) use self::device::{DeviceAttempt, DevicePoll};
 use self::documents::Metadata;
+pub(crate) use self::error::OidcError;
+pub(crate) use self::grant::Grant;
 use self::id_token::{ExpectedNonce, Verification};
+use self::requests::{Declined, Form};
+use crate::args::TokenKind;
 use crate::cache::{Cache, EntryName};
 use crate::config::ProviderConfig;
-use crate::expiry::Clocks;
 use crate::output::Printable;
 use crate::secret::Secret;
 use crate::time::{Clock, UnixTime};
@@ -32,39 +36,6 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of randomness in `state` and `nonce`: 256 bits, as the PKCE verifier has.
 const RANDOM_BYTES: u32 = 32;
 
-type Client =
-    CoreClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointMaybeSet, EndpointMaybeSet>;
-
-/// Why the provider gave us nothing that may be used.
-#[derive(Debug, Error)]
-pub(crate) enum OidcError {
-    /// The refresh token is dead (RFC 6749 section 5.2); the only failure that ends a session.
-    #[error("the session has ended at the identity provider")]
-    InvalidGrant,
-    /// What it says about itself makes no sense.
-    #[error("the identity provider cannot be used: {0}")]
-    Metadata(String),
-    /// It said no.
-    #[error("the identity provider refused ({error}){}", description.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
-    Refused {
-        /// The code, already safe to print.
-        error: String,
-        /// Its words, already safe to print.
-        description: Option<String>,
-    },
-    /// Its token must not be used.
-    #[error("{0}")]
-    Token(String),
-    /// It cannot be reached, or is not well.
-    #[error("cannot reach the identity provider at {tried}: {what}")]
-    Unreachable {
-        /// The address.
-        tried: String,
-        /// What happened.
-        what: String,
-    },
-}
-
 /// An identity provider, discovered.
 #[derive(Debug)]
 pub(crate) struct Provider<'a> {
@@ -75,6 +46,7 @@ pub(crate) struct Provider<'a> {
     transport: Transport,
     metadata: Metadata,
     keys_are_new: bool,
+    secret: OnceCell<Secret>,
 }
 
 /// One attempt to log in: what was sent, and what the answer has to fit.
@@ -89,18 +61,6 @@ pub(crate) struct Attempt {
     verifier: PkceCodeVerifier,
 }
 
-/// What the token endpoint sent, not yet judged.
-#[derive(Debug)]
-pub(crate) struct Grant {
-    /// To be kept before anything else can fail: the old one may be dead already.
-    pub(crate) refresh_token: Option<Secret>,
-    /// What was granted, if the provider said so. It must when that is not what was asked for (RFC 6749 section 5.1).
-    scopes: Option<Vec<String>>,
-    id_token: Option<CoreIdToken>,
-    access_token: AccessToken,
-    clocks: Clocks,
-}
-
 /// What a login brought, judged.
 #[derive(Debug)]
 pub(crate) struct Tokens {
@@ -110,8 +70,10 @@ pub(crate) struct Tokens {
     pub(crate) refresh_token: Option<Secret>,
     /// What was granted, if the provider said so. A refresh may ask for no more.
     pub(crate) scopes: Option<Vec<String>>,
-    /// For clusters that take it in place of the ID token.
+    /// Judged where the cluster takes it in place of the ID token.
     pub(crate) access_token: Secret,
+    /// The last local second in which to use the access token, if that is known.
+    pub(crate) access_usable_until: Option<UnixTime>,
 }
 
 /// A judged ID token.
@@ -129,13 +91,41 @@ pub(crate) struct Identity {
     pub(crate) name: String,
     /// How far this computer's clock is ahead of the provider's, in seconds.
     pub(crate) local_ahead: i64,
+    /// What ties it to one login; no secret.
+    pub(crate) nonce: Option<String>,
+    /// When the person showed who they are, by the provider's clock: `auth_time`.
+    pub(crate) authenticated_at: Option<i64>,
 }
 
-impl Grant {
-    /// The access token, as it came.
-    pub(crate) fn access_token(&self) -> Secret {
-        Secret::from(self.access_token.secret().as_str())
-    }
+/// What is known of the login that a refresh goes on with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin<'a> {
+    /// The provider's immutable name of the person.
+    pub(crate) subject: &'a str,
+    /// The nonce in the first ID token, if it is known.
+    pub(crate) nonce: Option<&'a str>,
+    /// `auth_time` in the first ID token, if it had one.
+    pub(crate) authenticated_at: Option<i64>,
+}
+
+/// What a refresh brought, judged.
+#[derive(Debug)]
+pub(crate) enum Renewed {
+    /// No ID token, but the access token that the cluster takes.
+    Access {
+        /// The token.
+        access_token: Secret,
+        /// When it came, by this computer's clock.
+        received_at: UnixTime,
+        /// The last second in which to use it, by this computer's clock.
+        usable_until: UnixTime,
+    },
+    /// Nothing that the cluster takes. OIDC Core 1.0 section 12.2 allows an answer without an ID token.
+    Nothing,
+    /// Tokens of another person, or of the same one after another login at the provider.
+    Other,
+    /// Everything.
+    Tokens(Box<Tokens>),
 }
 
 impl<'a> Provider<'a> {
@@ -160,6 +150,7 @@ impl<'a> Provider<'a> {
             transport,
             metadata: found.metadata,
             keys_are_new: found.keys_are_new,
+            secret: OnceCell::new(),
         })
     }
 
@@ -168,20 +159,25 @@ impl<'a> Provider<'a> {
     /// # Errors
     /// When the provider's own address makes no usable URL.
     pub(crate) fn attempt(&self, redirect_uri: &str) -> Result<Attempt, OidcError> {
-        let client = self.client(Some(redirect_uri))?;
+        if Url::parse(redirect_uri).is_err() {
+            return Err(OidcError::Metadata(format!("redirect address {redirect_uri:?} is no URL")));
+        }
         // Always, whatever the provider announces: those that do not know PKCE ignore it (RFC 9700 section 2.1.1).
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256_len(RANDOM_BYTES);
-        let (url, state, nonce) = client
-            .authorize_url(
-                CoreAuthenticationFlow::AuthorizationCode,
-                || CsrfToken::new_random_len(RANDOM_BYTES),
-                || Nonce::new_random_len(RANDOM_BYTES),
-            )
-            .add_scopes(self.scopes())
-            .set_pkce_challenge(challenge)
-            .url();
-        let mut url = url;
-        self.wishes().for_each(|(name, value)| drop(url.query_pairs_mut().append_pair(name, value)));
+        let (state, nonce) = (CsrfToken::new_random_len(RANDOM_BYTES), Nonce::new_random_len(RANDOM_BYTES));
+        let mut url = self.metadata.authorization_endpoint().url().clone();
+        url.query_pairs_mut()
+            .append_pair("response_type", "code")
+            .append_pair("client_id", &self.config.client_id)
+            .append_pair("redirect_uri", redirect_uri)
+            .append_pair("scope", &self.scopes().join(" "))
+            .append_pair("state", state.secret())
+            .append_pair("nonce", nonce.secret())
+            .append_pair("code_challenge", challenge.as_str())
+            .append_pair("code_challenge_method", challenge.method().as_str())
+            .extend_pairs(self.targets())
+            .extend_pairs(self.wishes())
+            .extend_pairs(self.parameters());
         // `response_mode=form_post` is not asked for: then the address bar would hold no code, and pasting the redirect
         // is the way out when the browser cannot reach us. The loopback leads away from the code at once instead.
         Ok(Attempt {
@@ -193,33 +189,26 @@ impl<'a> Provider<'a> {
         })
     }
 
-    /// Trades the code for tokens and judges the ID token.
+    /// Trades the code for tokens and judges them.
     ///
     /// # Errors
     /// When the provider refuses, is away, or sends a token that must not be used.
     pub(crate) async fn redeem(&mut self, attempt: Attempt, code: &Secret) -> Result<Tokens, OidcError> {
-        let client = self.client(Some(&attempt.redirect_uri))?;
-        let http = self.http();
-        let answer = client
-            .exchange_code(AuthorizationCode::new(code.expose().to_owned()))
-            .map_err(|error| no_token_endpoint(&error))?
-            .set_pkce_verifier(attempt.verifier)
-            .request_async(&http)
-            .await;
-        let grant = self.token_answer(answer, http.clocks()).map_err(|error| match error {
-            // Here it is the code that was not taken; there is no session yet that could have ended.
-            OidcError::InvalidGrant => OidcError::Refused {
-                error: "invalid_grant".to_owned(),
-                description: Some("it did not take the authorization code".to_owned()),
-            },
+        let endpoint = self.token_endpoint()?;
+        let form = Form::default()
+            .with("grant_type", "authorization_code")
+            .with("code", code.expose())
+            .with("redirect_uri", attempt.redirect_uri)
+            .with("code_verifier", attempt.verifier.secret().as_str());
+        let form = self.targets().fold(form, |form, (name, value)| form.with(name, value));
+        let answer = self.post(&endpoint, form).await.map_err(|declined| match declined {
+            Declined::Refused { code, description: None } if code == "invalid_grant" => {
+                Declined::Refused { code, description: Some("it did not take the authorization code".to_owned()) }
+            }
             other => other,
-        })?;
-        let identity = self.judge_token(&grant, ExpectedNonce::Sent(&attempt.nonce)).await?.ok_or_else(|| {
-            OidcError::Token("the identity provider sent no ID token, although scope openid was asked for".to_owned())
-        })?;
-        let access_token = grant.access_token();
-        let Grant { refresh_token, scopes, .. } = grant;
-        Ok(Tokens { identity, refresh_token, scopes, access_token })
+        });
+        let answer = answer.map_err(|declined| declined.into_error(&endpoint))?;
+        self.judge_login(Grant::read(&answer)?, ExpectedNonce::Sent(&attempt.nonce)).await
     }
 
     /// Trades the refresh token for new ones. What comes back has to be kept before it is judged. `granted` are the scopes
@@ -228,27 +217,59 @@ impl<'a> Provider<'a> {
     /// # Errors
     /// When the provider refuses or is away.
     pub(crate) async fn refresh(&self, refresh_token: &Secret, granted: Option<&[String]>) -> Result<Grant, OidcError> {
-        let client = self.client(None)?;
-        let token = RefreshToken::new(refresh_token.expose().to_owned());
-        let http = self.http();
+        let endpoint = self.token_endpoint()?;
         // Nothing that was not granted (RFC 6749 section 6): a provider that dropped a scope at the login refuses it here.
-        let scopes = self.scopes().filter(|scope| granted.is_none_or(|granted| granted.contains(scope)));
-        let answer = client
-            .exchange_refresh_token(&token)
-            .map_err(|error| no_token_endpoint(&error))?
-            // With `openid`: some providers send no ID token otherwise.
-            .add_scopes(scopes.chain([Scope::new("openid".to_owned())]))
-            .request_async(&http)
-            .await;
-        self.token_answer(answer, http.clocks())
+        // With `openid`: some providers send no ID token otherwise.
+        let may_ask =
+            |scope: &&str| *scope == "openid" || granted.is_none_or(|granted| granted.iter().any(|one| one == scope));
+        let scopes: Vec<&str> = self.scopes().into_iter().filter(may_ask).collect();
+        let form = Form::default()
+            .with("grant_type", "refresh_token")
+            .with("refresh_token", refresh_token.expose())
+            .with("scope", scopes.join(" "));
+        let form = self.targets().fold(form, |form, (name, value)| form.with(name, value));
+        match self.post(&endpoint, form).await {
+            Ok(answer) => Grant::read(&answer),
+            // OIDC Core 1.0 section 3.1.2.6 has the last two.
+            Err(Declined::Refused { code, .. })
+                if matches!(code.as_str(), "invalid_grant" | "interaction_required" | "login_required") =>
+            {
+                Err(OidcError::InvalidGrant)
+            }
+            Err(declined) => Err(declined.into_error(&endpoint)),
+        }
     }
 
-    /// Judges the ID token of a refresh, if there is one.
+    /// Judges what a refresh brought, against the login that it goes on with.
     ///
     /// # Errors
-    /// When the token must not be used, or the keys cannot be fetched.
-    pub(crate) async fn judge(&mut self, grant: &Grant) -> Result<Option<Identity>, OidcError> {
-        self.judge_token(grant, ExpectedNonce::Any).await
+    /// When a token must not be used, or the keys cannot be fetched.
+    pub(crate) async fn judge(&mut self, grant: Grant, origin: Origin<'_>) -> Result<Renewed, OidcError> {
+        let nonce = origin.nonce.map(|nonce| Nonce::new(nonce.to_owned()));
+        let expected = nonce.as_ref().map_or(ExpectedNonce::Any, ExpectedNonce::Kept);
+        let identity = self.judge_id_token(&grant, expected).await?;
+        let access = self.judge_access_token(&grant).await?;
+        let subjects = [
+            identity.as_ref().map(|identity| identity.subject.as_str()),
+            access.as_ref().and_then(|access| access.subject.as_deref()),
+        ];
+        let is_other = subjects.into_iter().flatten().any(|subject| subject != origin.subject);
+        // OIDC Core 1.0 section 12.2: a refresh goes on with one login, and that has one time.
+        let is_later = identity
+            .as_ref()
+            .and_then(|identity| identity.authenticated_at)
+            .zip(origin.authenticated_at)
+            .is_some_and(|(now, then)| now != then);
+        Ok(match (identity, access) {
+            _ if is_other || is_later => Renewed::Other,
+            (Some(identity), access) => Renewed::Tokens(Box::new(Tokens::new(identity, access, grant))),
+            (None, Some(access)) => Renewed::Access {
+                received_at: grant.clocks.local,
+                usable_until: access.usable_until,
+                access_token: grant.access_token,
+            },
+            (None, None) => Renewed::Nothing,
+        })
     }
 
     /// Whether each authorization response carries `iss` (RFC 9207).
@@ -269,117 +290,106 @@ impl<'a> Provider<'a> {
             .collect()
     }
 
-    async fn judge_token(&mut self, grant: &Grant, nonce: ExpectedNonce<'_>) -> Result<Option<Identity>, OidcError> {
+    /// Judges what a login brought.
+    async fn judge_login(&mut self, grant: Grant, nonce: ExpectedNonce<'_>) -> Result<Tokens, OidcError> {
+        let identity = self.judge_id_token(&grant, nonce).await?.ok_or_else(|| {
+            OidcError::Token("the identity provider sent no ID token, although scope openid was asked for".to_owned())
+        })?;
+        let access = self.judge_access_token(&grant).await?;
+        if access
+            .as_ref()
+            .and_then(|access| access.subject.as_ref())
+            .is_some_and(|subject| *subject != identity.subject)
+        {
+            return Err(OidcError::Token("the identity provider's two tokens are of two people".to_owned()));
+        }
+        Ok(Tokens::new(identity, access, grant))
+    }
+
+    async fn judge_id_token(&mut self, grant: &Grant, nonce: ExpectedNonce<'_>) -> Result<Option<Identity>, OidcError> {
         let Some(id_token) = &grant.id_token else { return Ok(None) };
-        match id_token::verify(id_token, self.config, &self.metadata, grant, nonce) {
-            // The provider may have changed its keys since we fetched them. Once.
+        self.with_keys(|config, metadata| id_token::verify(id_token, config, metadata, grant, nonce)).await.map(Some)
+    }
+
+    /// Nothing where the cluster does not get it: then it is not ours to look into (RFC 9068 section 6).
+    async fn judge_access_token(&mut self, grant: &Grant) -> Result<Option<AccessIdentity>, OidcError> {
+        if self.config.token_kind != TokenKind::Access {
+            return Ok(None);
+        }
+        let (token, clocks) = (&grant.access_token, grant.clocks);
+        self.with_keys(|config, metadata| access_token::verify(token, &config.audience, config, metadata, clocks))
+            .await
+            .map(Some)
+    }
+
+    /// Judges with the keys we have, and once more with new ones where a key is missing: the provider may have changed
+    /// them since we fetched them. Once in each run.
+    async fn with_keys<T>(
+        &mut self,
+        judge: impl Fn(&ProviderConfig, &Metadata) -> Result<T, Verification>,
+    ) -> Result<T, OidcError> {
+        match judge(self.config, &self.metadata) {
             Err(Verification::UnknownKey(_)) if !self.keys_are_new => {
                 self.metadata =
                     documents::renew(&self.config.issuer, &self.transport, self.cache, self.documents, self.clock)
                         .await?;
                 self.keys_are_new = true;
-                id_token::verify(id_token, self.config, &self.metadata, grant, nonce)
+                judge(self.config, &self.metadata)
             }
-            verified => verified,
+            judged => judged,
         }
-        .map(Some)
         .map_err(|(Verification::UnknownKey(words) | Verification::Refused(words))| OidcError::Token(words))
     }
 
-    fn client(&self, redirect_uri: Option<&str>) -> Result<Client, OidcError> {
-        let client_id = ClientId::new(self.config.client_id.clone());
-        let client = CoreClient::from_provider_metadata(self.metadata.clone(), client_id, None)
-            // A public client has nothing to authenticate with; its id goes into the body.
-            .set_auth_type(AuthType::RequestBody);
-        match redirect_uri {
-            None => Ok(client),
-            Some(uri) => RedirectUrl::new(uri.to_owned())
-                .map(|uri| client.set_redirect_uri(uri))
-                .map_err(|error| OidcError::Metadata(format!("redirect address {uri:?} is no URL: {error}"))),
-        }
+    fn token_endpoint(&self) -> Result<Url, OidcError> {
+        self.endpoint("token_endpoint", self.metadata.token_endpoint().map(|url| url.url().as_str()))
     }
 
-    /// Scopes to ask for besides `openid`, which the crate adds.
-    fn scopes(&self) -> impl Iterator<Item = Scope> {
+    /// An endpoint by its name in the discovery document. Only https: what goes there is secret.
+    fn endpoint(&self, name: &str, url: Option<&str>) -> Result<Url, OidcError> {
+        let url = url.ok_or_else(|| OidcError::Metadata(format!("its discovery document names no {name}")))?;
+        Url::parse(url)
+            .ok()
+            .filter(|url| url.scheme() == "https" && url.host_str().is_some())
+            .ok_or_else(|| OidcError::Metadata(format!("its {name} {} is not https", Printable(url))))
+    }
+
+    /// Scopes to ask for, `openid` first.
+    fn scopes(&self) -> Vec<&str> {
         let supported = self.metadata.scopes_supported();
-        let optional =
-            self.config.optional_scopes.iter().filter(move |scope| {
-                supported.is_some_and(|list| list.iter().any(|listed| listed.as_str() == **scope))
-            });
+        let is_listed =
+            |scope: &&String| supported.is_some_and(|list| list.iter().any(|listed| listed.as_str() == scope.as_str()));
         let wanted = self.config.scopes.iter().filter(|scope| *scope != "openid");
+        let optional = self.config.optional_scopes.iter().filter(is_listed);
         let optional = optional.filter(|scope| !self.config.scopes.contains(*scope));
-        wanted.chain(optional).map(|scope| Scope::new(scope.clone()))
+        std::iter::once("openid").chain(wanted.chain(optional).map(String::as_str)).collect()
     }
 
-    /// Parameters beyond those of the protocol, for every request that begins a login.
-    fn wishes(&self) -> impl Iterator<Item = (&str, &str)> {
+    /// What the tokens are for: with each request that brings any (RFC 8707 sections 2.1 and 2.2), and the `audience` that
+    /// some providers take in its place.
+    fn targets(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
         let config = self.config;
-        let named = [
-            ("audience", config.request_audience.as_deref()),
-            ("login_hint", config.login_hint.as_deref()),
-            ("prompt", config.prompt.as_deref()),
-        ];
-        let named = named.into_iter().filter_map(|(name, value)| Some((name, value?)));
-        let resources = config.resources.iter().map(|resource| ("resource", resource.as_str()));
-        let others = config.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        named.chain(resources).chain(others)
+        let audience = config.request_audience.as_deref().map(|audience| ("audience", audience));
+        audience.into_iter().chain(config.resources.iter().map(|resource| ("resource", resource.as_str())))
     }
 
-    fn http(&self) -> Http<'_> {
-        Http::new(&self.transport, self.clock)
+    /// What the login page should know about the person.
+    fn wishes(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        let hint = self.config.login_hint.as_deref().map(|hint| ("login_hint", hint));
+        let prompt = self.config.prompt.as_deref().map(|prompt| ("prompt", prompt));
+        hint.into_iter().chain(prompt)
     }
 
-    fn token_answer(
-        &self,
-        answer: Result<CoreTokenResponse, TokenRequestError>,
-        clocks: Option<Clocks>,
-    ) -> Result<Grant, OidcError> {
-        let answer = answer.map_err(|error| self.token_error(error))?;
-        let now = self.clock.now();
-        Ok(Grant {
-            refresh_token: answer.refresh_token().map(|token| Secret::from(token.secret().as_str())),
-            scopes: answer.scopes().map(|scopes| scopes.iter().map(|scope| scope.to_string()).collect()),
-            id_token: answer.id_token().cloned(),
-            access_token: answer.access_token().clone(),
-            clocks: clocks.unwrap_or(Clocks { local: now, server: now }),
-        })
-    }
-
-    fn token_error(&self, error: TokenRequestError) -> OidcError {
-        let tried = || {
-            let endpoint = self.metadata.token_endpoint().map_or_else(|| self.issuer(), |url| url.url().as_str());
-            Printable(endpoint).to_string()
-        };
-        match error {
-            RequestTokenError::ServerResponse(response) => {
-                let code = response.error().as_ref().to_owned();
-                match code.as_str() {
-                    // OIDC Core 1.0 section 3.1.2.6 has the last two.
-                    "invalid_grant" | "interaction_required" | "login_required" => OidcError::InvalidGrant,
-                    "temporarily_unavailable" | "server_error" => {
-                        OidcError::Unreachable { tried: tried(), what: format!("it answered {code}") }
-                    }
-                    _ => OidcError::Refused {
-                        error: Printable(&code).to_string(),
-                        description: response.error_description().map(|text| Printable(text).to_string()),
-                    },
-                }
-            }
-            RequestTokenError::Request(error) => OidcError::Unreachable { tried: tried(), what: error.to_string() },
-            // The body holds tokens, and words about it may quote them: only the place is shown.
-            RequestTokenError::Parse(error, _) => OidcError::Token(format!(
-                "the identity provider's answer is not readable at {:?}",
-                Printable(&error.path().to_string()).to_string()
-            )),
-            RequestTokenError::Other(_) => {
-                OidcError::Token("the identity provider's answer is not readable".to_owned())
-            }
-        }
+    /// Whatever else the provider or the person who wrote the kubeconfig wants in each request that begins a login.
+    fn parameters(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        self.config.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }
 
-type TokenRequestError = RequestTokenError<HttpError, StandardErrorResponse<CoreErrorResponseType>>;
-
-fn no_token_endpoint(error: &ConfigurationError) -> OidcError {
-    OidcError::Metadata(format!("its discovery document names no token endpoint: {error}"))
+impl Tokens {
+    fn new(identity: Identity, access: Option<AccessIdentity>, grant: Grant) -> Self {
+        let access_usable_until = access.map(|access| access.usable_until).or_else(|| grant.access_usable_until());
+        let Grant { refresh_token, scopes, access_token, .. } = grant;
+        Self { identity, refresh_token, scopes, access_token, access_usable_until }
+    }
 }

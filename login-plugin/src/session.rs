@@ -7,11 +7,10 @@ use crate::environment::Environment;
 use crate::expiry;
 use crate::failure::{Failure, Status};
 use crate::flows::{self, LoggedIn, PendingPage};
-use crate::oidc::{Identity, OidcError, Provider, Tokens};
+use crate::oidc::{Identity, OidcError, Origin, Provider, Renewed, Tokens};
 use crate::output::{Output, Printable};
 use crate::platform::process::ProcessIdentity;
 use crate::platform::terminal;
-use crate::secret::Secret;
 use crate::time::{Clock, UnixTime};
 
 /// A clock this wrong breaks other things than ours, and is worth a word.
@@ -53,6 +52,8 @@ pub(crate) struct Usable {
 /// What may be done to get a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effort {
+    /// Nothing that a person would notice, and not the kept token: it may have been refused.
+    Anew,
     /// Nothing that a person would notice.
     Silent,
     /// A login, if need be. With the time since when we waited for another process, if we did.
@@ -63,13 +64,13 @@ pub(crate) enum Effort {
 }
 
 impl Context<'_> {
-    /// A session whose ID token is good now.
+    /// A session whose token for the cluster is good now.
     ///
     /// # Errors
     /// When there is none and the effort does not bring one.
     pub(crate) async fn usable_session(&self, effort: Effort) -> Result<Usable, Failure> {
         if let Some(session) = self.cache.session(&self.keys.session) {
-            if expiry::is_usable(session.received_at, session.usable_until, self.clock.now()) {
+            if effort != Effort::Anew && self.is_usable(&session) {
                 return Ok(Usable { session, is_new: false, page: None });
             }
             if let Some(session) = self.refreshed(session).await? {
@@ -77,7 +78,7 @@ impl Context<'_> {
             }
         }
         match effort {
-            Effort::Silent => Err(Failure::new(
+            Effort::Anew | Effort::Silent => Err(Failure::new(
                 Status::LoginNeeded,
                 format!("login to {} is needed", self.config.answering.cluster_name),
             )),
@@ -85,15 +86,18 @@ impl Context<'_> {
         }
     }
 
-    /// The session with a new ID token; none if the provider has ended it, or gives no ID tokens on refresh.
+    /// The session with a new token for the cluster; none if the provider has ended it, or gives none on refresh.
     ///
     /// # Errors
     /// When the provider is away or sends something that must not be used. That costs nobody a login.
     pub(crate) async fn refreshed(&self, session: Session) -> Result<Option<Session>, Failure> {
         let mut session = session;
-        let Some(mut refresh_token) = session.refresh_token.clone() else { return Ok(None) };
+        if session.refresh_token.is_none() || session.refresh_is_useless {
+            return Ok(None);
+        }
         let mut provider = self.provider().await?;
         for _ in 0..REFRESH_ATTEMPTS_MAX {
+            let Some(refresh_token) = session.refresh_token.clone() else { return Ok(None) };
             match provider.refresh(&refresh_token, session.scopes.as_deref()).await {
                 Ok(grant) => {
                     if let Some(rotated) = &grant.refresh_token {
@@ -101,37 +105,70 @@ impl Context<'_> {
                         session.refresh_token = Some(rotated.clone());
                         self.cache.keep_session(&self.keys.session, &session);
                     }
-                    let Some(identity) = provider.judge(&grant).await? else { return Ok(None) };
-                    if identity.subject != session.subject {
-                        self.output.warn("the identity provider answered for another user; a new login is needed");
+                    let renewed = provider.judge(grant, session.origin()).await?;
+                    return Ok(self.renewed(session, renewed));
+                }
+                Err(OidcError::InvalidGrant) => match self.cache.session(&self.keys.session) {
+                    // Somebody without our lock (another machine on a shared home) may have rotated it meanwhile.
+                    Some(other) if other.refresh_token.as_ref() != Some(&refresh_token) => {
+                        if other.id_token != session.id_token && self.is_usable(&other) {
+                            return Ok(Some(other));
+                        }
+                        session = other;
+                    }
+                    // It is the one that failed, and nobody has another.
+                    Some(_) => {
                         self.cache.drop_session(&self.keys.session);
                         return Ok(None);
                     }
-                    let tokens = Tokens {
-                        identity,
-                        refresh_token: session.refresh_token.take(),
-                        scopes: session.scopes.take(),
-                        access_token: grant.access_token(),
-                    };
-                    let session =
-                        Session { certificate_subject: session.certificate_subject.take(), ..self.session_of(tokens) };
-                    self.cache.keep_session(&self.keys.session, &session);
-                    return Ok(Some(session));
-                }
-                Err(OidcError::InvalidGrant) => {
-                    // Somebody without our lock (another machine on a shared home) may have rotated it meanwhile.
-                    match self.cache.session(&self.keys.session) {
-                        Some(Session { refresh_token: Some(other), .. }) if other != refresh_token => {
-                            refresh_token = other;
-                        }
-                        _ => break,
-                    }
-                }
+                    None => return Ok(None),
+                },
                 Err(error) => return Err(error.into()),
             }
         }
-        self.cache.drop_session(&self.keys.session);
         Ok(None)
+    }
+
+    /// Keeps what a refresh brought, if it is of any use.
+    fn renewed(&self, session: Session, renewed: Renewed) -> Option<Session> {
+        let session = match renewed {
+            Renewed::Tokens(tokens) => {
+                let tokens = Tokens {
+                    // What was not sent again stays as it was (RFC 6749 section 6).
+                    refresh_token: tokens.refresh_token.or(session.refresh_token),
+                    scopes: session.scopes,
+                    ..*tokens
+                };
+                let now = self.session_of(tokens);
+                Session {
+                    certificate_subject: session.certificate_subject,
+                    // Those of the login, as long as there is no other login.
+                    nonce: session.nonce.or(now.nonce),
+                    authenticated_at: session.authenticated_at.or(now.authenticated_at),
+                    ..now
+                }
+            }
+            Renewed::Access { access_token, received_at, usable_until } => {
+                Session { access_token: Some(access_token), received_at, usable_until, ..session }
+            }
+            Renewed::Nothing => {
+                let session = Session { refresh_is_useless: true, ..session };
+                self.cache.keep_session(&self.keys.session, &session);
+                return None;
+            }
+            Renewed::Other => {
+                self.output
+                    .warn("the identity provider answered for another user or another login; a new login is needed");
+                self.cache.drop_session(&self.keys.session);
+                return None;
+            }
+        };
+        self.cache.keep_session(&self.keys.session, &session);
+        Some(session)
+    }
+
+    fn is_usable(&self, session: &Session) -> bool {
+        expiry::is_usable(session.received_at, session.usable_until, self.clock.now())
     }
 
     async fn log_in(&self, waiting_since: Option<UnixTime>) -> Result<Usable, Failure> {
@@ -185,15 +222,21 @@ impl Context<'_> {
     }
 
     fn session_of(&self, tokens: Tokens) -> Session {
-        let Tokens { identity, refresh_token, scopes, access_token } = tokens;
-        let Identity { id_token, received_at, usable_until, subject, name, local_ahead: _ } = identity;
+        let Tokens { identity, refresh_token, scopes, access_token, access_usable_until } = tokens;
+        let Identity { id_token, received_at, usable_until, subject, name, local_ahead: _, nonce, authenticated_at } =
+            identity;
+        let provider = &self.config.provider;
+        // What nobody needs is not kept.
+        let is_wanted = provider.token_kind == TokenKind::Access || provider.exchange_audience.is_some();
         Session {
             received_at,
-            usable_until,
+            usable_until: access_usable_until.filter(|_| is_wanted).unwrap_or(usable_until),
             id_token,
-            // What nobody needs is not kept.
-            access_token: (self.config.provider.token_kind == TokenKind::Access).then_some(access_token),
+            access_token: is_wanted.then_some(access_token),
             refresh_token,
+            nonce,
+            authenticated_at,
+            refresh_is_useless: false,
             scopes,
             subject,
             identity: Printable(&name).to_string(),
@@ -221,5 +264,12 @@ impl Context<'_> {
                 "this computer's clock is about {minutes} min {direction} the identity provider's; expiry is reckoned by the servers' clocks"
             ));
         }
+    }
+}
+
+impl Session {
+    /// What a refresh has to fit.
+    fn origin(&self) -> Origin<'_> {
+        Origin { subject: &self.subject, nonce: self.nonce.as_deref(), authenticated_at: self.authenticated_at }
     }
 }

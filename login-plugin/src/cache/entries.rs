@@ -31,9 +31,10 @@ pub(crate) struct HeldCredential {
 /// A login: who we are to the provider, and how to stay so.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Session {
-    /// When the ID token came, by this computer's clock.
+    /// When the token for the cluster came, by this computer's clock.
     pub(crate) received_at: UnixTime,
-    /// The last second in which to use the ID token, by this computer's clock.
+    /// The last second in which to use the token for the cluster (the ID token, unless the cluster takes the other), by this
+    /// computer's clock.
     pub(crate) usable_until: UnixTime,
     /// Already verified.
     pub(crate) id_token: Secret,
@@ -42,6 +43,16 @@ pub(crate) struct Session {
     pub(crate) access_token: Option<Secret>,
     /// Absent where the provider gives none.
     pub(crate) refresh_token: Option<Secret>,
+    /// What ties a token to this login; no secret. Unknown in logins of earlier releases.
+    #[serde(default)]
+    pub(crate) nonce: Option<String>,
+    /// `auth_time` of the first ID token, by the provider's clock.
+    #[serde(default)]
+    pub(crate) authenticated_at: Option<i64>,
+    /// Whether the provider was asked to refresh and gave nothing that the cluster takes. Then only a login helps, and
+    /// asking again would only spend refresh tokens.
+    #[serde(default)]
+    pub(crate) refresh_is_useless: bool,
     /// What the provider granted, if it said so at the login. A refresh may ask for no more.
     pub(crate) scopes: Option<Vec<String>>,
     /// The provider's immutable name of the person.

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use super::{ConfigError, canonical, certificates, https_url};
 use crate::args::{CredentialArgs, TokenKind};
+use crate::environment::Environment;
 use crate::providers::{self, Profile, RefreshBy};
+use crate::secret::Secret;
 
 /// Parameters of the authorization request that are ours: another value would take a safeguard away.
 const OWN_PARAMETERS: [&str; 16] = [
@@ -68,7 +70,12 @@ pub(crate) struct ProviderConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ClientSecret {
     /// In a variable of the environment.
-    Environment(String),
+    Environment {
+        /// Its name, for messages.
+        name: String,
+        /// What it holds; none if it is not set, which matters only when the secret is needed.
+        value: Option<Secret>,
+    },
     /// In a file; white space around it does not count.
     File(PathBuf),
     /// In the platform's keyring, put there by `kubectl latchkey login --set-client-secret`.
@@ -76,7 +83,7 @@ pub(crate) enum ClientSecret {
 }
 
 impl ProviderConfig {
-    pub(super) fn new(args: &CredentialArgs) -> Result<Self, ConfigError> {
+    pub(super) fn new(args: &CredentialArgs, environment: &Environment) -> Result<Self, ConfigError> {
         let issuer = args.issuer.clone().ok_or(ConfigError::Missing("--issuer"))?;
         let url = https_url("--issuer", &issuer)?;
         let client_id = args.client_id.clone().ok_or(ConfigError::Missing("--client-id"))?;
@@ -101,7 +108,7 @@ impl ProviderConfig {
             audience: args.audience.clone().unwrap_or_else(|| client_id.clone()),
             issuer,
             client_id,
-            client_secret: client_secret(args)?,
+            client_secret: client_secret(args, environment)?,
             token_kind: args.token_kind.unwrap_or_default(),
             scopes: canonical(scopes.into_iter().chain(["openid".to_owned()])),
             optional_scopes: canonical(optional_scopes.into_iter()),
@@ -118,10 +125,11 @@ impl ProviderConfig {
     }
 }
 
-fn client_secret(args: &CredentialArgs) -> Result<Option<ClientSecret>, ConfigError> {
+fn client_secret(args: &CredentialArgs, environment: &Environment) -> Result<Option<ClientSecret>, ConfigError> {
+    let variable = |name: String| ClientSecret::Environment { value: environment.text(&name).map(Secret::from), name };
     let keyring = args.client_secret_keyring.unwrap_or_default().then_some(ClientSecret::Keyring);
     let given = [
-        args.client_secret_env.clone().map(ClientSecret::Environment),
+        args.client_secret_env.clone().map(variable),
         args.client_secret_file.clone().map(ClientSecret::File),
         keyring,
     ];

@@ -20,7 +20,7 @@ use crate::transport::Transport;
 /// Discovery documents change a few times a year; an hour spares each silent refresh two round trips.
 const FRESH_SECONDS: i64 = 3600;
 
-/// The discovery document with the one member we need beyond the crate's own.
+/// The discovery document with the members we need beyond the crate's own.
 pub(super) type Metadata = ProviderMetadata<
     Additional,
     CoreAuthDisplay,
@@ -36,11 +36,18 @@ pub(super) type Metadata = ProviderMetadata<
     CoreSubjectIdentifierType,
 >;
 
-/// RFC 9207 section 3.
+/// What the crate does not know of.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Additional {
+    /// RFC 9207 section 3.
     #[serde(default)]
     pub(super) authorization_response_iss_parameter_supported: bool,
+    /// RFC 8628 section 4.
+    pub(super) device_authorization_endpoint: Option<String>,
+    /// RFC 8414 section 2.
+    pub(super) revocation_endpoint: Option<String>,
+    /// OIDC RP-Initiated Logout 1.0 section 2.1.
+    pub(super) end_session_endpoint: Option<String>,
 }
 
 impl AdditionalProviderMetadata for Additional {}

@@ -3,11 +3,13 @@
 use chrono::DateTime;
 use openidconnect::core::{CoreIdToken, CoreIdTokenVerifier, CoreJwsSigningAlgorithm};
 use openidconnect::{
-    AccessTokenHash, ClaimsVerificationError, ClientId, Nonce, NonceVerifier, SignatureVerificationError,
+    AccessToken, AccessTokenHash, ClaimsVerificationError, ClientId, Nonce, NonceVerifier, SignatureVerificationError,
 };
 
+use super::Identity;
 use super::documents::Metadata;
-use super::{Grant, Identity};
+use super::grant::Grant;
+use crate::args::TokenKind;
 use crate::config::ProviderConfig;
 use crate::expiry::Clocks;
 use crate::failure;
@@ -16,10 +18,10 @@ use crate::secret::Secret;
 use crate::time::UnixTime;
 
 /// How far in the future a token may say it was made: clocks of servers differ a little.
-const ISSUED_AHEAD_MAX_SECONDS: i64 = 60;
+pub(super) const ISSUED_AHEAD_MAX_SECONDS: i64 = 60;
 
 /// Never `none`, never a shared secret.
-const ALGORITHMS: [CoreJwsSigningAlgorithm; 10] = [
+pub(super) const ALGORITHMS: [CoreJwsSigningAlgorithm; 10] = [
     CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
     CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha384,
     CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha512,
@@ -37,9 +39,11 @@ const ALGORITHMS: [CoreJwsSigningAlgorithm; 10] = [
 pub(super) enum ExpectedNonce<'a> {
     /// After a login: the one we sent.
     Sent(&'a Nonce),
-    /// After a refresh there is none to compare with: the token came over TLS from the token endpoint itself
-    /// (OIDC Core 1.0 section 12.2 wants it absent or as in the first token, which we do not keep).
+    /// After a login by device code, and for sessions of earlier releases, there is none to compare with: the token came
+    /// over TLS from the token endpoint itself.
     Any,
+    /// After a refresh: absent, or the one of the login (OIDC Core 1.0 section 12.2).
+    Kept(&'a Nonce),
 }
 
 impl NonceVerifier for ExpectedNonce<'_> {
@@ -47,6 +51,7 @@ impl NonceVerifier for ExpectedNonce<'_> {
         match self {
             Self::Sent(expected) => expected.verify(nonce),
             Self::Any => Ok(()),
+            Self::Kept(expected) => nonce.map_or(Ok(()), |nonce| expected.verify(Some(nonce))),
         }
     }
 }
@@ -60,14 +65,17 @@ pub(super) enum Verification {
 
 /// OIDC Core 1.0 section 3.1.3.7, in its order as far as the crate allows.
 pub(super) fn verify(
-    token: &CoreIdToken,
+    token: &Secret,
     config: &ProviderConfig,
     metadata: &Metadata,
     grant: &Grant,
     nonce: ExpectedNonce<'_>,
 ) -> Result<Identity, Verification> {
     let Clocks { local, server } = grant.clocks;
-    let audience = config.audience.as_str();
+    let token: CoreIdToken = token.expose().parse().map_err(|_| {
+        // Words about it might quote it.
+        Verification::Refused("the identity provider's ID token is not one that can be read".to_owned())
+    })?;
     let verifier = CoreIdTokenVerifier::new_public_client(
         ClientId::new(config.client_id.clone()),
         metadata.issuer().clone(),
@@ -86,7 +94,7 @@ pub(super) fn verify(
     });
     let claims = token.claims(&verifier, nonce).map_err(|error| Verification::of(&error))?;
     let audiences: Vec<&str> = claims.audiences().iter().map(|audience| audience.as_str()).collect();
-    check_audience(audience, &audiences).map_err(Verification::Refused)?;
+    check_audience(expected_audience(config), &audiences).map_err(Verification::Refused)?;
     // Steps 4 and 5.
     if let Some(party) = claims.authorized_party()
         && party.as_str() != config.client_id
@@ -98,11 +106,12 @@ pub(super) fn verify(
         )));
     }
     if let Some(hash) = claims.access_token_hash() {
+        let access_token = AccessToken::new(grant.access_token.expose().to_owned());
         let actual = token
             .signing_alg()
             .and_then(|algorithm| {
                 let key = token.signing_key(&verifier)?;
-                AccessTokenHash::from_token(&grant.access_token, algorithm, key)
+                AccessTokenHash::from_token(&access_token, algorithm, key)
                     .map_err(|error| SignatureVerificationError::Other(error.to_string()))
             })
             .map_err(|error| Verification::Refused(format!("at_hash cannot be checked: {error}")))?;
@@ -124,7 +133,17 @@ pub(super) fn verify(
         subject: claims.subject().to_string(),
         name: name.to_owned(),
         local_ahead: grant.clocks.local_ahead(),
+        nonce: claims.nonce().map(|nonce| nonce.secret().to_owned()),
+        authenticated_at: claims.auth_time().map(|time| time.timestamp()),
     })
+}
+
+/// Whom the ID token has to be for: the cluster, unless the cluster gets another token.
+fn expected_audience(config: &ProviderConfig) -> &str {
+    match config.token_kind {
+        TokenKind::Id if config.exchange_audience.is_none() => &config.audience,
+        TokenKind::Id | TokenKind::Access => &config.client_id,
+    }
 }
 
 impl Verification {
@@ -141,7 +160,7 @@ impl Verification {
 }
 
 /// The token must be for this cluster and nobody else. The code is the one that stands in the cluster's audit log.
-fn check_audience(expected: &str, found: &[&str]) -> Result<(), String> {
+pub(super) fn check_audience(expected: &str, found: &[&str]) -> Result<(), String> {
     let list = || found.iter().map(|audience| format!("{:?}", Printable(audience).to_string())).collect::<Vec<_>>();
     match found {
         [] => Err(format!("audience-missing: the token is for nobody, this cluster takes only {expected:?}")),

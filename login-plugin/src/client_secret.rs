@@ -1,0 +1,97 @@
+//! The secret of a confidential client, read from where it is kept. Never from an argument: everybody would see it there.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::PathBuf;
+
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::config::ClientSecret;
+use crate::secret::Secret;
+
+/// Providers give 32 to 64 characters, Entra ID 40; a file with more than this is another file.
+const SECRET_MAX_BYTES: usize = 4096;
+
+/// Why there is no secret.
+#[derive(Debug, Error)]
+pub(crate) enum Error {
+    /// Nothing but white space.
+    #[error("the client's secret in {0} is empty")]
+    Empty(String),
+    /// The file.
+    #[error("the client's secret cannot be read from {path}: {error}", path = path.display())]
+    File {
+        /// Its name.
+        path: PathBuf,
+        /// What happened.
+        error: io::Error,
+    },
+    /// Longer than a secret can be, or with bytes that no header can carry.
+    #[error("what is in {0} is no client secret: expected at most {SECRET_MAX_BYTES} characters on one line")]
+    Nonsense(String),
+    /// The variable.
+    #[error("the client's secret is expected in the variable {0}, which is not set")]
+    NotSet(String),
+    /// The keyring.
+    #[error("the client's secret cannot be had from the keyring: {0}")]
+    Keyring(String),
+}
+
+/// Reads the secret of client `client_id` at `issuer`.
+///
+/// # Errors
+/// When there is none, or what is there cannot be one.
+pub(crate) fn read(place: &ClientSecret, issuer: &str, client_id: &str) -> Result<Secret, Error> {
+    match place {
+        ClientSecret::Environment { name, value } => {
+            let value = value.as_ref().ok_or_else(|| Error::NotSet(name.clone()))?;
+            checked(value.expose(), || format!("the variable {name}"))
+        }
+        ClientSecret::File(path) => {
+            let failed = |error| Error::File { path: path.clone(), error };
+            let mut text = Zeroizing::new(Vec::with_capacity(SECRET_MAX_BYTES + 1));
+            // The limit also ends a file that never ends.
+            let limit = u64::try_from(SECRET_MAX_BYTES).unwrap_or(u64::MAX) + 1;
+            File::open(path).map_err(failed)?.take(limit).read_to_end(&mut text).map_err(failed)?;
+            let place = || path.display().to_string();
+            std::str::from_utf8(&text).map_err(|_| Error::Nonsense(place())).and_then(|text| checked(text, place))
+        }
+        ClientSecret::Keyring => Err(Error::Keyring(format!(
+            "there is no keyring here for {client_id:?} at {issuer}; use --client-secret-file or --client-secret-env"
+        ))),
+    }
+}
+
+/// White space around a secret comes from editors and `echo`; within, it cannot be meant.
+fn checked(text: &str, place: impl Fn() -> String) -> Result<Secret, Error> {
+    match text.trim() {
+        "" => Err(Error::Empty(place())),
+        secret if secret.len() > SECRET_MAX_BYTES || secret.contains(char::is_control) => Err(Error::Nonsense(place())),
+        secret => Ok(Secret::from(secret)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn white_space_around_does_not_count_and_nonsense_is_no_secret() {
+        let place = || "here".to_owned();
+        assert_eq!(checked("  s3cr3t\r\n", place).unwrap().expose(), "s3cr3t");
+        assert_eq!(checked("with blank", place).unwrap().expose(), "with blank");
+        assert!(matches!(checked(" \n", place), Err(Error::Empty(_))));
+        for nonsense in ["two\nlines", "\u{0}x", &"x".repeat(SECRET_MAX_BYTES + 1)] {
+            assert!(matches!(checked(nonsense, place), Err(Error::Nonsense(_))));
+        }
+    }
+
+    #[test]
+    fn a_file_without_end_is_no_secret() {
+        let read = read(&ClientSecret::File("/dev/zero".into()), "https://idp", "staging");
+        assert!(matches!(read, Err(Error::Nonsense(_))), "{read:?}");
+        let read = super::read(&ClientSecret::File("/nowhere/at/all".into()), "https://idp", "staging");
+        assert!(matches!(read, Err(Error::File { .. })), "{read:?}");
+    }
+}
