@@ -164,9 +164,10 @@ impl Parser {
         let value = match token.kind.clone() {
             TokenKind::Int(text) => literal::int(&text, negative, at)?,
             TokenKind::Double(text) => literal::double(&text, negative, at)?,
+            // The grammar gives a sign of its own to these two only: `!-2u` is no expression.
+            _ if negative => return Err(self.unexpected("a number")),
             TokenKind::Uint(text) => literal::uint(&text, at)?,
             TokenKind::Literal(value) => value,
-            TokenKind::Name(_) | TokenKind::Sign(_) if negative => return Err(self.unexpected("a number")),
             TokenKind::Name(_) | TokenKind::Sign(_) => return self.named(at),
         };
         self.next += 1;
