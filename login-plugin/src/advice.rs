@@ -9,9 +9,11 @@ use crate::exchange::ExchangeError;
 use crate::exec_credential::ExecInfoError;
 use crate::failure::{Failure, Status};
 use crate::flows::token::TokenError;
+use crate::kubeconfig_files::FilesError;
 use crate::kubectl::KubectlError;
 use crate::loopback::LoopbackError;
 use crate::oidc::OidcError;
+use crate::stanza::StanzaError;
 
 impl From<UsageError> for Failure {
     fn from(error: UsageError) -> Self {
@@ -130,6 +132,30 @@ impl From<ExchangeError> for Failure {
             }
             ExchangeError::Unusable { .. } => Self::new(Status::ClusterRefused, message),
         }
+    }
+}
+
+impl From<FilesError> for Failure {
+    fn from(error: FilesError) -> Self {
+        let hint = match &error {
+            FilesError::Missing { kind: "context", .. } => "`kubectl config get-contexts` lists them",
+            FilesError::Missing { .. } => "`kubectl config view` shows what there is",
+            FilesError::NoContext => "name one by --context, or choose one by `kubectl config use-context`",
+            FilesError::Malformed { .. } | FilesError::Unreadable { .. } => {
+                "look at KUBECONFIG, --kubeconfig and the file"
+            }
+        };
+        Self::new(Status::Usage, error.to_string()).hint(hint)
+    }
+}
+
+impl From<StanzaError> for Failure {
+    fn from(error: StanzaError) -> Self {
+        let hint = match &error {
+            StanzaError::NotOurs { .. } => "name another by --context, or write one by `kubectl latchkey kubeconfig`",
+            StanzaError::Options { .. } => "`kubectl latchkey kubeconfig` writes a stanza that is complete",
+        };
+        Self::new(Status::Usage, error.to_string()).hint(hint)
     }
 }
 

@@ -1,8 +1,11 @@
 //! The command line as typed: which verb, which options. What they mean is `config`'s business.
 
+mod completion;
 mod credential;
 mod kubeconfig;
 mod rejections;
+mod verbs;
+mod version;
 mod whoami;
 
 use std::ffi::OsString;
@@ -12,14 +15,18 @@ use latchkey_crds::groups::GroupSuffix;
 use lexopt::{Arg, Parser, ValueExt};
 use thiserror::Error;
 
+pub(crate) use self::completion::{COMPLETION_WORDS, CompletionArgs, Shell, words};
 pub(crate) use self::credential::{CredentialArgs, Flow, RedirectHost, Store, TokenKind};
 pub(crate) use self::kubeconfig::KubeconfigArgs;
 pub(crate) use self::rejections::{Contexts, RejectionsArgs, RejectionsFormat};
-pub(crate) use self::whoami::{Format, WhoamiArgs};
+pub(crate) use self::verbs::VERBS;
+pub(crate) use self::whoami::WhoamiArgs;
 
 /// What the person, or kubectl, wants.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Command {
+    /// Help a shell, or kubectl, to complete words.
+    Completion(CompletionArgs),
     /// Print a credential for a Kubernetes client.
     Credential(Box<CredentialArgs>),
     /// Explain a verb, or all of them.
@@ -29,7 +36,7 @@ pub(crate) enum Command {
     /// Show which tokens clusters refused.
     Rejections(Box<RejectionsArgs>),
     /// Print the version.
-    Version,
+    Version(Format),
     /// Ask the cluster who we are.
     Whoami(WhoamiArgs),
 }
@@ -39,14 +46,30 @@ pub(crate) enum Command {
 pub(crate) enum Topic {
     /// All verbs.
     All,
+    /// `completion`.
+    Completion,
     /// `credential`.
     Credential,
     /// `kubeconfig`.
     Kubeconfig,
     /// `rejections`.
     Rejections,
+    /// `version`.
+    Version,
     /// `whoami`.
     Whoami,
+}
+
+/// How an answer is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// For programs.
+    Json,
+    /// For people.
+    #[default]
+    Text,
+    /// For programs and people.
+    Yaml,
 }
 
 /// Options of `kubectl` that a plugin has to take itself: kubectl does not parse them for us.
@@ -68,6 +91,14 @@ pub(crate) enum UsageError {
     /// An option we do not know, or without its value. Nothing unknown is ever ignored: it might have been a safeguard.
     #[error(transparent)]
     Options(#[from] lexopt::Error),
+    /// A verb that needs a word behind it.
+    #[error("`{command}` expects {expected}")]
+    Missing {
+        /// The verb.
+        command: &'static str,
+        /// What would be right.
+        expected: &'static str,
+    },
     /// A verb we do not know.
     #[error("unknown command {0:?}")]
     UnknownCommand(String),
@@ -81,6 +112,30 @@ pub(crate) enum UsageError {
         /// What was given.
         found: String,
     },
+    /// A word behind a verb that means nothing there.
+    #[error("`{command}` expects {expected}, found {found:?}")]
+    Word {
+        /// The verb.
+        command: &'static str,
+        /// What would be right.
+        expected: &'static str,
+        /// What was given.
+        found: String,
+    },
+}
+
+impl KubectlFlags {
+    /// Takes one of kubectl's options.
+    fn option(&mut self, name: &str, parser: &mut Parser) -> Result<(), UsageError> {
+        match name {
+            "cluster" => self.cluster = Some(parser.value()?.string()?),
+            "context" => self.context = Some(parser.value()?.string()?),
+            "kubeconfig" => self.kubeconfig = Some(parser.value()?.into()),
+            "user" => self.user = Some(parser.value()?.string()?),
+            other => return Err(lexopt::Error::UnexpectedOption(format!("--{other}")).into()),
+        }
+        Ok(())
+    }
 }
 
 /// Reads the command line without the program's own name.
@@ -91,13 +146,16 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
     let mut parser = Parser::from_args(arguments);
     match parser.next()? {
         None | Some(Arg::Short('h') | Arg::Long("help")) => Ok(Command::Help(Topic::All)),
-        Some(Arg::Short('V') | Arg::Long("version")) => Ok(Command::Version),
+        Some(Arg::Short('V') | Arg::Long("version")) => Ok(Command::Version(Format::Text)),
         Some(Arg::Value(verb)) => match verb.string()?.as_str() {
+            // The name by which programs that complete for others know it (cobra's protocol).
+            "__complete" => Ok(words(parser.raw_args()?)),
+            "completion" => completion::completion(&mut parser),
             "credential" => credential::credential(&mut parser),
             "help" => help(&mut parser),
             "kubeconfig" => kubeconfig::kubeconfig(&mut parser),
             "rejections" => rejections::rejections(&mut parser),
-            "version" => parser.next()?.map_or(Ok(Command::Version), |extra| Err(extra.unexpected().into())),
+            "version" => version::version(&mut parser),
             "whoami" => whoami::whoami(&mut parser),
             other => Err(UsageError::UnknownCommand(other.to_owned())),
         },
@@ -108,13 +166,10 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
 fn help(parser: &mut Parser) -> Result<Command, UsageError> {
     let topic = match parser.next()? {
         None => Topic::All,
-        Some(Arg::Value(verb)) => match verb.string()?.as_str() {
-            "credential" => Topic::Credential,
-            "kubeconfig" => Topic::Kubeconfig,
-            "rejections" => Topic::Rejections,
-            "whoami" => Topic::Whoami,
-            other => return Err(UsageError::UnknownCommand(other.to_owned())),
-        },
+        Some(Arg::Value(verb)) => {
+            let verb = verb.string()?;
+            verbs::topic(&verb).ok_or(UsageError::UnknownCommand(verb))?
+        }
         Some(other) => return Err(other.unexpected().into()),
     };
     Ok(Command::Help(topic))
@@ -127,6 +182,16 @@ fn parsed<T: std::str::FromStr>(
 ) -> Result<T, UsageError> {
     let found = parser.value()?.string()?;
     found.parse().map_err(|_| UsageError::Value { option, expected, found })
+}
+
+fn format(parser: &mut Parser) -> Result<Format, UsageError> {
+    let found = parser.value()?.string()?;
+    match found.as_str() {
+        "json" => Ok(Format::Json),
+        "text" => Ok(Format::Text),
+        "yaml" => Ok(Format::Yaml),
+        _ => Err(UsageError::Value { option: "output", expected: "\"text\", \"json\" or \"yaml\"", found }),
+    }
 }
 
 fn suffix(parser: &mut Parser) -> Result<GroupSuffix, UsageError> {
@@ -195,7 +260,10 @@ mod tests {
             "credential --redirect-host=0.0.0.0",
             "credential --api-version=v1alpha1",
             "credential --skip-browser=yes",
-            "whoami -o yaml",
+            "whoami -o yml",
+            "completion",
+            "completion tcsh",
+            "completion bash now",
             "rejections -o yml",
             "rejections --since 24",
             "rejections --all-contexts --context a",
@@ -216,6 +284,10 @@ mod tests {
             ("--help", Topic::All),
             ("help", Topic::All),
             ("help whoami", Topic::Whoami),
+            ("help version", Topic::Version),
+            ("help help", Topic::All),
+            ("completion --help", Topic::Completion),
+            ("completion install -h", Topic::Completion),
             ("help rejections", Topic::Rejections),
             ("rejections --all-contexts -h", Topic::Rejections),
             ("credential -h", Topic::Credential),

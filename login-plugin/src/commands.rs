@@ -1,13 +1,17 @@
 //! One file per verb. Each takes its arguments and the world, and leaves with success or one failure.
 
+mod completion;
 mod credential;
+mod data;
 mod help;
 mod kubeconfig;
 mod rejections;
+mod table;
 mod version;
 mod whoami;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 
 use crate::args::{self, Command};
 use crate::environment::Environment;
@@ -32,12 +36,29 @@ pub(crate) struct World<'a> {
 /// The one reason why it could not be done.
 pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>, world: World<'_>) -> Result<(), Failure> {
     match args::parse(arguments)? {
+        Command::Completion(args) => completion::run(&args, world),
         Command::Credential(args) => credential::run(*args, world),
-        Command::Help(topic) => print(&help::text(topic)),
+        Command::Help(topic) => print(help::text(topic)),
         Command::Kubeconfig(args) => kubeconfig::run(&args, world),
         Command::Rejections(args) => rejections::run(&args, world),
-        Command::Version => print(&version::text()),
+        Command::Version(format) => version::run(format),
         Command::Whoami(args) => whoami::run(&args, world),
+    }
+}
+
+/// Whether the program was started under the name by which kubectl asks for completions.
+pub(crate) fn completes_for_kubectl(program: &OsStr) -> bool {
+    Path::new(program).file_stem().is_some_and(|name| name == completion::KUBECTL_NAME)
+}
+
+/// Completes the last of the words behind `kubectl latchkey`.
+///
+/// # Errors
+/// When nobody takes the answer.
+pub(crate) fn complete(words: impl IntoIterator<Item = OsString>, world: World<'_>) -> Result<(), Failure> {
+    match args::words(words) {
+        Command::Completion(args) => completion::run(&args, world),
+        _ => Ok(()),
     }
 }
 

@@ -1,6 +1,8 @@
 //! The environment variables we look at, readable from the process or from a table in tests.
 
+use std::collections::BTreeMap;
 use std::env;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Where variables come from.
@@ -8,32 +10,45 @@ use std::path::PathBuf;
 pub(crate) enum Environment {
     /// The process's own.
     Process,
+    /// The process's own under some that win over it.
+    Overlaid(BTreeMap<String, String>),
     /// A fixed table.
     #[cfg(test)]
-    Table(std::collections::BTreeMap<&'static str, &'static str>),
+    Table(BTreeMap<&'static str, &'static str>),
 }
 
 impl Environment {
     /// The variable's value, if it is set, not empty and valid Unicode.
     pub(crate) fn text(&self, name: &str) -> Option<String> {
-        match self {
-            Self::Process => env::var(name).ok(),
-            #[cfg(test)]
-            Self::Table(table) => table.get(name).map(|value| (*value).to_owned()),
-        }
-        .filter(|value| !value.is_empty())
+        self.value(name)?.into_string().ok()
+    }
+
+    /// The paths of a list such as `PATH` or `KUBECONFIG`; empty ones are left out.
+    pub(crate) fn paths(&self, name: &str) -> Vec<PathBuf> {
+        let Some(list) = self.value(name) else { return Vec::new() };
+        env::split_paths(&list).filter(|path| !path.as_os_str().is_empty()).collect()
     }
 
     /// The variable as a path, if it is an absolute one.
     ///
     /// The XDG base directory specification wants relative values ignored, and so do we for our own.
     pub(crate) fn absolute_path(&self, name: &str) -> Option<PathBuf> {
+        self.value(name).map(PathBuf::from).filter(|path| path.is_absolute())
+    }
+
+    fn value(&self, name: &str) -> Option<OsString> {
         match self {
-            Self::Process => env::var_os(name).map(PathBuf::from),
+            Self::Process => env::var_os(name),
+            Self::Overlaid(own) => own.get(name).map(OsString::from).or_else(|| env::var_os(name)),
             #[cfg(test)]
-            Self::Table(table) => table.get(name).map(PathBuf::from),
+            Self::Table(table) => table.get(name).map(OsString::from),
         }
-        .filter(|path| path.is_absolute())
+        .filter(|value| !value.is_empty())
+    }
+
+    /// The person's own directory.
+    pub(crate) fn home(&self) -> Option<PathBuf> {
+        self.absolute_path(if cfg!(windows) { "USERPROFILE" } else { "HOME" })
     }
 
     /// Whether a switch is on: set to anything but the empty text, `0` or `false`.
@@ -44,8 +59,6 @@ impl Environment {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     #[test]

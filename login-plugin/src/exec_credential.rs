@@ -83,7 +83,7 @@ pub(crate) struct ExecInfo {
 }
 
 /// The cluster block. Unknown fields are ignored: new ones will appear, and the Python client sends the raw kubeconfig block.
-#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub(crate) struct Cluster {
     /// URL of the API server, or of the impersonation proxy.
@@ -105,7 +105,7 @@ pub(crate) struct Cluster {
 }
 
 /// An extension of a cluster in a kubeconfig.
-#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(crate) struct Extension {
     /// Whom it is for.
     name: String,

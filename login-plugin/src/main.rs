@@ -14,6 +14,7 @@ mod exec_credential;
 mod expiry;
 mod failure;
 mod flows;
+mod kubeconfig_files;
 mod kubectl;
 mod loopback;
 mod oidc;
@@ -23,6 +24,7 @@ mod providers;
 mod result_page;
 mod secret;
 mod session;
+mod stanza;
 mod system_clock;
 mod time;
 mod transport;
@@ -36,5 +38,11 @@ use crate::{commands::World, environment::Environment, output::Output, output::T
 fn main() -> ExitCode {
     let output = Output::new(Talk::Freely);
     let world = World { clock: &SystemClock, environment: &Environment::Process, output: &output };
-    commands::run(env::args_os().skip(1), world).map_or_else(|failure| Output::fail(&failure), |()| ExitCode::SUCCESS)
+    let mut arguments = env::args_os();
+    let done = if arguments.next().is_some_and(|name| commands::completes_for_kubectl(&name)) {
+        commands::complete(arguments, world)
+    } else {
+        commands::run(arguments, world)
+    };
+    done.map_or_else(|failure| Output::fail(&failure), |()| ExitCode::SUCCESS)
 }

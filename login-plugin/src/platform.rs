@@ -7,4 +7,4 @@
 mod unix;
 
 #[cfg(unix)]
-pub(crate) use self::unix::{dir, process, sudo, terminal};
+pub(crate) use self::unix::{dir, links, process, sudo, terminal};

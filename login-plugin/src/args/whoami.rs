@@ -3,53 +3,44 @@
 use latchkey_crds::groups::GroupSuffix;
 use lexopt::{Arg, Parser, ValueExt};
 
-use super::{Command, KubectlFlags, Topic, UsageError, suffix};
+use super::{Command, Format, KubectlFlags, Topic, UsageError, format, suffix};
 
 /// Options of `whoami`.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct WhoamiArgs {
     /// As whom, and where.
     pub(crate) kubectl: KubectlFlags,
-    /// `--api-group-suffix`.
-    pub(crate) api_group_suffix: GroupSuffix,
+    /// `--as`: for whom kubectl is to act.
+    pub(crate) act_as: Option<String>,
+    /// `--as-group`: with which groups.
+    pub(crate) act_as_groups: Vec<String>,
+    /// `--api-group-suffix`; else what the stanza says.
+    pub(crate) api_group_suffix: Option<GroupSuffix>,
     /// `-o`.
     pub(crate) format: Format,
 }
 
-/// How `whoami` answers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Format {
-    /// For programs.
-    Json,
-    /// For people.
-    #[default]
-    Text,
+impl WhoamiArgs {
+    /// The options by which kubectl acts for somebody else.
+    pub(crate) fn impersonation(&self) -> Vec<String> {
+        let name = self.act_as.iter().map(|name| format!("--as={name}"));
+        name.chain(self.act_as_groups.iter().map(|group| format!("--as-group={group}"))).collect()
+    }
 }
 
 pub(super) fn whoami(parser: &mut Parser) -> Result<Command, UsageError> {
     let mut args = WhoamiArgs::default();
     while let Some(arg) = parser.next()? {
         match arg {
-            Arg::Long("api-group-suffix") => args.api_group_suffix = suffix(parser)?,
-            Arg::Long("cluster") => args.kubectl.cluster = Some(parser.value()?.string()?),
-            Arg::Long("context") => args.kubectl.context = Some(parser.value()?.string()?),
-            Arg::Long("kubeconfig") => args.kubectl.kubeconfig = Some(parser.value()?.into()),
-            Arg::Short('o') | Arg::Long("output") => {
-                let value = parser.value()?.string()?;
-                args.format = match value.as_str() {
-                    "json" => Format::Json,
-                    "text" => Format::Text,
-                    _ => {
-                        return Err(UsageError::Value {
-                            option: "output",
-                            expected: "\"text\" or \"json\"",
-                            found: value,
-                        });
-                    }
-                };
-            }
-            Arg::Long("user") => args.kubectl.user = Some(parser.value()?.string()?),
+            Arg::Long("as") => args.act_as = Some(parser.value()?.string()?),
+            Arg::Long("as-group") => args.act_as_groups.push(parser.value()?.string()?),
+            Arg::Long("api-group-suffix") => args.api_group_suffix = Some(suffix(parser)?),
+            Arg::Short('o') | Arg::Long("output") => args.format = format(parser)?,
             Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help(Topic::Whoami)),
+            Arg::Long(name) => {
+                let name = name.to_owned();
+                args.kubectl.option(&name, parser)?;
+            }
             other => return Err(other.unexpected().into()),
         }
     }

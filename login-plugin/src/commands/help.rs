@@ -1,51 +1,104 @@
 //! `help`: what each verb does, with examples that can be typed.
 
+pub(super) mod options;
+
 use crate::args::Topic;
 
-/// The text for a topic.
-pub(super) fn text(topic: Topic) -> String {
+/// The page on a topic. Completion offers what stands there.
+pub(super) const fn text(topic: Topic) -> &'static str {
     match topic {
-        Topic::All => ALL,
-        Topic::Credential => CREDENTIAL,
-        Topic::Kubeconfig => KUBECONFIG,
-        Topic::Rejections => REJECTIONS,
-        Topic::Whoami => WHOAMI,
+        Topic::All => include_str!("help/all.txt"),
+        Topic::Completion => include_str!("help/completion.txt"),
+        Topic::Credential => include_str!("help/credential.txt"),
+        Topic::Kubeconfig => include_str!("help/kubeconfig.txt"),
+        Topic::Rejections => include_str!("help/rejections.txt"),
+        Topic::Version => include_str!("help/version.txt"),
+        Topic::Whoami => include_str!("help/whoami.txt"),
     }
-    .to_owned()
 }
 
-const ALL: &str = include_str!("help/all.txt");
-const CREDENTIAL: &str = include_str!("help/credential.txt");
-const KUBECONFIG: &str = include_str!("help/kubeconfig.txt");
-const REJECTIONS: &str = include_str!("help/rejections.txt");
-const WHOAMI: &str = include_str!("help/whoami.txt");
+/// The verbs that the overview lists, with what they do.
+pub(super) fn verbs() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let list = text(Topic::All).split_once("\nCommands:\n").map_or("", |(_, list)| list);
+    list.lines().take_while(|line| !line.is_empty()).filter_map(|line| {
+        let (verb, summary) = line.trim_start().split_once(' ')?;
+        Some((verb, summary.trim()))
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+
     use super::*;
+    use crate::args::{self, UsageError, VERBS};
 
     #[test]
-    fn every_option_that_is_parsed_is_explained() {
-        let source = concat!(
-            include_str!("../args.rs"),
-            include_str!("../args/credential.rs"),
-            include_str!("../args/kubeconfig.rs"),
-            include_str!("../args/rejections.rs"),
-            include_str!("../args/whoami.rs"),
-        );
-        let named = source.split("Arg::Long(\"").skip(1).filter_map(|rest| rest.split('"').next());
-        // The options of `credential` stand in a table, each at the beginning of its line.
-        let tabled = source.lines().filter_map(|line| line.strip_prefix("        \"")?.split_once("\" => args."));
-        let parsed = named.chain(tabled.map(|(option, _)| option));
-        let everything = [ALL, CREDENTIAL, KUBECONFIG, REJECTIONS, WHOAMI].concat();
-        for option in parsed.filter(|option| !["help", "version"].contains(option)) {
-            assert!(everything.contains(&format!("--{option}")), "--{option} is not explained");
+    fn the_overview_lists_every_verb() {
+        let listed: Vec<&str> = verbs().map(|(verb, _)| verb).collect();
+        assert_eq!(listed, VERBS.map(|(verb, _)| verb));
+        assert!(verbs().all(|(_, summary)| !summary.is_empty()));
+    }
+
+    /// An option that takes a value and has none is told apart from one that is not known.
+    #[test]
+    fn every_option_that_is_explained_is_parsed_as_it_is_explained() {
+        for (verb, topic) in VERBS {
+            for option in options::options(text(topic)) {
+                let words: &[&str] = if verb == "completion" { &["completion", "install"] } else { &[verb] };
+                let typed = |name: String| args::parse(words.iter().map(OsString::from).chain([name.into()]));
+                let names = option.short.map(|short| format!("-{short}")).into_iter();
+                for name in names.chain([format!("--{}", option.long)]) {
+                    let wants_value = match typed(name.clone()) {
+                        Err(UsageError::Options(lexopt::Error::MissingValue { .. })) => true,
+                        Err(UsageError::Options(error)) => panic!("{verb} {name}: {error}"),
+                        _ => false,
+                    };
+                    assert_eq!(wants_value, option.value.is_some(), "{verb} {name}");
+                }
+            }
         }
     }
 
+    /// The other way: the source names the options that it takes.
     #[test]
-    fn lines_fit_a_terminal() {
-        for line in [ALL, CREDENTIAL, KUBECONFIG, REJECTIONS, WHOAMI].iter().flat_map(|text| text.lines()) {
-            assert!(line.chars().count() <= 100, "{line}");
+    fn every_option_that_is_parsed_is_explained_on_its_own_page() {
+        let own = |source: &str| {
+            // Tables of options have each at the beginning of a line.
+            let tabled = source.lines().filter_map(|line| line.trim_start().strip_prefix('"')?.split_once("\" => "));
+            let tabled = tabled.filter(|(_, deed)| deed.starts_with("args.") || deed.starts_with("self."));
+            let named = source.split("Arg::Long(\"").skip(1).filter_map(|rest| rest.split('"').next());
+            named.chain(tabled.map(|(option, _)| option)).map(ToOwned::to_owned).collect::<Vec<_>>()
+        };
+        let of_kubectl = ["cluster", "context", "kubeconfig", "user"].map(ToOwned::to_owned).to_vec();
+        for (source, topic) in [
+            (own(include_str!("../args/completion.rs")), Topic::Completion),
+            (own(include_str!("../args/credential.rs")), Topic::Credential),
+            (own(include_str!("../args/kubeconfig.rs")), Topic::Kubeconfig),
+            (own(include_str!("../args/rejections.rs")), Topic::Rejections),
+            (own(include_str!("../args/version.rs")), Topic::Version),
+            (own(include_str!("../args/whoami.rs")), Topic::Whoami),
+            (of_kubectl.clone(), Topic::Whoami),
+        ] {
+            assert!(!source.is_empty(), "{topic:?}");
+            let explained: Vec<&str> = options::options(text(topic)).iter().map(|option| option.long).collect();
+            for option in source.iter().filter(|option| *option != "help") {
+                assert!(explained.contains(&option.as_str()), "--{option} is not explained on the page {topic:?}");
+            }
+        }
+        assert_eq!(
+            own(include_str!("../args.rs")),
+            [vec!["help".to_owned(), "version".to_owned()], of_kubectl].concat()
+        );
+    }
+
+    #[test]
+    fn lines_fit_a_terminal_and_every_page_has_examples() {
+        for (verb, topic) in VERBS {
+            for line in text(topic).lines() {
+                assert!(line.chars().count() <= 100, "{line}");
+            }
+            assert!(verb == "help" || text(topic).contains("\nExample"), "{verb}");
         }
     }
 }

@@ -5,7 +5,7 @@ mod read;
 mod show;
 
 use self::list::Fleet;
-use super::{World, print, runtime};
+use super::{World, data, print, runtime};
 use crate::args::{RejectionsArgs, RejectionsFormat};
 use crate::failure::{Failure, Status};
 use crate::output::{Output, Printable};
@@ -19,8 +19,8 @@ pub(super) fn run(args: &RejectionsArgs, world: World<'_>) -> Result<(), Failure
     let answers = runtime()?.block_on(read::all(args, world.environment))?;
     let fleet = Fleet::new(answers, args, now);
     match args.format {
-        RejectionsFormat::Json => print(&show::json(&fleet))?,
-        RejectionsFormat::Yaml => print(&show::yaml(&fleet)?)?,
+        RejectionsFormat::Json => print(&data::json(&fleet))?,
+        RejectionsFormat::Yaml => print(&data::yaml(&fleet)?)?,
         RejectionsFormat::Table | RejectionsFormat::Wide if fleet.rejections.is_empty() => {
             // As kubectl: words on standard error, so that a script that counts lines counts none.
             if !fleet.read.is_empty() {

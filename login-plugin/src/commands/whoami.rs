@@ -9,55 +9,53 @@ use std::path::{Path, PathBuf};
 use latchkey_crds::groups::VERSION;
 use latchkey_crds::identity::{PLURAL, WhoAmIRequest};
 
-use super::kubeconfig::reader::View;
-use super::{World, print, runtime};
-use crate::args::{Format, WhoamiArgs};
+use super::{World, data, runtime};
+use crate::args::WhoamiArgs;
 use crate::failure::{Failure, Status};
+use crate::kubeconfig_files::{KubeconfigFiles, Target};
 use crate::kubectl::Kubectl;
 use crate::output::Printable;
+use crate::stanza::Stanza;
 
 /// Prints who we are.
 ///
 /// # Errors
 /// When the cluster cannot be asked.
 pub(super) fn run(args: &WhoamiArgs, world: World<'_>) -> Result<(), Failure> {
+    // Only for what is shown besides: inside a pod there is no kubeconfig, and kubectl knows its way all the same.
+    let target = KubeconfigFiles::read(args.kubectl.kubeconfig.as_deref(), world.environment)
+        .and_then(|files| files.target(&args.kubectl))
+        .ok();
+    let suffix_of_stanza = || Stanza::of(target.as_ref()?).ok()?.args.api_group_suffix;
+    let suffix = args.api_group_suffix.clone().or_else(suffix_of_stanza).unwrap_or_default();
     let kubectl = Kubectl::new(&args.kubectl, world.environment);
-    let question = WhoAmIRequest::new(&args.api_group_suffix);
-    let path = format!("/apis/{}/{VERSION}/{PLURAL}", args.api_group_suffix.identity());
+    let path = format!("/apis/{}/{VERSION}/{PLURAL}", suffix.identity());
     // Not by standard input: kubectl would think that nobody sits there, and a login could not ask.
-    let file = Question::write(&serde_json::to_vec(&question).expect("constant strings serialize"))
+    let question = serde_json::to_vec(&WhoAmIRequest::new(&suffix)).expect("constant strings serialize");
+    let file = Question::write(&question)
         .map_err(|error| Failure::new(Status::General, format!("cannot write a temporary file: {error}")))?;
-    let (view, answer): (View, WhoAmIRequest) = runtime()?.block_on(async {
-        let view = kubectl.json(&["config", "view", "--minify", "-o", "json"]).await?;
-        let answer = kubectl.json(&["create", "--raw", &path, "-f", &file.0.to_string_lossy()]).await;
-        let answer = answer.map_err(|error| {
-            Failure::from(error).hint(format!(
-                "if the API group {} is not known there, the concierge is not installed or has another --api-group-suffix",
-                args.api_group_suffix.identity()
-            ))
-        })?;
-        Ok::<_, Failure>((view, answer))
+    let file_path = file.0.to_string_lossy();
+    let impersonation = args.impersonation();
+    let mut command = vec!["create", "--raw", &path, "-f", &file_path];
+    command.extend(impersonation.iter().map(String::as_str));
+    let answer: WhoAmIRequest = runtime()?.block_on(kubectl.json(&command)).map_err(|error| {
+        Failure::from(error).hint(format!(
+            "if the API group {} is not known there, the concierge is not installed or has another --api-group-suffix",
+            suffix.identity()
+        ))
     })?;
-    match args.format {
-        Format::Json => {
-            let mut json = serde_json::to_string_pretty(&answer).expect("strings and maps serialize");
-            json.push('\n');
-            print(&json)
-        }
-        Format::Text => print(&text(&view, &answer)),
-    }
+    data::show(&answer, args.format, || text(target.as_ref(), args, &answer))
 }
 
-fn text(view: &View, answer: &WhoAmIRequest) -> String {
+fn text(target: Option<&Target>, args: &WhoamiArgs, answer: &WhoAmIRequest) -> String {
     let user = &answer.status.kubernetes_user_info.user;
-    let (name, cluster) = view.cluster().map_or(("", None), |(name, cluster)| (name, Some(cluster)));
     let mut text = String::new();
     let mut line = |label: &str, value: &str| {
         let _cannot_fail = writeln!(text, "{label:<9} {}", Printable(value));
     };
-    line("Cluster:", name);
-    if let Some(cluster) = cluster {
-        line("Server:", &cluster.server);
+    if let Some(target) = target {
+        line("Cluster:", &target.cluster_name);
+        line("Server:", &target.cluster.server);
     }
     line("Username:", &user.username);
     if !user.uid.is_empty() {
@@ -68,7 +66,30 @@ fn text(view: &View, answer: &WhoAmIRequest) -> String {
         line(label, group);
         label = "";
     }
+    let mut label = "Extra:";
+    for (key, values) in &user.extra {
+        line(label, &format!("{key}={}", values.join(",")));
+        label = "";
+    }
+    if let Some(acting) = acting(target, args) {
+        line("Acting:", &acting);
+    }
     text
+}
+
+/// Impersonation is added after the login, so the plugin knows nothing of it; the person should.
+fn acting(target: Option<&Target>, args: &WhoamiArgs) -> Option<String> {
+    let with = |groups: &[String]| match groups {
+        [] => String::new(),
+        groups => format!(" with groups {}", groups.join(", ")),
+    };
+    if let Some(name) = &args.act_as {
+        return Some(format!("as {name}{} (--as)", with(&args.act_as_groups)));
+    }
+    let target = target?;
+    let name = target.impersonate.as_ref()?;
+    let groups = with(&target.impersonate_groups);
+    Some(format!("as {name}{groups} (user {:?} of the kubeconfig says so)", target.user_name))
 }
 
 /// A private file with the question, gone afterwards.
@@ -90,30 +111,5 @@ impl Question {
 impl Drop for Question {
     fn drop(&mut self) {
         let _gone = fs::remove_file(Path::new(&self.0));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn shows_name_groups_and_cluster_and_nothing_that_moves_the_cursor() {
-        let view: View = serde_json::from_value(json!({
-            "clusters": [{"name": "staging", "cluster": {"server": "https://c:6443"}}],
-        }))
-        .unwrap();
-        let answer: WhoAmIRequest = serde_json::from_value(json!({"status": {"kubernetesUserInfo": {"user":
-            {"username": "jane\u{1b}[2J", "groups": ["developers", "system:authenticated"]}}}}))
-        .unwrap();
-        assert_eq!(
-            text(&view, &answer),
-            "Cluster:  staging\n\
-             Server:   https://c:6443\n\
-             Username: jane\\u{1b}[2J\n\
-             Groups:   developers\n          system:authenticated\n"
-        );
     }
 }

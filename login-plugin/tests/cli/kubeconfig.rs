@@ -27,14 +27,10 @@ fn kubectl(laptop: &Laptop, authenticators: &[Value], strategies: &[Value]) {
         "contexts": [{"name": "admin@staging", "context": {"cluster": "kind:staging", "user": "admin", "namespace": "apps"}}],
         "users": [{"name": "admin", "user": {"token": "TOP-SECRET"}}]});
     let issuer = json!({"metadata": {"name": "latchkey"}, "status": {"strategies": strategies}});
-    let whoami = json!({"kind": "WhoAmIRequest", "apiVersion": "identity.concierge.latchkey.dev/v1alpha1", "metadata": {},
-        "spec": {}, "status": {"kubernetesUserInfo": {"user":
-            {"username": "jane@example.com", "groups": ["developers", "system:authenticated"]}}}});
     let write = |name: &str, value: &Value| fs::write(laptop.path(name), value.to_string()).unwrap();
     write("view", &view);
     write("credentialissuers", &json!({"items": [issuer]}));
     write("jwtauthenticators", &json!({"items": authenticators}));
-    write("whoami", &whoami);
     fs::create_dir(laptop.path("bin")).unwrap();
     let here = laptop.path("");
     laptop.executable(
@@ -44,7 +40,6 @@ fn kubectl(laptop: &Laptop, authenticators: &[Value], strategies: &[Value]) {
              'config view '*) cat view;;\n\
              'get credentialissuers.config.concierge.latchkey.dev '*) cat credentialissuers;;\n\
              'get jwtauthenticators.authentication.concierge.latchkey.dev '*) cat jwtauthenticators;;\n\
-             'create --raw /apis/identity.concierge.latchkey.dev/v1alpha1/whoamirequests -f '*) cat \"$5\" > question; cat whoami;;\n\
              *) echo \"error: unexpected $*\" >&2; exit 1;;\nesac\n",
             here.display()
         ),
@@ -167,28 +162,6 @@ async fn a_cluster_without_latchkey_is_explained() {
         said.contains("credentialissuers.config.concierge.pinniped.dev") && said.contains("--api-group-suffix"),
         "{said}"
     );
-}
-
-#[tokio::test]
-async fn whoami_shows_name_groups_and_cluster() {
-    let laptop = Laptop::new();
-    kubectl(&laptop, &[], &[]);
-    let ended = run(&laptop, &["whoami", "--kubeconfig", "some file"]).await;
-    assert!(ended.status.success(), "{ended:?}");
-    assert_eq!(
-        ended.stdout,
-        "Cluster:  kind:staging\nServer:   https://staging.example:6443\nUsername: jane@example.com\n\
-         Groups:   developers\n          system:authenticated\n"
-    );
-    let question: Value = serde_json::from_slice(&fs::read(laptop.path("question")).unwrap()).unwrap();
-    assert_eq!(question["apiVersion"], "identity.concierge.latchkey.dev/v1alpha1");
-    let calls = fs::read_to_string(laptop.path("calls")).unwrap();
-    assert!(calls.lines().all(|call| call.contains("--kubeconfig=some file")), "{calls}");
-    let file = calls.lines().last().unwrap().split(' ').nth(4).unwrap();
-    assert!(!std::path::Path::new(file).exists(), "the temporary file is gone");
-    let json = run(&laptop, &["whoami", "-o", "json"]).await;
-    let answer: Value = serde_json::from_str(&json.stdout).unwrap();
-    assert_eq!(answer["status"]["kubernetesUserInfo"]["user"]["username"], "jane@example.com");
 }
 
 #[tokio::test]

@@ -6,6 +6,8 @@ mod cache;
 mod exchange;
 mod kubeconfig;
 mod login;
+mod people;
+mod people_completion;
 mod plugin;
 mod protocol;
 mod refresh;

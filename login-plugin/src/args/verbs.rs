@@ -1,0 +1,19 @@
+//! The verbs by name: what `help` and completion know them by.
+
+use super::Topic;
+
+/// Each verb and its page of help, in the order of the overview.
+pub(crate) const VERBS: [(&str, Topic); 7] = [
+    ("kubeconfig", Topic::Kubeconfig),
+    ("whoami", Topic::Whoami),
+    ("rejections", Topic::Rejections),
+    ("credential", Topic::Credential),
+    ("completion", Topic::Completion),
+    ("version", Topic::Version),
+    ("help", Topic::All),
+];
+
+/// The page of help on a verb.
+pub(super) fn topic(verb: &str) -> Option<Topic> {
+    VERBS.iter().find(|(name, _)| *name == verb).map(|(_, topic)| *topic)
+}
