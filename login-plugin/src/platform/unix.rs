@@ -3,5 +3,7 @@
 pub(crate) mod dir;
 pub(crate) mod links;
 pub(crate) mod process;
+#[cfg(not(target_os = "macos"))]
+pub(crate) mod secret_service;
 pub(crate) mod sudo;
 pub(crate) mod terminal;

@@ -1,0 +1,3 @@
+//! macOS, where it is not like other Unix.
+
+pub(crate) mod keychain;
