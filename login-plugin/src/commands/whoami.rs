@@ -13,7 +13,7 @@ use super::{World, data, runtime};
 use crate::args::WhoamiArgs;
 use crate::failure::{Failure, Status};
 use crate::kubeconfig_files::{KubeconfigFiles, Target};
-use crate::kubectl::Kubectl;
+use crate::kubectl::{Kubectl, KubectlError};
 use crate::output::Printable;
 use crate::stanza::Stanza;
 
@@ -39,7 +39,12 @@ pub(super) fn run(args: &WhoamiArgs, world: World<'_>) -> Result<(), Failure> {
     let mut command = vec!["create", "--raw", &path, "-f", &file_path];
     command.extend(impersonation.iter().map(String::as_str));
     let answer: WhoAmIRequest = runtime()?.block_on(kubectl.json(&command)).map_err(|error| {
-        Failure::from(error).hint(format!(
+        let is_answer = matches!(error, KubectlError::Failed { .. });
+        let failure = Failure::from(error);
+        if !is_answer {
+            return failure;
+        }
+        failure.hint(format!(
             "if the API group {} is not known there, the concierge is not installed or has another --api-group-suffix",
             suffix.identity()
         ))
