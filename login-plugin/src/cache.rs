@@ -326,6 +326,7 @@ mod tests {
 
     fn held() -> HeldCredential {
         HeldCredential {
+            suspected_at: None,
             received_at: UnixTime::from_secs(1000),
             usable_until: UnixTime::from_secs(1570),
             session: None,

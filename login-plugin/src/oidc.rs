@@ -4,10 +4,12 @@
 mod access_token;
 mod device;
 mod documents;
+mod ending;
 mod error;
 mod grant;
 mod id_token;
 mod requests;
+mod token_exchange;
 
 use std::cell::OnceCell;
 use std::time::Duration;
@@ -18,10 +20,12 @@ use reqwest::Url;
 use self::access_token::AccessIdentity;
 pub(crate) use self::device::{DeviceAttempt, DevicePoll};
 use self::documents::Metadata;
+pub(crate) use self::ending::Revoked;
 pub(crate) use self::error::OidcError;
 pub(crate) use self::grant::Grant;
 use self::id_token::{ExpectedNonce, Verification};
 use self::requests::{Declined, Form};
+pub(crate) use self::token_exchange::Traded;
 use crate::args::TokenKind;
 use crate::cache::{Cache, EntryName};
 use crate::config::ProviderConfig;
@@ -29,6 +33,7 @@ use crate::output::Printable;
 use crate::secret::Secret;
 use crate::time::{Clock, UnixTime};
 use crate::transport::{Route, Transport};
+use crate::unverified_claims::UnverifiedClaims;
 
 /// For one request to the provider and its answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -245,6 +250,12 @@ impl<'a> Provider<'a> {
     /// # Errors
     /// When a token must not be used, or the keys cannot be fetched.
     pub(crate) async fn judge(&mut self, grant: Grant, origin: Origin<'_>) -> Result<Renewed, OidcError> {
+        let mut grant = grant;
+        // Some providers repeat the ID token of the login, for ever: that is as good as none.
+        grant.id_token = grant.id_token.filter(|token| {
+            let expires = UnverifiedClaims::read(token.expose()).and_then(|claims| claims.expires());
+            expires.is_none_or(|expires| expires > grant.clocks.server)
+        });
         let nonce = origin.nonce.map(|nonce| Nonce::new(nonce.to_owned()));
         let expected = nonce.as_ref().map_or(ExpectedNonce::Any, ExpectedNonce::Kept);
         let identity = self.judge_id_token(&grant, expected).await?;
@@ -267,6 +278,13 @@ impl<'a> Provider<'a> {
                 received_at: grant.clocks.local,
                 usable_until: access.usable_until,
                 access_token: grant.access_token,
+            },
+            // What is traded for the cluster's token need not be a JWT.
+            (None, None) if self.config.exchange_audience.is_some() => match grant.access_usable_until() {
+                Some(usable_until) => {
+                    Renewed::Access { received_at: grant.clocks.local, usable_until, access_token: grant.access_token }
+                }
+                None => Renewed::Nothing,
             },
             (None, None) => Renewed::Nothing,
         })

@@ -7,10 +7,11 @@ use crate::environment::Environment;
 use crate::expiry;
 use crate::failure::{Failure, Status};
 use crate::flows::{self, LoggedIn, PendingPage};
-use crate::oidc::{Identity, OidcError, Origin, Provider, Renewed, Tokens};
+use crate::oidc::{Identity, OidcError, Origin, Provider, Renewed, Tokens, Traded};
 use crate::output::{Output, Printable};
 use crate::platform::process::ProcessIdentity;
 use crate::platform::terminal;
+use crate::secret::Secret;
 use crate::time::{Clock, UnixTime};
 
 /// A clock this wrong breaks other things than ours, and is worth a word.
@@ -47,6 +48,17 @@ pub(crate) struct Usable {
     pub(crate) is_new: bool,
     /// The browser that waits to hear the end, after a login.
     pub(crate) page: Option<PendingPage>,
+}
+
+/// The token for the cluster.
+#[derive(Debug)]
+pub(crate) struct ClusterToken {
+    /// The token.
+    pub(crate) token: Secret,
+    /// When it came, by this computer's clock.
+    pub(crate) received_at: UnixTime,
+    /// The last second in which to use it, by this computer's clock.
+    pub(crate) usable_until: UnixTime,
 }
 
 /// What may be done to get a session.
@@ -127,6 +139,20 @@ impl Context<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// The token that goes to the cluster. Where it has to be traded for the access token (RFC 8693), that is done now.
+    ///
+    /// # Errors
+    /// When the provider refuses to trade, or is away.
+    pub(crate) async fn cluster_token(&self, session: &Session) -> Result<ClusterToken, Failure> {
+        let provider = &self.config.provider;
+        let (Some(audience), Some(access_token)) = (&provider.exchange_audience, &session.access_token) else {
+            let token = session.cluster_token(provider.token_kind).clone();
+            return Ok(ClusterToken { token, received_at: session.received_at, usable_until: session.usable_until });
+        };
+        let Traded { token, received_at, usable_until } = self.provider().await?.trade(access_token, audience).await?;
+        Ok(ClusterToken { token, received_at, usable_until })
     }
 
     /// Keeps what a refresh brought, if it is of any use.

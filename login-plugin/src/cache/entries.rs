@@ -21,6 +21,9 @@ pub(crate) struct HeldCredential {
     pub(crate) received_at: UnixTime,
     /// The last second in which to use it, by this computer's clock.
     pub(crate) usable_until: UnixTime,
+    /// When it was last in doubt, and nothing better could be had.
+    #[serde(default)]
+    pub(crate) suspected_at: Option<UnixTime>,
     /// The login that it was given for; none where a job's own token was, and in files of releases that did not note it.
     #[serde(default)]
     pub(crate) session: Option<EntryName>,

@@ -138,6 +138,7 @@ mod tests {
 
     fn credential_of(session: Option<&EntryName>) -> HeldCredential {
         HeldCredential {
+            suspected_at: None,
             received_at: UnixTime::from_secs(1000),
             usable_until: UnixTime::from_secs(1600),
             session: session.cloned(),

@@ -18,7 +18,7 @@ use crate::output::Printable;
 use crate::platform::process::ProcessIdentity;
 use crate::platform::sudo;
 use crate::result_page::Page;
-use crate::session::{Context, Effort, Usable};
+use crate::session::{ClusterToken, Context, Effort, Usable};
 use crate::time::UnixTime;
 
 /// A credential this young is not suspected, whoever asks for it again: `kubectl apply -f -` runs us twice, kube-rs three
@@ -89,8 +89,9 @@ fn person(config: &CredentialConfig, world: World<'_>) -> Result<(), Failure> {
 /// client-go runs us again when the server answered 401, and does not say why. If the same process asks again, the
 /// credential may have been refused, although it looks good from here.
 fn is_suspect(context: &Context<'_>, held: &HeldCredential) -> bool {
-    context.clock.now().since(held.received_at) >= SUSPICION_PAUSE_SECONDS
-        && context.cache.was_asked_by(&context.keys.credential, context.parent)
+    let last = held.suspected_at.map_or(held.received_at, |suspected| suspected.max(held.received_at));
+    let age = context.clock.now().since(last);
+    !(0..SUSPICION_PAUSE_SECONDS).contains(&age) && context.cache.was_asked_by(&context.keys.credential, context.parent)
 }
 
 fn hand_over(context: &Context<'_>, outcome: Outcome) -> Result<(), Failure> {
@@ -132,13 +133,19 @@ async fn obtain(context: &Context<'_>, suspect: Option<HeldCredential>) -> Resul
     }
     let effort = match &suspect {
         // Never answer suspicion with a browser.
-        Some(_) => Effort::Silent,
+        Some(_) => match context.config.destination {
+            // Nothing stands between the login's token and the server: if something was refused, it was that token.
+            Destination::Direct(_) => Effort::Anew,
+            Destination::Exchange(_) => Effort::Silent,
+        },
         None => Effort::Login { waiting_since: waited.then_some(began) },
     };
     match (ask(context, effort).await, suspect) {
         (Err(failure), Some(held)) if failure.status != Status::ClusterRefused => {
-            // It looked good, and nothing better is to be had: the cluster decides.
+            // It looked good, and nothing better is to be had: the cluster decides. Not asked again at each call.
             drop(failure);
+            let held = HeldCredential { suspected_at: Some(context.clock.now()), ..held };
+            context.cache.keep_credential(&context.keys.credential, &held, context.clock.now());
             Ok(held.into())
         }
         (Err(failure), Some(_)) => {
@@ -166,8 +173,13 @@ async fn ask(context: &Context<'_>, effort: Effort) -> Result<Outcome, Failure> 
     let Exchanged { credential, received_at, usable_until, subject: _ } = exchanged?;
     let now = context.clock.now();
     if let Some(usable_until) = usable_until.filter(|until| expiry::is_usable(received_at, *until, now)) {
-        let held =
-            HeldCredential { received_at, usable_until, session: Some(context.keys.session.clone()), credential };
+        let held = HeldCredential {
+            received_at,
+            usable_until,
+            suspected_at: None,
+            session: Some(context.keys.session.clone()),
+            credential,
+        };
         context.cache.keep_credential(&context.keys.credential, &held, now);
         return Ok(held.into());
     }
@@ -181,15 +193,19 @@ async fn exchange_session(
 ) -> Result<Exchanged, Failure> {
     let mut session = session;
     let mut exchanged = attempt(context, &session).await;
-    if matches!(exchanged, Err(ExchangeError::Refused { .. }))
+    let is_refused = match &exchanged {
+        Ok(exchanged) => matches!(exchanged, Err(ExchangeError::Refused { .. })),
+        Err(failure) => failure.status == Status::ProviderRefused,
+    };
+    // A kept token may be signed by a key that was withdrawn, or hold groups of yesterday. A new one may pass.
+    if is_refused
         && !is_new
-        // A kept token may be signed by a key that was withdrawn, or hold groups of yesterday. A new one may pass.
         && let Ok(Some(refreshed)) = context.refreshed(session.clone()).await
     {
         session = refreshed;
         exchanged = attempt(context, &session).await;
     }
-    match exchanged {
+    match exchanged? {
         Ok(exchanged) => {
             if exchanged.subject != session.certificate_subject {
                 session.certificate_subject.clone_from(&exchanged.subject);
@@ -209,20 +225,24 @@ async fn exchange_session(
     }
 }
 
-async fn attempt(context: &Context<'_>, session: &crate::cache::Session) -> Result<Exchanged, ExchangeError> {
-    let token = session.cluster_token(context.config.provider.token_kind);
-    match &context.config.destination {
+/// Failures of the provider, which trades tokens in some places, on the outside; those of the cluster on the inside.
+async fn attempt(
+    context: &Context<'_>,
+    session: &crate::cache::Session,
+) -> Result<Result<Exchanged, ExchangeError>, Failure> {
+    let ClusterToken { token, received_at, usable_until } = context.cluster_token(session).await?;
+    Ok(match &context.config.destination {
         Destination::Direct(_) => Ok(Exchanged {
-            credential: Credential::Token { token: token.clone() },
-            received_at: session.received_at,
-            usable_until: Some(session.usable_until),
+            credential: Credential::Token { token },
+            received_at,
+            usable_until: Some(usable_until),
             subject: None,
         }),
         Destination::Exchange(concierge) => {
             let remembered = session.certificate_subject.as_ref();
-            exchange::exchange(concierge, token, remembered, context.clock).await
+            exchange::exchange(concierge, &token, remembered, context.clock).await
         }
-    }
+    })
 }
 
 /// A login is taken only to the server it was first taken to: a kubeconfig of somebody else could name another server,

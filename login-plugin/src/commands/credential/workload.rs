@@ -47,7 +47,8 @@ pub(super) fn run(config: &WorkloadConfig, world: World<'_>) -> Result<(), Failu
                 let exchanged = runtime.block_on(exchange::exchange(concierge, &token, None, clock))?;
                 let Exchanged { credential, received_at, usable_until, subject: _ } = exchanged;
                 if let Some(usable_until) = usable_until {
-                    let held = HeldCredential { received_at, usable_until, session: None, credential };
+                    let held =
+                        HeldCredential { received_at, usable_until, suspected_at: None, session: None, credential };
                     cache.keep_credential(&name, &held, now);
                     (held.credential, Some(usable_until))
                 } else {
