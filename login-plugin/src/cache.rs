@@ -4,6 +4,7 @@ mod entries;
 mod key;
 mod lock;
 mod sessions;
+mod unanswered;
 
 use std::cell::{Cell, OnceCell};
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ pub(crate) use self::entries::{Documents, FailedAttempt, HeldCredential, KnownSe
 pub(crate) use self::key::{EntryName, Keys, roots_fingerprint};
 pub(crate) use self::lock::{Lock, Waited};
 pub(crate) use self::sessions::{Kept, KeptSession};
+pub(crate) use self::unanswered::Unanswered;
 use crate::args::Store;
 use crate::config::Places;
 use crate::expiry;
@@ -162,6 +164,21 @@ impl<'a> Cache<'a> {
     /// Forgets failed attempts: one has succeeded.
     pub(crate) fn drop_failed_attempt(&self, name: &EntryName) {
         self.remove(Room::State, &name.file("failed"));
+    }
+
+    /// The last login of this person that nobody has answered.
+    pub(crate) fn unanswered(&self, name: &EntryName) -> Option<Unanswered> {
+        self.read(Room::State, &name.file("unanswered"))
+    }
+
+    /// Remembers that nobody has answered.
+    pub(crate) fn keep_unanswered(&self, name: &EntryName, unanswered: &Unanswered) {
+        self.write(Room::State, &name.file("unanswered"), unanswered, false);
+    }
+
+    /// Forgets it: somebody is there again.
+    pub(crate) fn drop_unanswered(&self, name: &EntryName) {
+        self.remove(Room::State, &name.file("unanswered"));
     }
 
     /// The server that this login belongs to.

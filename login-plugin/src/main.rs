@@ -17,6 +17,7 @@ mod flows;
 mod kubeconfig_files;
 mod kubectl;
 mod loopback;
+mod notification;
 mod oidc;
 mod output;
 mod platform;

@@ -46,6 +46,16 @@ impl Output {
         });
     }
 
+    /// Whether the person wants no words but errors.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.talk.get() == Talk::Not
+    }
+
+    /// Standard error, to be asked what it is. Nobody else writes to it.
+    pub(crate) fn standard_error() -> io::Stderr {
+        io::stderr()
+    }
+
     /// Writes data to standard output and flushes it.
     ///
     /// # Errors

@@ -12,4 +12,18 @@ mod unix;
 mod windows;
 
 #[cfg(unix)]
-pub(crate) use self::unix::{dir, links, process, sudo, terminal};
+pub(crate) use self::unix::{desktop, dir, links, process, sudo, terminal};
+
+/// Systems that open a browser in their own ways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum System {
+    /// Apple's.
+    MacOs,
+    /// Linux and the like, with a desktop by the rules of freedesktop.org, or without any.
+    Unix,
+    /// Windows.
+    #[cfg_attr(unix, expect(dead_code, reason = "its list of programs is tested on every system"))]
+    Windows,
+    /// Linux under Windows, whose browser is the one of Windows.
+    Wsl,
+}

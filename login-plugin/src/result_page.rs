@@ -14,6 +14,15 @@ pub(crate) static STYLE_HASH: LazyLock<String> =
 /// How the login ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Page {
+    /// Somebody else came than the one the kubeconfig is for.
+    AnotherAccount {
+        /// What people call the cluster.
+        cluster: String,
+        /// The account that was asked for.
+        wanted: String,
+        /// Who came, safe to print.
+        found: String,
+    },
     /// The same words as in the terminal.
     Failure {
         /// What people call the cluster.
@@ -23,48 +32,37 @@ pub(crate) enum Page {
         /// What to do next.
         hint: Option<String>,
     },
+    /// An answer that nobody waits for: a tab that was left behind, a second try, or an attack. Nothing of it is repeated.
+    Stale,
     /// The cluster let the person in.
     Success {
         /// What people call the cluster.
         cluster: String,
         /// As whom.
         identity: String,
+        /// Another person, who was logged in there before on this computer.
+        instead_of: Option<String>,
         /// The provider's host.
         provider: String,
     },
 }
 
+/// What differs from page to page.
+struct Parts {
+    title: String,
+    /// The tone: `good`, `bad` or `plain`.
+    class: &'static str,
+    mark: &'static str,
+    /// HTML.
+    heading: String,
+    /// HTML.
+    body: String,
+}
+
 impl Page {
     /// The whole document.
     pub(crate) fn html(&self) -> String {
-        let (title, class, mark, heading, body) = match self {
-            Self::Success { cluster, identity, provider } => (
-                format!("Logged in to {cluster}"),
-                "good",
-                KEY,
-                format!("You are in: <b>{}</b>", Html(cluster)),
-                format!(
-                    "<dl><dt>Signed in as</dt><dd>{}</dd><dt>Identity provider</dt><dd>{}</dd><dt>Opens</dt><dd>{}, and nothing else</dd></dl>\
-                     <p class=\"next\">You can close this tab. <code>kubectl</code> goes on by itself.</p>",
-                    Html(identity),
-                    Html(provider),
-                    Html(cluster)
-                ),
-            ),
-            Self::Failure { cluster, reason, hint } => (
-                format!("Not logged in to {cluster}"),
-                "bad",
-                CROSS,
-                format!("Not logged in to <b>{}</b>", Html(cluster)),
-                format!(
-                    "<p class=\"reason\">{}</p>{}<p class=\"next\">You can close this tab. The terminal says the same.</p>",
-                    Html(&sentence(reason)),
-                    hint.as_ref()
-                        .map(|hint| format!("<p class=\"hint\">{}</p>", Html(&sentence(hint))))
-                        .unwrap_or_default()
-                ),
-            ),
-        };
+        let Parts { title, class, mark, heading, body } = self.parts();
         format!(
             "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
@@ -74,6 +72,66 @@ impl Page {
             Html(&title)
         )
     }
+
+    fn parts(&self) -> Parts {
+        match self {
+            Self::AnotherAccount { cluster, wanted, found } => Parts {
+                title: format!("Another account: not logged in to {cluster}"),
+                class: "bad",
+                mark: CROSS,
+                heading: format!("Another account: not logged in to <b>{}</b>", Html(cluster)),
+                body: format!(
+                    "<dl>{}{}</dl>\
+                     <p class=\"hint\">Nothing was kept. To switch: log out of the identity provider in this browser, or choose \
+                     the other account there, and run your command again. With <code>--prompt=select_account</code> the \
+                     provider asks each time.</p><p class=\"next\">You can close this tab.</p>",
+                    row("You signed in as", found),
+                    row("This kubeconfig is for", wanted)
+                ),
+            },
+            Self::Failure { cluster, reason, hint } => Parts {
+                title: format!("Not logged in to {cluster}"),
+                class: "bad",
+                mark: CROSS,
+                heading: format!("Not logged in to <b>{}</b>", Html(cluster)),
+                body: format!(
+                    "<p class=\"reason\">{}</p>{}<p class=\"next\">You can close this tab. The terminal says the same.</p>",
+                    Html(&sentence(reason)),
+                    hint.as_ref()
+                        .map(|hint| format!("<p class=\"hint\">{}</p>", Html(&sentence(hint))))
+                        .unwrap_or_default()
+                ),
+            },
+            Self::Stale => Parts {
+                title: "This tab belongs to another login".to_owned(),
+                class: "plain",
+                mark: CLOCK,
+                heading: "This tab belongs to another login".to_owned(),
+                body: "<p class=\"reason\">That one is over, or it was never the one that is waiting now. Nothing of it was \
+                       used.</p><p class=\"hint\">If you still want to log in, go to the tab that was opened last, or run \
+                       your command again.</p><p class=\"next\">You can close this tab.</p>"
+                    .to_owned(),
+            },
+            Self::Success { cluster, identity, instead_of, provider } => Parts {
+                title: format!("Logged in to {cluster}"),
+                class: "good",
+                mark: KEY,
+                heading: format!("You are in: <b>{}</b>", Html(cluster)),
+                body: format!(
+                    "<dl>{}{}{}{}</dl>\
+                     <p class=\"next\">You can close this tab. <code>kubectl</code> goes on by itself.</p>",
+                    row("Signed in as", identity),
+                    instead_of.as_deref().map(|name| row("So far it was", name)).unwrap_or_default(),
+                    row("Identity provider", provider),
+                    row("Opens", &format!("{cluster}, and nothing else")),
+                ),
+            },
+        }
+    }
+}
+
+fn row(term: &str, value: &str) -> String {
+    format!("<dt>{}</dt><dd>{}</dd>", Html(term), Html(value))
 }
 
 /// Our messages begin small and have no full stop, as error messages do; a page speaks in sentences.
@@ -114,19 +172,22 @@ const KEY: &str = "<svg viewBox=\"0 0 64 64\" width=\"64\" height=\"64\" aria-hi
 const CROSS: &str = "<svg viewBox=\"0 0 64 64\" width=\"64\" height=\"64\" aria-hidden=\"true\">\
     <g class=\"line\"><path d=\"M22 22l20 20M42 22L22 42\"/></g></svg>";
 
+const CLOCK: &str = "<svg viewBox=\"0 0 64 64\" width=\"64\" height=\"64\" aria-hidden=\"true\">\
+    <g class=\"line\"><circle cx=\"32\" cy=\"32\" r=\"12\"/><path d=\"M32 25v7l5 4\"/></g></svg>";
+
 const STYLE: &str = "\
 :root{--bg:#f4f2ee;--card:#fff;--ink:#1d2021;--soft:#6a665f;--rule:#e4dfd6;--good:#1f6f54;--bad:#a8442a}\
 @media(prefers-color-scheme:dark){:root{--bg:#15171a;--card:#1e2126;--ink:#ece9e3;--soft:#9b968c;--rule:#30343b;--good:#62c7a0;--bad:#f08a6c}}\
 *{box-sizing:border-box}\
 body{margin:0;min-height:100vh;display:flex;flex-direction:column;align-items:center;justify-content:center;gap:1.5rem;padding:1.5rem;background:var(--bg);color:var(--ink);font:16px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,Ubuntu,'Noto Sans',sans-serif}\
 main{width:100%;max-width:31rem;background:var(--card);border:1px solid var(--rule);border-radius:14px;padding:2.25rem 2.25rem 1.75rem;box-shadow:inset 0 4px var(--tone),0 12px 32px rgb(0 0 0/.07);overflow:hidden}\
-.good{--tone:var(--good)}.bad{--tone:var(--bad)}\
+.good{--tone:var(--good)}.bad{--tone:var(--bad)}.plain{--tone:var(--soft)}\
 .mark{width:64px;height:64px;border-radius:50%;background:color-mix(in srgb,var(--tone) 14%,transparent);margin-bottom:1.25rem}\
 .line{fill:none;stroke:var(--tone);stroke-width:4;stroke-linecap:round;stroke-linejoin:round}\
 h1{font-size:1.5rem;line-height:1.25;font-weight:500;margin:0 0 1.25rem;overflow-wrap:anywhere;text-wrap:balance}\
 h1 b{font-weight:700;color:var(--tone)}\
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.6rem 1.25rem;margin:0 0 1.5rem;padding:1rem 0;border:solid var(--rule);border-width:1px 0}\
-dt{color:var(--soft)}dd{margin:0;font-weight:600;overflow-wrap:anywhere}\
+dt{color:var(--soft)}dd{margin:0;font-weight:600;overflow-wrap:anywhere}b,dd{unicode-bidi:isolate}\
 .reason{margin:0 0 1rem;font-weight:600;overflow-wrap:anywhere}\
 .hint{margin:0 0 1.25rem;overflow-wrap:anywhere}\
 .next,footer{color:var(--soft);margin:0;text-wrap:pretty}\
@@ -137,14 +198,20 @@ footer{font-size:.875rem}";
 mod tests {
     use super::*;
 
+    fn all(words: &str) -> [Page; 4] {
+        let words = || words.to_owned();
+        [
+            Page::AnotherAccount { cluster: words(), wanted: words(), found: words() },
+            Page::Failure { cluster: words(), reason: words(), hint: Some(words()) },
+            Page::Stale,
+            Page::Success { cluster: words(), identity: words(), instead_of: Some(words()), provider: words() },
+        ]
+    }
+
     #[test]
     fn names_cannot_break_out_of_their_place() {
         for hostile in ["<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "a\u{202e}b", "a\r\nb'"] {
-            let pages = [
-                Page::Success { cluster: hostile.into(), identity: hostile.into(), provider: hostile.into() },
-                Page::Failure { cluster: hostile.into(), reason: hostile.into(), hint: Some(hostile.into()) },
-            ];
-            for page in pages {
+            for page in all(hostile) {
                 let html = page.html();
                 assert!(!html.contains("<script") && !html.contains("<img") && !html.contains('\u{202e}'), "{html}");
                 assert!(!html.contains('\r') && !html.contains("b'"), "{html}");
@@ -153,12 +220,60 @@ mod tests {
     }
 
     #[test]
-    fn loads_nothing_from_anywhere() {
-        let html = Page::Success { cluster: "c".into(), identity: "i".into(), provider: "p".into() }.html();
-        for foreign in ["http:", "https:", "src=", "href=", "url(", "@import", "<script", "style=\""] {
-            assert!(!html.contains(foreign), "{foreign}");
+    fn loads_nothing_from_anywhere_and_guides_on_every_page() {
+        for page in all("prod-eu") {
+            let html = page.html();
+            for foreign in ["http:", "https:", "src=", "href=", "url(", "@import", "<script", "style=\"", "onload"] {
+                assert!(!html.contains(foreign), "{foreign}: {html}");
+            }
+            assert!(html.contains("prefers-color-scheme:dark") && html.contains("You can close this tab"), "{html}");
         }
-        assert!(html.contains("prefers-color-scheme:dark") && html.contains("You can close this tab"));
+    }
+
+    /// WCAG 2.2: language, title, one main landmark, one heading; pictures that say nothing are hidden; nothing moves.
+    #[test]
+    fn can_be_read_aloud() {
+        for page in all("prod-eu") {
+            let html = page.html();
+            assert!(html.starts_with("<!doctype html><html lang=\"en\">"), "{html}");
+            for once in ["<title>", "<main>", "<h1>", "<footer>"] {
+                assert_eq!(html.matches(once).count(), 1, "{once} {html}");
+            }
+            assert_eq!(html.matches("<svg").count(), html.matches("aria-hidden=\"true\"").count());
+            assert!(!STYLE.contains("animation") && !STYLE.contains("transition"));
+        }
+    }
+
+    /// WCAG 2.2, 1.4.3 (AA): 4.5 to 1 for text of usual size, on the page and on the card, in light and in dark.
+    #[test]
+    fn every_colour_of_text_stands_out_from_what_is_behind_it() {
+        let palettes: Vec<_> = STYLE.split(":root{").skip(1).map(|rest| rest.split('}').next().unwrap()).collect();
+        assert_eq!(palettes.len(), 2, "light and dark");
+        for palette in palettes {
+            let colour = |name: &str| {
+                let value = palette.split(';').find_map(|pair| pair.strip_prefix(&format!("--{name}:#"))).unwrap();
+                luminance(value)
+            };
+            for text in ["ink", "soft", "good", "bad"] {
+                for ground in ["bg", "card"] {
+                    let (one, other) = (colour(text), colour(ground));
+                    let contrast = (one.max(other) + 0.05) / (one.min(other) + 0.05);
+                    assert!(contrast >= 4.5, "{text} on {ground} in {palette}: {contrast:.2}");
+                }
+            }
+        }
+    }
+
+    /// Relative luminance as WCAG 2.2 defines it, of `rrggbb` or `rgb`.
+    fn luminance(hex: &str) -> f64 {
+        let digits = hex.len() / 3;
+        let channel = |index: usize| {
+            let part = &hex[index * digits..(index + 1) * digits];
+            let value = u8::from_str_radix(&part.repeat(3 - digits), 16).unwrap();
+            let value = f64::from(value) / 255.0;
+            if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+        };
+        0.2126 * channel(0) + 0.7152 * channel(1) + 0.0722 * channel(2)
     }
 
     #[test]

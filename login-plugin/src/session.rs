@@ -1,21 +1,20 @@
 //! A session at the provider that can be used now: kept, refreshed, or made by a login. Called under the session's lock.
 
+mod login;
+
+use self::login::Predecessor;
 use crate::args::TokenKind;
-use crate::cache::{Cache, FailedAttempt, Keys, Session, SessionLabel};
+use crate::cache::{Cache, Keys, Session, SessionLabel};
 use crate::config::CredentialConfig;
 use crate::environment::Environment;
 use crate::expiry;
 use crate::failure::{Failure, Status};
-use crate::flows::{self, LoggedIn, PendingPage};
+use crate::flows::PendingPage;
 use crate::oidc::{Identity, OidcError, Origin, Provider, Renewed, Tokens, Traded};
 use crate::output::{Output, Printable};
 use crate::platform::process::ProcessIdentity;
-use crate::platform::terminal;
 use crate::secret::Secret;
 use crate::time::{Clock, UnixTime};
-
-/// A clock this wrong breaks other things than ours, and is worth a word.
-const SKEW_WORTH_A_WORD_SECONDS: i64 = 60;
 
 /// One token may have been rotated by somebody else while we tried the old one; twice is a provider's mistake.
 const REFRESH_ATTEMPTS_MAX: u32 = 2;
@@ -48,6 +47,8 @@ pub(crate) struct Usable {
     pub(crate) is_new: bool,
     /// The browser that waits to hear the end, after a login.
     pub(crate) page: Option<PendingPage>,
+    /// The name of another person, who was logged in before.
+    pub(crate) instead_of: Option<String>,
 }
 
 /// The token for the cluster.
@@ -81,12 +82,14 @@ impl Context<'_> {
     /// # Errors
     /// When there is none and the effort does not bring one.
     pub(crate) async fn usable_session(&self, effort: Effort) -> Result<Usable, Failure> {
+        let mut before = None;
         if let Some(session) = self.cache.session(&self.keys.session) {
+            before = Some(Predecessor::from(&session));
             if effort != Effort::Anew && self.is_usable(&session) {
-                return Ok(Usable { session, is_new: false, page: None });
+                return Ok(Usable { session, is_new: false, page: None, instead_of: None });
             }
             if let Some(session) = self.refreshed(session).await? {
-                return Ok(Usable { session, is_new: true, page: None });
+                return Ok(Usable { session, is_new: true, page: None, instead_of: None });
             }
         }
         match effort {
@@ -94,7 +97,7 @@ impl Context<'_> {
                 Status::LoginNeeded,
                 format!("login to {} is needed", self.config.answering.cluster_name),
             )),
-            Effort::Login { waiting_since } => self.log_in(waiting_since).await,
+            Effort::Login { waiting_since } => self.log_in(waiting_since, before).await,
         }
     }
 
@@ -197,51 +200,6 @@ impl Context<'_> {
         expiry::is_usable(session.received_at, session.usable_until, self.clock.now())
     }
 
-    async fn log_in(&self, waiting_since: Option<UnixTime>) -> Result<Usable, Failure> {
-        let cluster = &self.config.answering.cluster_name;
-        let earlier = self.cache.failed_attempt(&self.keys.session);
-        if let Some(attempt) = &earlier
-            && attempt.still_speaks(self.parent, waiting_since, self.clock.now())
-        {
-            return Err(attempt.failure.clone());
-        }
-        let interactive = self.config.answering.interactive && terminal::is_ours();
-        let way = flows::choose(&self.config.login, self.environment, interactive, cluster)?;
-        if way.background
-            && let Some(pause) = earlier.as_ref().and_then(|attempt| attempt.background_pause(self.clock.now()))
-        {
-            return Err(Failure::new(
-                Status::LoginNeeded,
-                format!(
-                    "login to {cluster} is needed; nobody answered the last one, so no browser opens for another {pause} seconds"
-                ),
-            )
-            .hint("run any kubectl command with this kubeconfig in a terminal to log in now"));
-        }
-        let mut provider = self.provider().await?;
-        match flows::log_in(&way, &mut provider, self.config, self.output).await {
-            Ok(LoggedIn { tokens, page }) => {
-                self.cache.drop_failed_attempt(&self.keys.session);
-                self.mention_skew(tokens.identity.local_ahead);
-                let session = self.session_of(tokens);
-                self.cache.keep_session(&self.keys.session, &session);
-                Ok(Usable { session, is_new: true, page: Some(page) })
-            }
-            Err(failure) => {
-                let ignored = way.background && failure.status == Status::LoginNeeded;
-                let before = earlier.map_or(0, |attempt| attempt.ignored_in_background);
-                let attempt = FailedAttempt {
-                    at: self.clock.now(),
-                    parent: self.parent,
-                    failure: failure.clone(),
-                    ignored_in_background: if ignored { before.saturating_add(1) } else { before },
-                };
-                self.cache.keep_failed_attempt(&self.keys.session, &attempt);
-                Err(failure)
-            }
-        }
-    }
-
     async fn provider(&self) -> Result<Provider<'_>, Failure> {
         let Self { config, cache, keys, clock, .. } = self;
         Ok(Provider::discover(&config.provider, cache, &keys.discovery, *clock).await?)
@@ -279,16 +237,6 @@ impl Context<'_> {
             audience: provider.audience.clone(),
             account: provider.account.clone(),
             cluster_name: answering.cluster_name.clone(),
-        }
-    }
-
-    fn mention_skew(&self, local_ahead: i64) {
-        if local_ahead.abs() >= SKEW_WORTH_A_WORD_SECONDS {
-            let direction = if local_ahead > 0 { "ahead of" } else { "behind" };
-            let minutes = (local_ahead.abs() + 30) / 60;
-            self.output.warn(&format!(
-                "this computer's clock is about {minutes} min {direction} the identity provider's; expiry is reckoned by the servers' clocks"
-            ));
         }
     }
 }

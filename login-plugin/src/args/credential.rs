@@ -186,6 +186,18 @@ names!(Store, "\"auto\", \"keyring\", \"file\" or \"none\"",
     "auto" => Self::Auto, "file" => Self::File, "keyring" => Self::Keyring, "none" => Self::None);
 names!(TokenKind, "\"id\" or \"access\"", "access" => Self::Access, "id" => Self::Id);
 
+impl Flow {
+    /// As it is typed.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Browser => "browser",
+            Self::Device => "device",
+            Self::None => "none",
+            Self::Paste => "paste",
+        }
+    }
+}
+
 impl RedirectHost {
     /// As it stands in a URL.
     pub(crate) const fn as_str(self) -> &'static str {

@@ -94,8 +94,6 @@ pub(crate) struct FailedAttempt {
     pub(crate) parent: ProcessIdentity,
     /// What was said then.
     pub(crate) failure: Failure,
-    /// How many logins in the background nobody has answered in a row, this one included.
-    pub(crate) ignored_in_background: u32,
 }
 
 /// The server that a login was first taken to.
@@ -136,19 +134,6 @@ impl FailedAttempt {
         let recent = (0..FAILURE_REMEMBERED_SECONDS).contains(&age);
         recent && (self.parent == parent || waiting_since.is_some_and(|since| self.at >= since))
     }
-
-    /// Seconds until a login in the background may be tried again: 1, 5, then 30 minutes after an unanswered one.
-    pub(crate) fn background_pause(&self, now: UnixTime) -> Option<i64> {
-        let pause = match self.ignored_in_background {
-            0 => return None,
-            1 => 60,
-            2 => 5 * 60,
-            _ => 30 * 60,
-        };
-        // A clock set back must not lock anybody out for longer than the pause itself.
-        let left = pause - now.since(self.at);
-        (1..=pause).contains(&left).then_some(left)
-    }
 }
 
 #[cfg(test)]
@@ -164,31 +149,12 @@ mod tests {
     fn a_failed_attempt_speaks_for_its_program_and_for_those_who_waited() {
         let parent = ProcessIdentity::for_test(1, 1);
         let other = ProcessIdentity::for_test(2, 1);
-        let attempt = FailedAttempt {
-            at: at(1000),
-            parent,
-            failure: Failure::new(Status::LoginNeeded, "nobody came"),
-            ignored_in_background: 0,
-        };
+        let attempt = FailedAttempt { at: at(1000), parent, failure: Failure::new(Status::LoginNeeded, "nobody came") };
         assert!(attempt.still_speaks(parent, None, at(1014)));
         assert!(!attempt.still_speaks(parent, None, at(1015)));
         assert!(!attempt.still_speaks(parent, None, at(999)), "the clock was set back");
         assert!(!attempt.still_speaks(other, None, at(1001)));
         assert!(attempt.still_speaks(other, Some(at(990)), at(1001)));
         assert!(!attempt.still_speaks(other, Some(at(1001)), at(1001)));
-    }
-
-    #[test]
-    fn pauses_between_unanswered_logins_grow() {
-        let attempt = |ignored_in_background| FailedAttempt {
-            at: at(1000),
-            parent: ProcessIdentity::for_test(1, 1),
-            failure: Failure::new(Status::LoginNeeded, "nobody came"),
-            ignored_in_background,
-        };
-        let pauses: Vec<_> = (0..5).map(|ignored| attempt(ignored).background_pause(at(1000))).collect();
-        assert_eq!(pauses, [None, Some(60), Some(300), Some(1800), Some(1800)]);
-        assert_eq!(attempt(1).background_pause(at(1060)), None);
-        assert_eq!(attempt(1).background_pause(at(900)), None, "the clock was set back");
     }
 }

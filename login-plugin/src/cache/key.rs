@@ -22,6 +22,8 @@ pub(crate) struct Keys {
     pub(crate) credential: EntryName,
     /// What the provider says about itself, and its keys.
     pub(crate) discovery: EntryName,
+    /// Whoever logs in at this provider, for all of its clients.
+    pub(crate) person: EntryName,
     /// The server that this login has been taken to.
     pub(crate) server: EntryName,
     /// The login.
@@ -78,6 +80,10 @@ impl Keys {
             discovery: Fields::new("latchkey/discovery/v1")
                 .text(&config.provider.issuer)
                 .roots(config.provider.roots.as_deref())
+                .finish(),
+            person: Fields::new("latchkey/person/v1")
+                .text(&config.provider.issuer)
+                .option("account", config.provider.account.as_deref())
                 .finish(),
             server: EntryName::of_server(
                 &config.provider.issuer,

@@ -188,7 +188,7 @@ mod tests {
             cache.keep_session(&name(letter), &session(Some(account), "staging"));
             let failure = Failure::new(Status::LoginNeeded, "nobody came");
             let parent = ProcessIdentity::for_test(1, 1);
-            let attempt = FailedAttempt { at: now, parent, failure, ignored_in_background: 0 };
+            let attempt = FailedAttempt { at: now, parent, failure };
             cache.keep_failed_attempt(&name(letter), &attempt);
             cache.keep_credential(&name(&letter.to_uppercase()), &credential_of(Some(&name(letter))), now);
         }

@@ -159,13 +159,13 @@ async fn obtain(context: &Context<'_>, suspect: Option<HeldCredential>) -> Resul
 /// Session, exchange, and the word to the browser.
 async fn ask(context: &Context<'_>, effort: Effort) -> Result<Outcome, Failure> {
     check_server(context)?;
-    let Usable { session, is_new, page } = context.usable_session(effort).await?;
+    let Usable { session, is_new, page, instead_of } = context.usable_session(effort).await?;
     let identity = session.identity.clone();
     let exchanged = exchange_session(context, session, is_new).await;
     if let Some(page) = page {
         let cluster = context.config.answering.cluster_name.clone();
         page.show(match &exchanged {
-            Ok(_) => Page::Success { cluster, identity, provider: provider_host(context) },
+            Ok(_) => Page::Success { cluster, identity, instead_of, provider: provider_host(context) },
             Err(failure) => flows::failure_page(&cluster, failure),
         })
         .await;

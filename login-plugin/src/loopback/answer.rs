@@ -94,7 +94,7 @@ impl Answerer {
         let judged = judge(parameters, &self.expected);
         if judged.as_ref().is_err_and(ResponseError::is_noise) {
             let _known_already = self.noise.try_send(());
-            return words(StatusCode::BAD_REQUEST, NOT_OURS);
+            return page(StatusCode::BAD_REQUEST, &Page::Stale);
         }
         // The first answer counts. The same one delivered twice finds nobody listening and waits for the same page.
         let _second_delivery = self.answers.try_send(judged);
@@ -109,15 +109,14 @@ impl Answerer {
         match pages.wait_for(Option::is_some).await {
             // Away from the address that holds the code, out of the history.
             Ok(_) => see_other(&self.page_path),
-            Err(_) => words(StatusCode::SERVICE_UNAVAILABLE, "The login has ended.\n"),
+            Err(_) => page(StatusCode::SERVICE_UNAVAILABLE, &Page::Stale),
         }
     }
 
     fn show(&self) -> Response<Full<Bytes>> {
-        let page = self.pages.borrow().clone();
-        let Some(page) = page else { return words(StatusCode::NOT_FOUND, NOT_OURS) };
+        let Some(shown) = self.pages.borrow().clone() else { return words(StatusCode::NOT_FOUND, NOT_OURS) };
         self.progress.send_replace(Progress::Delivered);
-        respond(StatusCode::OK, "text/html; charset=utf-8", page.html())
+        page(StatusCode::OK, &shown)
     }
 
     async fn form(&self, request: Request<Incoming>) -> Result<String, StatusCode> {
@@ -168,6 +167,10 @@ fn see_other(path: &str) -> Response<Full<Bytes>> {
     let location = HeaderValue::from_str(path).expect("base64url and slashes are header text");
     response.headers_mut().insert(header::LOCATION, location);
     response
+}
+
+fn page(status: StatusCode, page: &Page) -> Response<Full<Bytes>> {
+    respond(status, "text/html; charset=utf-8", page.html())
 }
 
 fn words(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {

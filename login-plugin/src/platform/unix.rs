@@ -1,5 +1,6 @@
 //! Unix: Linux, macOS and their relatives.
 
+pub(crate) mod desktop;
 pub(crate) mod dir;
 pub(crate) mod links;
 pub(crate) mod process;

@@ -172,23 +172,169 @@ async fn five_runs_of_one_program_are_one_attempt() {
     }
 }
 
+/// As if this had happened so many seconds earlier.
+fn age(path: &std::path::Path, seconds: i64) {
+    let mut entry: serde_json::Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    entry["at"] = json!(entry["at"].as_i64().unwrap() - seconds);
+    fs::write(path, entry.to_string()).unwrap();
+}
+
 #[tokio::test]
 async fn unanswered_tabs_in_the_background_are_followed_by_a_pause() {
     let (site, laptop) = (Site::start(), Laptop::new());
     let run = credential(&laptop, &site).with("--login-timeout=1");
     run.end().await.failure(3);
     // As another program half a minute later.
-    let path = laptop.entry("sessions", "failed");
-    let mut attempt: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    attempt["at"] = json!(attempt["at"].as_i64().unwrap() - 30);
-    fs::write(&path, attempt.to_string()).unwrap();
+    let (failed, unanswered) = (laptop.entry("sessions", "failed"), laptop.entry("sessions", "unanswered"));
+    age(&failed, 30);
+    age(&unanswered, 30);
     let paused = run.end().await;
     let said = paused.failure(3);
-    assert!(said.contains("nobody answered the last one") && !said.contains("https://"), "{said}");
-    attempt["at"] = json!(attempt["at"].as_i64().unwrap() - 60);
-    fs::write(&path, attempt.to_string()).unwrap();
+    assert!(said.contains("the last one came to nothing") && !said.contains("https://"), "{said}");
+    assert!(said.contains("`kubectl latchkey login`"), "and how to log in all the same: {said}");
+    age(&unanswered, 60);
     run.end_with_login(&site).await.credential();
-    assert!(!path.exists(), "a login clears it");
+    assert!(!failed.exists() && !unanswered.exists(), "a login clears it");
+}
+
+/// Ten clusters in one program would be ten tabs: the pause is for the person, not for one cluster's login.
+#[tokio::test]
+async fn the_pause_is_the_same_for_all_clusters_of_one_person() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    credential(&laptop, &site).with("--login-timeout=1").end().await.failure(3);
+    let another_cluster = credential(&laptop, &site).with("--audience=production").end().await;
+    assert!(another_cluster.failure(3).contains("the last one came to nothing"), "{another_cluster:?}");
+    let mut another_person = credential(&laptop, &site).with("--account=ann@example.com").start();
+    assert!(another_person.url().await.is_some(), "somebody else may be asked");
+}
+
+#[tokio::test]
+async fn logins_of_one_person_in_the_background_come_one_after_the_other() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    let mut first = credential(&laptop, &site).start();
+    let url = first.url().await.unwrap();
+    let mut second = credential(&laptop, &site).with("--scopes=email").start();
+    let line = second.line_with("Waiting for another login").await.unwrap();
+    assert!(line.contains(&first.child.id().unwrap().to_string()), "{line}");
+    assert_eq!(site.seen(|seen| seen.authorizations.len()), 0);
+    log_in(&site, &url).await;
+    first.end().await.credential();
+    let url = second.url().await.unwrap();
+    log_in(&site, &url).await;
+    second.end().await.credential();
+}
+
+/// Editors kill a kubectl that takes long, and start another one.
+#[tokio::test]
+async fn a_login_in_the_background_that_is_killed_counts_as_unanswered() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    let run = credential(&laptop, &site);
+    let mut first = run.start();
+    first.url().await.unwrap();
+    first.child.kill().await.unwrap();
+    let second = run.end().await;
+    assert!(second.failure(3).contains("the last one came to nothing"), "{second:?}");
+    age(&laptop.entry("sessions", "unanswered"), 60);
+    run.end_with_login(&site).await.credential();
+}
+
+/// A browser that is logged in to the wrong account answers by itself, all night.
+#[tokio::test]
+async fn a_refusal_in_the_background_is_followed_by_a_pause_too() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    let run = credential(&laptop, &site).with("--account=ann@example.com");
+    run.end_with_login(&site).await.failure(4);
+    age(&laptop.entry("sessions", "failed"), 15);
+    assert!(run.end().await.failure(3).contains("the last one came to nothing"));
+}
+
+/// `kubectl` writes line by line, so the desktop is told only where nobody reads.
+#[tokio::test]
+async fn a_login_in_the_background_is_told_on_the_desktop() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    let told = laptop.path("told");
+    fs::create_dir(laptop.path("bin")).unwrap();
+    let script = format!("#!/bin/sh\nprintf '%s|' \"$@\" >> {0}; echo >> {0}\n", told.display());
+    laptop.executable("bin/notify-send", &script);
+    let program = laptop.executable("browser", "#!/bin/sh\n");
+    let mut run = credential(&laptop, &site).with("--login-timeout=1");
+    run.arguments.retain(|argument| argument != "--skip-browser");
+    let run = run
+        .set("LATCHKEY_BROWSER", program.to_str().unwrap())
+        .set("PATH", crate::plugin::path_with(&laptop.path("bin")));
+    run.end().await.failure(3);
+    let all = async {
+        loop {
+            let text = fs::read_to_string(&told).unwrap_or_default();
+            if text.matches('\n').count() == 2 {
+                break text;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let text = tokio::time::timeout(std::time::Duration::from_secs(30), all).await.unwrap();
+    assert!(text.contains("|kubectl needs you to log in to Staging|"), "{text}");
+    assert!(text.contains("|Nobody logged in to Staging|"), "{text}");
+    assert!(!text.contains("https://") && !text.contains("state"), "{text}");
+    let quiet = Laptop::new();
+    let mut silent = credential(&quiet, &site).with("--login-timeout=1").set("LATCHKEY_QUIET", "1");
+    silent.arguments.retain(|argument| argument != "--skip-browser");
+    let silent = silent
+        .set("LATCHKEY_BROWSER", program.to_str().unwrap())
+        .set("PATH", crate::plugin::path_with(&laptop.path("bin")));
+    silent.end().await.failure(3);
+    assert_eq!(fs::read_to_string(&told).unwrap(), text, "who wants no words gets none");
+}
+
+#[tokio::test]
+async fn another_account_than_the_one_asked_for_gets_nowhere_and_is_told_how_to_switch() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    site.behave(|behaviour| behaviour.subject = "bob");
+    let mut running = credential(&laptop, &site).with("--account=jane@example.com").start();
+    let url = running.url().await.unwrap();
+    assert_eq!(parameters(url.query().unwrap())["login_hint"], "jane@example.com");
+    let last = log_in(&site, &url).await;
+    for words in ["Another account", "bob@example.com", "jane@example.com", "--prompt=select_account"] {
+        assert!(last.body.contains(words), "{words}: {}", last.body);
+    }
+    let ended = running.end().await;
+    let said = ended.failure(4);
+    assert!(said.contains("bob@example.com") && said.contains("account jane@example.com"), "{said}");
+    assert!(said.contains("--prompt=select_account"), "{said}");
+    assert_eq!(site.exchanges(), 0);
+    let kept = fs::read_dir(laptop.path("cache/sessions")).unwrap();
+    assert!(kept.into_iter().all(|entry| entry.unwrap().path().extension().is_none_or(|it| it != "json")));
+    // The right one, and by another of its names.
+    site.behave(|behaviour| behaviour.subject = "jane");
+    age(&laptop.entry("sessions", "failed"), 15);
+    age(&laptop.entry("sessions", "unanswered"), 60);
+    credential(&laptop, &site).with("--account=JANE@example.com").end_with_login(&site).await.credential();
+    let other = Laptop::new();
+    let run = credential(&other, &site).with("--account=work").with("--login-hint=jane");
+    run.end_with_login(&site).await.credential();
+}
+
+#[tokio::test]
+async fn another_person_than_before_is_named() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    let run = credential(&laptop, &site);
+    run.end_with_login(&site).await.credential();
+    fs::remove_file(laptop.entry("credentials", "json")).unwrap();
+    laptop.edit("sessions", |session| session["usable_until"] = session["received_at"].clone());
+    site.behave(|behaviour| {
+        behaviour.subject = "bob";
+        behaviour.refresh = crate::site::Refresh::InvalidGrant;
+    });
+    let mut running = run.start();
+    let url = running.url().await.unwrap();
+    let last = log_in(&site, &url).await;
+    assert!(last.body.contains("bob@example.com") && last.body.contains("jane@example.com"), "{}", last.body);
+    let ended = running.end().await;
+    ended.credential();
+    assert!(
+        ended.said.contains("You are bob@example.com at Staging now; so far you were jane@example.com"),
+        "{ended:?}"
+    );
 }
 
 #[tokio::test]
@@ -223,16 +369,6 @@ async fn those_who_waited_for_a_failed_login_do_not_try_their_own() {
     first.end().await.failure(3);
     let second = second.end().await;
     assert!(!second.failure(3).contains("https://"), "{second:?}");
-}
-
-#[tokio::test]
-async fn a_killed_login_leaves_the_way_free() {
-    let (site, laptop) = (Site::start(), Laptop::new());
-    let run = credential(&laptop, &site);
-    let mut first = run.start();
-    first.url().await.unwrap();
-    first.child.kill().await.unwrap();
-    run.end_with_login(&site).await.credential();
 }
 
 #[tokio::test]
