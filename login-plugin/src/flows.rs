@@ -3,10 +3,12 @@
 mod account;
 mod browser;
 mod choice;
+mod device;
 mod paste;
 mod place;
 pub(crate) mod token;
 
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 pub(crate) use self::browser::{PendingPage, failure_page};
@@ -14,8 +16,10 @@ pub(crate) use self::choice::{BACKGROUND_TIMEOUT, Means, Way, choose};
 pub(crate) use self::place::{Place, Reader};
 use crate::config::CredentialConfig;
 use crate::failure::{Failure, Status};
-use crate::oidc::{Provider, Tokens};
+use crate::oidc::{DeviceAttempt, Provider, Tokens};
 use crate::output::Output;
+use crate::platform::terminal;
+use crate::time::Clock;
 
 /// A person, logged in to the provider. The cluster has not been asked yet.
 #[derive(Debug)]
@@ -61,18 +65,45 @@ pub(crate) async fn log_in(
     way: Way,
     provider: &mut Provider<'_>,
     config: &CredentialConfig,
+    clock: &dyn Clock,
     output: &Output,
 ) -> Result<LoggedIn, NotLoggedIn> {
-    let Way { means, background, patience } = way;
-    let redirect = match means {
+    let cluster = &config.answering.cluster_name;
+    let redirect = match &way.means {
         Means::Redirect(redirect) => redirect,
-        Means::Device { browser: _, otherwise: Some(redirect) } => redirect,
-        Means::Device { browser: _, otherwise: None } => {
-            let why = "the identity provider has no login by device code";
-            return Err(impossible(&config.answering.cluster_name, why).into());
-        }
+        Means::Device { browser, otherwise } => match (first_code(provider, cluster, output).await, otherwise) {
+            (Ok(first), _) => {
+                return device::log_in(first, (browser.as_ref(), &way), provider, config, (clock, output)).await;
+            }
+            (Err(failure), None) => return Err(failure.into()),
+            // Administrators allow it for some clients only, or from some places only.
+            (Err(failure), Some(redirect)) if failure.status != Status::Unreachable => {
+                output.warn(&format!("no login by code: {failure}"));
+                redirect
+            }
+            (Err(failure), Some(_)) => return Err(failure.into()),
+        },
     };
-    browser::log_in(&redirect, (background, patience), provider, config, output).await
+    browser::log_in(redirect, &way, provider, config, output).await
+}
+
+/// A code to show, where the provider gives one and somebody may see it.
+async fn first_code(provider: &Provider<'_>, cluster: &str, output: &Output) -> Result<DeviceAttempt, Failure> {
+    if output.is_quiet() {
+        return Err(impossible(cluster, "LATCHKEY_QUIET would hide the device code"));
+    }
+    if !provider.has_device_flow() {
+        return Err(impossible(cluster, "the identity provider has no login by device code"));
+    }
+    Ok(provider.begin_device().await?)
+}
+
+/// Says where to log in. Where standard error is kept for a log, and the person's terminal is ours, it is said there too.
+fn invite(text: &str, reader: Reader, output: &Output) {
+    output.invite(text);
+    if reader == Reader::AtTerminal && !output.is_quiet() && !Output::standard_error().is_terminal() {
+        terminal::tell(text);
+    }
 }
 
 /// That no login can be tried, why, and how to log in all the same.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::choice::Redirect;
+use super::choice::{Redirect, Way};
 use super::{LoggedIn, NotLoggedIn, account, paste};
 use crate::authorization_response::{Expected, ResponseError};
 use crate::config::CredentialConfig;
@@ -30,7 +30,7 @@ impl PendingPage {
 /// Lets the person log in by redirect.
 pub(super) async fn log_in(
     redirect: &Redirect,
-    (background, patience): (bool, Duration),
+    way: &Way,
     provider: &mut Provider<'_>,
     config: &CredentialConfig,
     output: &Output,
@@ -45,12 +45,12 @@ pub(super) async fn log_in(
         announces_iss: provider.announces_iss(),
     };
     let mut serving = loopback.serve(expected.clone(), provider.origins());
-    let opened = invite(redirect, &attempt.url, cluster, output);
-    if background && opened && !output.is_quiet() {
+    let opened = invite(redirect, way, &attempt.url, cluster, output);
+    if way.is_in_background() && opened && !output.is_quiet() {
         // The tab may have opened behind everything else, or on another screen.
         notification::show(&format!("kubectl needs you to log in to {cluster}"), "A tab is open in your browser.");
     }
-    let answered = wait(redirect, patience, &mut serving, &expected, (cluster, output)).await;
+    let answered = wait(redirect, way.patience(), &mut serving, &expected, (cluster, output)).await;
     let redeemed = match answered {
         Ok(code) => provider.redeem(attempt, &code).await.map_err(NotLoggedIn::from),
         Err(failure) => Err(failure),
@@ -76,14 +76,14 @@ pub(crate) fn failure_page(cluster: &str, failure: &Failure) -> Page {
 }
 
 /// One line before anything is waited for, the URL always in it: "opened" is a guess. Whether a browser was started.
-fn invite(redirect: &Redirect, url: &reqwest::Url, cluster: &str, output: &Output) -> bool {
+fn invite(redirect: &Redirect, way: &Way, url: &reqwest::Url, cluster: &str, output: &Output) -> bool {
     let opened = redirect.browser.as_ref().map(|browser| browser.open(url));
     let line = match opened {
         Some(true) => format!("Log in to {cluster}: opening your browser. If nothing opens, visit {url}"),
         Some(false) => format!("Log in to {cluster}: no browser could be started. Visit {url}"),
         None => format!("Log in to {cluster}: visit {url}"),
     };
-    output.invite(&line);
+    super::invite(&line, way.reader, output);
     if redirect.paste {
         output.say("If the browser cannot come back here, paste the address it ends at and press Enter.");
     }

@@ -20,13 +20,23 @@ pub(crate) const BACKGROUND_TIMEOUT: Duration = Duration::from_mins(2);
 pub(crate) struct Way {
     /// By what.
     pub(crate) means: Means,
-    /// Nobody asked for it at a terminal.
-    pub(crate) background: bool,
-    /// For everything the person has to do.
-    pub(crate) patience: Duration,
+    /// Who reads what we say.
+    pub(crate) reader: Reader,
+    /// For everything the person has to do, where it is set.
+    pub(crate) timeout: Option<Duration>,
 }
 
 impl Way {
+    /// Whether nobody asked for it at a terminal.
+    pub(crate) fn is_in_background(&self) -> bool {
+        self.reader == Reader::Nobody
+    }
+
+    /// For everything the person has to do, where no code says how long it is good.
+    pub(crate) fn patience(&self) -> Duration {
+        self.timeout.unwrap_or(if self.is_in_background() { BACKGROUND_TIMEOUT } else { ATTENDED_TIMEOUT })
+    }
+
     /// Takes the browser out. Whether there was one.
     pub(crate) fn open_nothing(&mut self) -> bool {
         let browser = match &mut self.means {
@@ -132,9 +142,7 @@ pub(crate) fn choose(login: &LoginConfig, place: Place) -> Result<Way, Impossibl
             }
         }
     };
-    let background = reader == Reader::Nobody;
-    let patience = login.timeout.unwrap_or(if background { BACKGROUND_TIMEOUT } else { ATTENDED_TIMEOUT });
-    Ok(Way { means, background, patience })
+    Ok(Way { means, reader, timeout: login.timeout })
 }
 
 #[cfg(test)]
@@ -320,7 +328,7 @@ mod tests {
             let args = CredentialArgs { login_timeout: seconds, ..plain() };
             let login = login(args, &environment).unwrap();
             let way = choose(&login, Place::new(&environment, System::Unix, reader)).unwrap();
-            (way.patience.as_secs(), way.background)
+            (way.patience().as_secs(), way.is_in_background())
         };
         assert_eq!(patience(None, Reader::AtTerminal), (300, false));
         assert_eq!(patience(None, Reader::Watching), (300, false));

@@ -42,16 +42,16 @@ impl Context<'_> {
         let mut way = flows::choose(&self.config.login, place)
             .map_err(|impossible| flows::impossible(cluster, &impossible.to_string()))?;
         // Ten clusters in one program are ten logins, and one person: they come one after the other.
-        let _alone = if way.background { self.only_one_in_background().await? } else { None };
+        let _alone = if way.is_in_background() { self.only_one_in_background().await? } else { None };
         let earlier = self.cache.unanswered(&self.keys.person);
         self.spare(&mut way, earlier)?;
 
         let mut provider = self.provider().await?;
-        let background = way.background;
+        let background = way.is_in_background();
         if background {
             self.cache.keep_unanswered(&self.keys.person, &Unanswered::begun(earlier, self.clock.now()));
         }
-        match flows::log_in(way, &mut provider, self.config, self.output).await {
+        match flows::log_in(way, &mut provider, self.config, self.clock, self.output).await {
             Ok(LoggedIn { tokens, page }) => {
                 self.cache.drop_failed_attempt(&self.keys.session);
                 self.cache.drop_unanswered(&self.keys.person);
@@ -88,7 +88,7 @@ impl Context<'_> {
     fn reader(&self) -> Reader {
         if self.config.answering.interactive && terminal::is_ours() {
             Reader::AtTerminal
-        } else if !self.output.is_quiet() && desktop::lines_are_read(&Output::standard_error()) {
+        } else if !self.output.is_quiet() && terminal::is_shared(&Output::standard_error()) {
             Reader::Watching
         } else {
             Reader::Nobody
@@ -113,7 +113,7 @@ impl Context<'_> {
     fn spare(&self, way: &mut Way, earlier: Option<Unanswered>) -> Result<(), Failure> {
         let Some(earlier) = earlier else { return Ok(()) };
         let Some(pause) = earlier.pause(self.clock.now()) else { return Ok(()) };
-        if way.background {
+        if way.is_in_background() {
             let why = format!("the last one came to nothing, so no browser opens for another {pause} seconds");
             return Err(flows::impossible(&self.config.answering.cluster_name, &why));
         }

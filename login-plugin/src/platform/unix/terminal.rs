@@ -1,8 +1,9 @@
 //! The person's terminal on standard input: whether it is ours to read, and one long pasted line from it.
 
 use std::collections::VecDeque;
-use std::io::{self, IsTerminal as _};
-use std::os::fd::AsFd as _;
+use std::fs::File;
+use std::io::{self, IsTerminal, Write as _};
+use std::os::fd::AsFd;
 
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 use thiserror::Error;
@@ -36,10 +37,26 @@ pub(crate) enum PasteError {
     Io(#[from] io::Error),
 }
 
-/// Whether standard input is a terminal and we stand in its foreground: a background job that reads is stopped.
+/// Whether standard input is a terminal that is ours to read.
 pub(crate) fn is_ours() -> bool {
-    let stdin = io::stdin();
-    stdin.is_terminal() && tcgetpgrp(stdin.as_fd()).is_ok_and(|group| group == rustix::process::getpgrp())
+    is_shared(&io::stdin())
+}
+
+/// Whether this is a terminal in whose foreground we stand (a background job that reads is stopped), and one that still
+/// works line by line: a program that owns the whole screen (k9s) has switched that off, and any line of ours would be
+/// rubbish on it.
+pub(crate) fn is_shared(stream: &(impl IsTerminal + AsFd)) -> bool {
+    stream.is_terminal()
+        && tcgetpgrp(stream).is_ok_and(|group| group == rustix::process::getpgrp())
+        && tcgetattr(stream).is_ok_and(|modes| modes.local_modes.contains(LocalModes::ICANON))
+}
+
+/// Shows a text on the terminal itself, whatever became of standard error. To be used only where the terminal is ours.
+pub(crate) fn tell(text: &str) {
+    let _no_terminal = File::options()
+        .write(true)
+        .open("/dev/tty")
+        .and_then(|mut terminal| terminal.write_all(format!("{text}\n").as_bytes()));
 }
 
 /// The terminal in a mode that hands over each byte: in its usual mode it cuts lines at 4096 bytes (macOS: 1024), and
