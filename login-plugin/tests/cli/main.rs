@@ -10,6 +10,7 @@ mod people;
 mod people_completion;
 mod plugin;
 mod protocol;
+mod provider;
 mod refresh;
 mod rejections;
 mod site;

@@ -1,17 +1,17 @@
 //! A tiny TLS server of the tests' own making: an issuer under `/idp` and a cluster's exchange under `/apis`.
 
+mod behaviour;
+mod issuer;
+
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use aws_lc_rs::digest::{SHA256, digest};
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, RsaKeyPair};
 use base64::Engine as _;
-use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use base64::prelude::BASE64_STANDARD;
 use http_body_util::{BodyExt as _, Collected, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
@@ -28,66 +28,10 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
 
+pub(crate) use self::behaviour::{Behaviour, Exchange, Poll, Refresh, Seen};
+use self::issuer::{authorize, is_our_client};
+
 pub(crate) const CLIENT: &str = "staging";
-
-/// How the server behaves. The defaults are those of a well-behaved one.
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
-#[derive(Debug)]
-pub(crate) struct Behaviour {
-    /// The server's clock, as seconds ahead of this computer's. Date headers, tokens and certificates follow it.
-    pub(crate) clock_ahead: i64,
-    pub(crate) audiences: Value,
-    pub(crate) authorized_party: Option<&'static str>,
-    pub(crate) nonce: Option<&'static str>,
-    pub(crate) subject: &'static str,
-    /// Seconds.
-    pub(crate) id_token_lifetime: i64,
-    pub(crate) token_header: Value,
-    pub(crate) spoil_signature: bool,
-    /// Sign with the second key, and publish only that one.
-    pub(crate) rotated: bool,
-    pub(crate) announces_iss: bool,
-    pub(crate) refresh: Refresh,
-    pub(crate) refresh_gives_id_token: bool,
-    /// The scopes that a login is granted, where not all that were asked for.
-    pub(crate) granted: Option<&'static str>,
-    pub(crate) at_hash: Option<&'static str>,
-    pub(crate) exchange: Exchange,
-    /// Seconds.
-    pub(crate) certificate_lifetime: i64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refresh {
-    InvalidGrant,
-    NotWell,
-    Rotates,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Exchange {
-    /// The certificate is for the key of the request.
-    Certificate,
-    /// As the signer of a Kubernetes cluster: only a request with the right subject is signed.
-    CertificateForSubject,
-    /// As a stock Pinniped concierge: the request's own field is not known.
-    ServerKey,
-    Token,
-    Refused,
-    AnonymousForbidden,
-    NotWell,
-}
-
-/// What has happened at the server.
-#[derive(Debug, Default)]
-pub(crate) struct Seen {
-    pub(crate) discovery: usize,
-    pub(crate) logins: usize,
-    pub(crate) refreshes: usize,
-    pub(crate) exchanges: Vec<Value>,
-    pub(crate) authorizations: Vec<BTreeMap<String, String>>,
-    pub(crate) unexpected: Vec<String>,
-}
 
 #[derive(Debug)]
 struct State {
@@ -96,12 +40,15 @@ struct State {
     /// By code: what the authorization request said.
     codes: BTreeMap<String, BTreeMap<String, String>>,
     refresh_token: u64,
+    /// Access tokens given so far.
+    access_tokens: usize,
 }
 
 struct Inner {
     state: Mutex<State>,
     address: SocketAddr,
     signing: [EcdsaKeyPair; 2],
+    rsa: OnceLock<RsaKeyPair>,
     authority: Issuer<'static, KeyPair>,
 }
 
@@ -154,9 +101,11 @@ impl Site {
                 seen: Seen::default(),
                 codes: BTreeMap::new(),
                 refresh_token: 0,
+                access_tokens: 0,
             }),
             address: bound.recv().unwrap(),
             signing: [(); 2].map(|()| EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap()),
+            rsa: OnceLock::new(),
             authority,
         });
         give.send(Arc::clone(&inner)).unwrap();
@@ -200,29 +149,6 @@ impl Drop for Site {
     }
 }
 
-impl Default for Behaviour {
-    fn default() -> Self {
-        Self {
-            clock_ahead: 0,
-            audiences: json!(CLIENT),
-            authorized_party: None,
-            nonce: None,
-            subject: "jane",
-            id_token_lifetime: 600,
-            token_header: json!({"alg": "ES256", "kid": "1", "typ": "JWT"}),
-            spoil_signature: false,
-            rotated: false,
-            announces_iss: true,
-            refresh: Refresh::Rotates,
-            refresh_gives_id_token: true,
-            granted: None,
-            at_hash: None,
-            exchange: Exchange::Certificate,
-            certificate_lifetime: 600,
-        }
-    }
-}
-
 async fn serve(listener: TcpListener, acceptor: TlsAcceptor, inner: Arc<Inner>) {
     let mut connections = tokio::task::JoinSet::new();
     loop {
@@ -233,7 +159,7 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor, inner: Arc<Inner>) 
             let Ok(stream) = acceptor.accept(stream).await else { return };
             let service = service_fn(|request| {
                 let inner = Arc::clone(&inner);
-                async move { Ok::<_, Infallible>(inner.answer(request).await) }
+                async move { inner.answer(request).await.ok_or("no answer, as told") }
             });
             let _ended = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
@@ -248,9 +174,11 @@ impl Inner {
         self.state.lock().unwrap()
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Reply {
+    /// `None` ends the connection without an answer.
+    async fn answer(&self, request: Request<Incoming>) -> Option<Reply> {
         let path = request.uri().path().to_owned();
         let query = parameters(request.uri().query().unwrap_or_default());
+        let authorization = request.headers().get("authorization").map(|header| header.to_str().unwrap().to_owned());
         let body = request.into_body().collect().await.map(Collected::to_bytes).unwrap_or_default();
         let mut state = self.state();
         let now = now() + state.behaviour.clock_ahead;
@@ -259,9 +187,36 @@ impl Inner {
                 state.seen.discovery += 1;
                 json_answer(StatusCode::OK, &self.metadata(&state.behaviour))
             }
-            "/idp/keys" => json_answer(StatusCode::OK, &self.key_set(&state.behaviour)),
+            "/idp/keys" => {
+                state.seen.key_sets += 1;
+                match state.behaviour.keys_outage {
+                    true => json_answer(StatusCode::SERVICE_UNAVAILABLE, &json!("maintenance")),
+                    false => json_answer(StatusCode::OK, &self.key_set(&state.behaviour)),
+                }
+            }
             "/idp/authorize" => authorize(&mut state, query, &self.issuer()),
-            "/idp/token" => self.token(&mut state, &parameters(std::str::from_utf8(&body).unwrap()), now),
+            "/idp/token" | "/idp/device_authorization" | "/idp/revoke" => {
+                let mut form = parameters(std::str::from_utf8(&body).unwrap());
+                form.extend(authorization.map(|header| (":authorization".to_owned(), header)));
+                if !is_our_client(&state.behaviour, &form) {
+                    json_answer(StatusCode::UNAUTHORIZED, &json!({"error": "invalid_client"}))
+                } else if path == "/idp/token" {
+                    self.token(&mut state, &form, now)?
+                } else if path == "/idp/revoke" {
+                    state.seen.revoked.push(form["token"].clone());
+                    let status = state.behaviour.revocation.expect("not offered");
+                    json_answer(StatusCode::from_u16(status).unwrap(), &json!({}))
+                } else {
+                    state.seen.device_requests.push(form);
+                    let issuer = self.issuer();
+                    let usual = json!({
+                        "device_code": "device-code", "user_code": "WDJB-MJHT", "expires_in": 600, "interval": 1,
+                        "verification_uri": format!("{issuer}/device"),
+                        "verification_uri_complete": format!("{issuer}/device?user_code=WDJB-MJHT"),
+                    });
+                    json_answer(StatusCode::OK, &changed(usual, &state.behaviour.device_answer))
+                }
+            }
             "/apis/login.concierge.latchkey.dev/v1alpha1/tokencredentialrequests" => {
                 self.exchange(&mut state, &body, now)
             }
@@ -274,109 +229,11 @@ impl Inner {
             .timestamp_to_rfc9110_string(&Timestamp::from_second(now).unwrap())
             .unwrap();
         response.headers_mut().insert("date", date.parse().unwrap());
-        response
+        Some(response)
     }
 
     fn issuer(&self) -> String {
         format!("https://{}/idp", self.address)
-    }
-
-    fn metadata(&self, behaviour: &Behaviour) -> Value {
-        let issuer = self.issuer();
-        json!({
-            "issuer": issuer,
-            "authorization_endpoint": format!("{issuer}/authorize"),
-            "token_endpoint": format!("{issuer}/token"),
-            "jwks_uri": format!("{issuer}/keys"),
-            "response_types_supported": ["code"],
-            "subject_types_supported": ["public"],
-            "scopes_supported": ["openid", "offline_access", "email"],
-            "id_token_signing_alg_values_supported": ["ES256"],
-            "authorization_response_iss_parameter_supported": behaviour.announces_iss,
-        })
-    }
-
-    fn key_set(&self, behaviour: &Behaviour) -> Value {
-        let point = self.signing[usize::from(behaviour.rotated)].public_key().as_ref();
-        let kid = if behaviour.rotated { "2" } else { "1" };
-        let (x, y) = (BASE64_URL_SAFE_NO_PAD.encode(&point[1..33]), BASE64_URL_SAFE_NO_PAD.encode(&point[33..65]));
-        json!({"keys": [{"kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": kid, "x": x, "y": y}]})
-    }
-
-    fn token(&self, state: &mut State, form: &Parameters, now: i64) -> Reply {
-        let refused = |code: &str| json_answer(StatusCode::BAD_REQUEST, &json!({"error": code}));
-        if form.get("client_id").map(String::as_str) != Some(CLIENT) {
-            return refused("invalid_client");
-        }
-        let nonce = match form.get("grant_type").map(String::as_str) {
-            Some("authorization_code") => {
-                state.seen.logins += 1;
-                let Some(asked) = state.codes.remove(&form["code"]) else { return refused("invalid_grant") };
-                let challenge = BASE64_URL_SAFE_NO_PAD.encode(digest(&SHA256, form["code_verifier"].as_bytes()));
-                if asked["code_challenge"] != challenge || asked["redirect_uri"] != form["redirect_uri"] {
-                    return refused("invalid_grant");
-                }
-                Some(asked["nonce"].clone())
-            }
-            Some("refresh_token") => {
-                state.seen.refreshes += 1;
-                let allowed = |scope| state.behaviour.granted.is_none_or(|all| all.split(' ').any(|one| one == scope));
-                // RFC 6749 section 6: nothing that was not granted.
-                if !form.get("scope").is_none_or(|scopes| scopes.split(' ').all(allowed)) {
-                    return refused("invalid_scope");
-                }
-                match state.behaviour.refresh {
-                    Refresh::NotWell => return json_answer(StatusCode::SERVICE_UNAVAILABLE, &json!("maintenance")),
-                    Refresh::InvalidGrant => return refused("invalid_grant"),
-                    // Each token is good once: a second use is a theft.
-                    Refresh::Rotates if form["refresh_token"] != format!("refresh-{}", state.refresh_token) => {
-                        return refused("invalid_grant");
-                    }
-                    Refresh::Rotates => None,
-                }
-            }
-            _ => return refused("unsupported_grant_type"),
-        };
-        state.refresh_token += 1;
-        let mut answer = json!({
-            "access_token": "access", "token_type": "Bearer", "expires_in": 60,
-            "refresh_token": format!("refresh-{}", state.refresh_token),
-        });
-        if let Some(granted) = state.behaviour.granted {
-            answer["scope"] = granted.into();
-        }
-        if nonce.is_some() || state.behaviour.refresh_gives_id_token {
-            answer["id_token"] = self.id_token(&state.behaviour, nonce, now).into();
-        }
-        json_answer(StatusCode::OK, &answer)
-    }
-
-    fn id_token(&self, behaviour: &Behaviour, nonce: Option<String>, now: i64) -> String {
-        let mut claims = json!({
-            "iss": self.issuer(), "aud": behaviour.audiences, "sub": behaviour.subject, "iat": now,
-            "exp": now + behaviour.id_token_lifetime, "email": format!("{}@example.com", behaviour.subject),
-        });
-        let mut set = |name: &str, value: Option<String>| {
-            if let Some(value) = value {
-                claims[name] = value.into();
-            }
-        };
-        set("nonce", behaviour.nonce.map(ToOwned::to_owned).or(nonce));
-        set("azp", behaviour.authorized_party.map(ToOwned::to_owned));
-        set("at_hash", behaviour.at_hash.map(ToOwned::to_owned));
-        let mut header = behaviour.token_header.clone();
-        if behaviour.rotated {
-            header["kid"] = "2".into();
-        }
-        let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
-        let signed = format!("{}.{}", part(&header), part(&claims));
-        let signature =
-            self.signing[usize::from(behaviour.rotated)].sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
-        let mut signature = signature.as_ref().to_vec();
-        if behaviour.spoil_signature {
-            signature[7] ^= 1;
-        }
-        format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
     }
 
     fn exchange(&self, state: &mut State, body: &[u8], now: i64) -> Reply {
@@ -425,19 +282,16 @@ impl Inner {
     }
 }
 
-fn authorize(state: &mut State, asked: Parameters, issuer: &str) -> Reply {
-    let code = format!("code-{}", state.seen.authorizations.len());
-    let mut back = Url::parse(&asked["redirect_uri"]).unwrap();
-    back.query_pairs_mut().append_pair("code", &code).append_pair("state", &asked["state"]);
-    if state.behaviour.announces_iss {
-        back.query_pairs_mut().append_pair("iss", issuer);
+/// An object with some members in place of its own; null takes one out.
+fn changed(mut object: Value, changes: &Value) -> Value {
+    let members = object.as_object_mut().unwrap();
+    for (name, value) in changes.as_object().unwrap() {
+        match value {
+            Value::Null => drop(members.remove(name)),
+            value => drop(members.insert(name.clone(), value.clone())),
+        }
     }
-    state.seen.authorizations.push(asked.clone());
-    state.codes.insert(code, asked);
-    let mut response = Response::new(Full::default());
-    *response.status_mut() = StatusCode::FOUND;
-    response.headers_mut().insert("location", back.as_str().parse().unwrap());
-    response
+    object
 }
 
 fn json_answer(status: StatusCode, value: &Value) -> Reply {
