@@ -12,7 +12,9 @@ mod unix;
 mod windows;
 
 #[cfg(unix)]
-pub(crate) use self::unix::{desktop, dir, links, process, sudo, terminal};
+pub(crate) use self::unix::{desktop, dir, files, links, process, sudo, terminal};
+#[cfg(windows)]
+pub(crate) use self::windows::{desktop, dir, files, links, process, sudo, terminal};
 
 /// Systems that open a browser in their own ways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use latchkey_crds::groups::VERSION;
@@ -15,6 +14,7 @@ use crate::failure::{Failure, Status};
 use crate::kubeconfig_files::{KubeconfigFiles, Target};
 use crate::kubectl::{Kubectl, KubectlError};
 use crate::output::Printable;
+use crate::platform::files;
 use crate::stanza::Stanza;
 
 /// Prints who we are.
@@ -106,7 +106,7 @@ impl Question {
         aws_lc_rs::rand::fill(&mut name).expect("the operating system gives random bytes");
         let name = u128::from_be_bytes(name);
         let path = std::env::temp_dir().join(format!("latchkey-whoami-{name:032x}.json"));
-        let mut file = File::options().write(true).create_new(true).mode(0o600).open(&path)?;
+        let mut file = files::create_private(&path)?;
         let question_file = Self(path);
         file.write_all(question)?;
         Ok(question_file)

@@ -2,6 +2,7 @@
 
 pub(crate) mod desktop;
 pub(crate) mod dir;
+pub(crate) mod files;
 pub(crate) mod links;
 pub(crate) mod process;
 #[cfg(not(target_os = "macos"))]

@@ -2,11 +2,11 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::stanza::MARK;
 use crate::failure::{Failure, Status};
+use crate::platform::files;
 
 /// Writes the file and returns where it really is.
 ///
@@ -32,11 +32,7 @@ pub(super) fn write(path: &Path, yaml: &str, force: bool) -> Result<PathBuf, Fai
     let mut name = [0; 8];
     aws_lc_rs::rand::fill(&mut name).expect("the operating system gives random bytes");
     let temporary = directory.join(format!(".latchkey-{:016x}", u64::from_be_bytes(name)));
-    let written = File::options()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&temporary)
+    let written = files::create_private(&temporary)
         .and_then(|mut file| file.write_all(yaml.as_bytes()))
         .and_then(|()| fs::rename(&temporary, &target));
     written.map_err(|error| {

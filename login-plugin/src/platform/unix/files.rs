@@ -1,0 +1,14 @@
+//! Files for one person.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+/// A new file that only its owner may open (mode 0600); fails where one is already.
+///
+/// # Errors
+/// When it cannot be made.
+pub(crate) fn create_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}

@@ -1,0 +1,14 @@
+//! Files for one person. What lies in a user's profile inherits that only this user, the system and its administrators may
+//! open it; there are no mode bits to set.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::Path;
+
+/// A new file; fails where one is already.
+///
+/// # Errors
+/// When it cannot be made.
+pub(crate) fn create_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).open(path)
+}
