@@ -1,7 +1,7 @@
 //! `whoami`: what the cluster takes us for, asked through the reader's kubeconfig.
 
 use std::fmt::Write as _;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
