@@ -1,10 +1,11 @@
 //! The person's console on standard input: whether it is ours to read, and one long pasted line from it.
 
-use std::io::{self, IsTerminal as _};
+use std::fs::OpenOptions;
+use std::io::{self, IsTerminal, Write as _};
 use std::time::Duration;
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, poll, read};
-use crossterm::terminal::{disable_raw_mode, enable_raw_mode};
+use crossterm::terminal::{disable_raw_mode, enable_raw_mode, is_raw_mode_enabled};
 use thiserror::Error;
 use tokio::time::sleep;
 use zeroize::Zeroizing;
@@ -32,9 +33,23 @@ pub(crate) enum PasteError {
     Io(#[from] io::Error),
 }
 
-/// Whether standard input is a console. There are no background jobs that could be stopped for reading it.
+/// Whether standard input is a console that we may read and write line by line.
 pub(crate) fn is_ours() -> bool {
-    io::stdin().is_terminal()
+    is_shared(&io::stdin())
+}
+
+/// Whether this is a console that still works line by line: a program that owns the whole screen has switched that off, and
+/// any line of ours would be rubbish on it. There are no background jobs that could be stopped for reading.
+pub(crate) fn is_shared(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && !is_raw_mode_enabled().unwrap_or(false)
+}
+
+/// Shows a text on the console itself, whatever became of standard error. To be used only where the console is ours.
+pub(crate) fn tell(text: &str) {
+    let _no_console = OpenOptions::new()
+        .write(true)
+        .open("CONOUT$")
+        .and_then(|mut console| console.write_all(format!("{text}\r\n").as_bytes()));
 }
 
 /// The console without line editing and echo: its own lines are cut, and codes do not belong on the screen. Back to what it
