@@ -1,10 +1,17 @@
 //! What is kept between runs: logins, credentials, failed attempts. Losing any of it is never a failed login.
+//!
+//! Logins can last for months, so they are sealed where the platform has a keyring for the key. Credentials for a cluster
+//! stay in plain files that only their owner can read: kubectl asks for one at each call, and a keyring would cost more than
+//! the whole of that call and might want a person. What bounds the harm is their lifetime, minutes to a day, and that a
+//! program that can read them runs as their owner and could ask us, or the keyring, for one as well.
 
 mod entries;
 mod key;
 mod lock;
+mod seal;
 mod sessions;
 mod unanswered;
+mod vault;
 
 use std::cell::{Cell, OnceCell};
 use std::path::{Path, PathBuf};
@@ -17,13 +24,16 @@ use zeroize::Zeroizing;
 pub(crate) use self::entries::{Documents, FailedAttempt, HeldCredential, KnownServer, Session, SessionLabel};
 pub(crate) use self::key::{EntryName, Keys, roots_fingerprint};
 pub(crate) use self::lock::{Lock, Waited};
+use self::seal::{Clear, Sealed};
 pub(crate) use self::sessions::{Kept, KeptSession};
 pub(crate) use self::unanswered::Unanswered;
+use self::vault::{Purpose, Vault};
 use crate::args::Store;
 use crate::config::Places;
 use crate::expiry;
-use crate::output::Output;
+use crate::output::{Output, Printable};
 use crate::platform::dir::{Dir, StoreError};
+use crate::platform::keyring::KeyringError;
 use crate::platform::process::ProcessIdentity;
 use crate::time::{Clock, UnixTime};
 
@@ -54,9 +64,16 @@ pub(crate) struct Cache<'a> {
     store: Store,
     clock: &'a dyn Clock,
     output: &'a Output,
+    vault: Vault,
     warned: Cell<bool>,
     state_dir: OnceCell<Dir>,
     credential_dir: OnceCell<Dir>,
+}
+
+/// A login in its file.
+enum Found {
+    Plain(Session),
+    Sealed(Sealed),
 }
 
 #[derive(Clone, Copy)]
@@ -67,12 +84,13 @@ enum Room {
 
 impl<'a> Cache<'a> {
     /// Nothing is opened or made before it is needed.
-    pub(crate) const fn new(places: &'a Places, store: Store, clock: &'a dyn Clock, output: &'a Output) -> Self {
+    pub(crate) fn new(places: &'a Places, store: Store, clock: &'a dyn Clock, output: &'a Output) -> Self {
         Self {
             places,
             store,
             clock,
             output,
+            vault: Vault::default(),
             warned: Cell::new(false),
             state_dir: OnceCell::new(),
             credential_dir: OnceCell::new(),
@@ -131,13 +149,52 @@ impl<'a> Cache<'a> {
 
     /// The login, whether or not its ID token is still good.
     pub(crate) fn session(&self, name: &EntryName) -> Option<Session> {
-        self.keeps().then(|| self.read(Room::State, &name.file("json")))?
+        if !self.keeps() {
+            return None;
+        }
+        match self.found(name)? {
+            Found::Plain(session) => Some(session),
+            Found::Sealed(sealed) => {
+                let why = match self.sealing_key(Purpose::Open) {
+                    Ok(key) => match key.open(&sealed) {
+                        Ok(session) => return Some(session),
+                        Err(error) => error.to_string(),
+                    },
+                    Err(None) => "its key is no longer in the keyring".to_owned(),
+                    Err(Some(error)) => error.to_string(),
+                };
+                let Clear { identity, label, .. } = &sealed.clear;
+                // No link: nobody is to open it.
+                let issuer = label.issuer.trim_start_matches("https://");
+                let (identity, issuer) = (Printable(identity), Printable(issuer));
+                self.warn(&format!("the kept login of {identity} at {issuer} cannot be opened: {why}"));
+                None
+            }
+        }
     }
 
     /// Keeps the login, so that it survives a power cut.
     pub(crate) fn keep_session(&self, name: &EntryName, session: &Session) {
-        if self.keeps() {
-            self.write(Room::State, &name.file("json"), session, true);
+        let sealing = match self.store {
+            Store::None => return,
+            Store::File => None,
+            Store::Auto => self.sealing_key(Purpose::Seal).ok(),
+            Store::Keyring => match self.sealing_key(Purpose::Seal) {
+                Ok(key) => Some(key),
+                Err(error) => {
+                    let why = error.unwrap_or(KeyringError::Absent);
+                    self.warn(&format!("the login is not kept, as the store is `keyring` and {why}"));
+                    // A plain one is older than what could not be kept, and may hold a token that is spent.
+                    if matches!(self.found(name), Some(Found::Plain(_))) {
+                        self.drop_session(name);
+                    }
+                    return;
+                }
+            },
+        };
+        match sealing {
+            None => self.write(Room::State, &name.file("json"), session, true),
+            Some(key) => self.write_bytes(Room::State, &name.file("json"), &key.seal(name, session), true),
         }
     }
 
@@ -219,6 +276,20 @@ impl<'a> Cache<'a> {
         }
     }
 
+    /// A login as it stands in its file.
+    fn found(&self, name: &EntryName) -> Option<Found> {
+        let (dir, file) = (self.opened(Room::State)?, name.file("json"));
+        let bytes = Zeroizing::new(self.lived_with(dir.read(&file))??);
+        let found = match version(&bytes) {
+            Some(seal::VERSION) => Sealed::read(name, &bytes).map(Found::Sealed),
+            _ => parse(&bytes).map(Found::Plain),
+        };
+        if found.is_none() {
+            self.warn(&format!("{} is damaged and not used", dir.path_of(&file).display()));
+        }
+        found
+    }
+
     fn read<T: DeserializeOwned>(&self, room: Room, name: &str) -> Option<T> {
         let dir = self.opened(room)?;
         let bytes = Zeroizing::new(self.lived_with(dir.read(name))??);
@@ -230,10 +301,15 @@ impl<'a> Cache<'a> {
     }
 
     fn write<T: Serialize>(&self, room: Room, name: &str, entry: &T, durable: bool) {
-        let Some(dir) = self.created(room) else { return };
         let bytes = serde_json::to_vec(&Versioned { version: VERSION, entry });
         let bytes = Zeroizing::new(bytes.expect("strings, numbers and options always serialize"));
-        self.lived_with(dir.replace(name, &bytes, durable));
+        self.write_bytes(room, name, &bytes, durable);
+    }
+
+    fn write_bytes(&self, room: Room, name: &str, bytes: &[u8], durable: bool) {
+        if let Some(dir) = self.created(room) {
+            self.lived_with(dir.replace(name, bytes, durable));
+        }
     }
 
     fn remove(&self, room: Room, name: &str) {
@@ -285,12 +361,15 @@ impl<'a> Cache<'a> {
 
 /// Half a file, another release's file or anything else that is not exactly ours is no entry.
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    if version(bytes)? == VERSION { serde_json::from_slice(bytes).ok() } else { None }
+}
+
+fn version(bytes: &[u8]) -> Option<u32> {
     #[derive(Deserialize)]
     struct Version {
         version: u32,
     }
-    let Version { version } = serde_json::from_slice(bytes).ok()?;
-    if version == VERSION { serde_json::from_slice(bytes).ok() } else { None }
+    serde_json::from_slice(bytes).ok().map(|Version { version }| version)
 }
 
 /// A directory that is gone when the test ends.
@@ -307,6 +386,7 @@ mod tests {
     use super::*;
     use crate::exec_credential::Credential;
     use crate::output::Talk;
+    use crate::platform::keyring::Keyring;
     use crate::secret::Secret;
 
     pub(crate) struct TestDirectory(PathBuf);
@@ -369,7 +449,7 @@ mod tests {
     #[test]
     fn a_credential_is_kept_until_its_margin() {
         let directory = test_directory();
-        let places = Places { state: None, cache: Some(directory.path().join("c")) };
+        let places = Places { state: None, cache: Some(directory.path().join("c")), keyring: Keyring::absent() };
         let output = Output::new(Talk::Not);
         let cache = Cache::new(&places, Store::Auto, &StoppedClock(1000), &output);
         let name = EntryName::for_test("entry");
@@ -386,7 +466,7 @@ mod tests {
     #[test]
     fn only_the_same_process_asking_twice_is_suspicious() {
         let directory = test_directory();
-        let places = Places { state: None, cache: Some(directory.path().join("c")) };
+        let places = Places { state: None, cache: Some(directory.path().join("c")), keyring: Keyring::absent() };
         let output = Output::new(Talk::Not);
         let cache = Cache::new(&places, Store::Auto, &StoppedClock(1000), &output);
         let name = EntryName::for_test("entry");
@@ -400,7 +480,7 @@ mod tests {
 
     #[test]
     fn no_place_for_a_cache_is_lived_with() {
-        let places = Places { state: None, cache: None };
+        let places = Places { state: None, cache: None, keyring: Keyring::absent() };
         let output = Output::new(Talk::Not);
         let cache = Cache::new(&places, Store::Auto, &StoppedClock(1000), &output);
         let name = EntryName::for_test("entry");

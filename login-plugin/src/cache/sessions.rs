@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::{Cache, EntryName, HeldCredential, Room, Session, SessionLabel};
+use super::seal::{Clear, Sealed};
+use super::{Cache, EntryName, Found, HeldCredential, Room, Session, SessionLabel};
 use crate::time::UnixTime;
 
 /// More logins than one person has; a directory with more files than this is somebody's mistake.
@@ -52,11 +53,16 @@ impl Cache<'_> {
     }
 
     fn kept_session(&self, name: EntryName) -> Option<KeptSession> {
-        let session: Session = self.read(Room::State, &name.file("json"))?;
-        let Session { usable_until, refresh_token, identity, label, .. } = session;
         let path = self.session_path(&name)?;
-        let renewable = refresh_token.is_some();
-        Some(KeptSession { name, label, identity, usable_until, renewable, kept: Kept::Plain, path })
+        Some(match self.found(&name)? {
+            Found::Plain(Session { usable_until, refresh_token, identity, label, .. }) => {
+                let renewable = refresh_token.is_some();
+                KeptSession { name, label, identity, usable_until, renewable, kept: Kept::Plain, path }
+            }
+            Found::Sealed(Sealed { clear: Clear { usable_until, renewable, identity, label, .. }, .. }) => {
+                KeptSession { name, label, identity, usable_until, renewable, kept: Kept::Sealed, path }
+            }
+        })
     }
 
     /// Forgets a login: the session, its failed attempts, the cluster credentials it brought, and the server it has been
@@ -96,7 +102,7 @@ impl Cache<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::args::Store;
     use crate::cache::tests::StoppedClock;
@@ -105,14 +111,15 @@ mod tests {
     use crate::exec_credential::Credential;
     use crate::failure::{Failure, Status};
     use crate::output::{Output, Talk};
+    use crate::platform::keyring::Keyring;
     use crate::platform::process::ProcessIdentity;
     use crate::secret::Secret;
 
-    fn name(letter: &str) -> EntryName {
+    pub(in crate::cache) fn name(letter: &str) -> EntryName {
         EntryName::for_test(&letter.repeat(43))
     }
 
-    fn session(account: Option<&str>, audience: &str) -> Session {
+    pub(in crate::cache) fn session(account: Option<&str>, audience: &str) -> Session {
         Session {
             received_at: UnixTime::from_secs(1000),
             usable_until: UnixTime::from_secs(1600),
@@ -149,7 +156,7 @@ mod tests {
     #[test]
     fn logins_are_listed_in_order_and_say_whether_they_go_on() {
         let directory = test_directory();
-        let places = Places { state: Some(directory.path().join("s")), cache: None };
+        let places = Places { state: Some(directory.path().join("s")), cache: None, keyring: Keyring::absent() };
         let output = Output::new(Talk::Not);
         let cache = Cache::new(&places, Store::Auto, &StoppedClock(1000), &output);
         assert_eq!(cache.sessions(), []);
@@ -165,7 +172,7 @@ mod tests {
     #[test]
     fn a_file_of_the_first_release_is_a_session_without_a_label() {
         let directory = test_directory();
-        let places = Places { state: Some(directory.path().join("s")), cache: None };
+        let places = Places { state: Some(directory.path().join("s")), cache: None, keyring: Keyring::absent() };
         let output = Output::new(Talk::Not);
         let cache = Cache::new(&places, Store::Auto, &StoppedClock(1000), &output);
         let text = r#"{"version":1,"received_at":1,"usable_until":2,"id_token":"i","refresh_token":"r","scopes":null,"subject":"42","identity":"jane","certificate_subject":null}"#;
@@ -178,7 +185,11 @@ mod tests {
     #[test]
     fn forgetting_takes_along_what_hangs_on_the_login_and_nothing_else() {
         let directory = test_directory();
-        let places = Places { state: Some(directory.path().join("s")), cache: Some(directory.path().join("c")) };
+        let places = Places {
+            state: Some(directory.path().join("s")),
+            cache: Some(directory.path().join("c")),
+            keyring: Keyring::absent(),
+        };
         let output = Output::new(Talk::Not);
         let cache = Cache::new(&places, Store::Auto, &StoppedClock(1000), &output);
         let server = EntryName::of_server("https://idp.example", "staging", "staging");

@@ -4,6 +4,7 @@
 
 mod cache;
 mod exchange;
+mod keyring;
 mod kubeconfig;
 mod login;
 mod people;

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 /// 52 numbers of at most 20 digits, and a name of at most 64 bytes (proc(5)).
 const STAT_MAX_BYTES: usize = 2048;
 
+/// A UUID and the end of the line.
+const BOOT_ID_MAX_BYTES: u64 = 37;
+
 /// One run of one program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ProcessIdentity {
@@ -26,6 +29,13 @@ impl ProcessIdentity {
         let started = read.ok().and_then(|length| start_time(&String::from_utf8_lossy(&line[..length])));
         Self { pid, started }
     }
+}
+
+/// What this start of this computer is called; none where there is no `/proc` (random(4)).
+pub(crate) fn boot_id() -> Option<String> {
+    let mut text = String::new();
+    File::open("/proc/sys/kernel/random/boot_id").ok()?.take(BOOT_ID_MAX_BYTES).read_to_string(&mut text).ok()?;
+    Some(text.trim_end().to_owned())
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 //! KWallet, `KeePassXC`).
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use futures::StreamExt as _;
 use zbus::zvariant::{ObjectPath, OwnedObjectPath, OwnedValue, Value};
@@ -38,7 +37,7 @@ impl Backend {
     pub(crate) fn find(environment: &Environment) -> Option<Self> {
         let of_systemd = || {
             let socket = environment.absolute_path("XDG_RUNTIME_DIR")?.join("bus");
-            let path = socket.to_str().filter(|path| Path::new(path).exists())?;
+            let path = socket.to_str()?;
             // The specification's escapes; what else a path may hold is not worth a keyring.
             let plain = path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_/.".contains(&byte));
             plain.then(|| format!("unix:path={path}"))
@@ -249,6 +248,7 @@ mod tests {
         assert_eq!(found(&[("DBUS_SESSION_BUS_ADDRESS", "unix:path=/b")]), Some("unix:path=/b".to_owned()));
         assert_eq!(found(&[("DBUS_SESSION_BUS_ADDRESS", "unixexec:path=/bin/sh")]), None, "a program to run");
         assert_eq!(found(&[("DBUS_SESSION_BUS_ADDRESS", "autolaunch:")]), None);
-        assert_eq!(found(&[("XDG_RUNTIME_DIR", "/nonexistent")]), None);
+        assert_eq!(found(&[("XDG_RUNTIME_DIR", "/run/user/7")]), Some("unix:path=/run/user/7/bus".to_owned()));
+        assert_eq!(found(&[("XDG_RUNTIME_DIR", "/run/user/a,b")]), None, "would be read as two settings");
     }
 }
