@@ -3,6 +3,7 @@
 mod completion;
 mod credential;
 mod kubeconfig;
+mod login;
 mod rejections;
 mod verbs;
 mod version;
@@ -18,6 +19,7 @@ use thiserror::Error;
 pub(crate) use self::completion::{COMPLETION_WORDS, CompletionArgs, Shell, words};
 pub(crate) use self::credential::{CredentialArgs, Flow, RedirectHost, Store, TokenKind};
 pub(crate) use self::kubeconfig::KubeconfigArgs;
+pub(crate) use self::login::{Choice, LoginArgs};
 pub(crate) use self::rejections::{Contexts, RejectionsArgs, RejectionsFormat};
 pub(crate) use self::verbs::VERBS;
 pub(crate) use self::whoami::WhoamiArgs;
@@ -33,6 +35,8 @@ pub(crate) enum Command {
     Help(Topic),
     /// Write a kubeconfig.
     Kubeconfig(Box<KubeconfigArgs>),
+    /// Log in.
+    Login(Box<LoginArgs>),
     /// Show which tokens clusters refused.
     Rejections(Box<RejectionsArgs>),
     /// Print the version.
@@ -52,6 +56,8 @@ pub(crate) enum Topic {
     Credential,
     /// `kubeconfig`.
     Kubeconfig,
+    /// `login`.
+    Login,
     /// `rejections`.
     Rejections,
     /// `version`.
@@ -154,6 +160,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
             "credential" => credential::credential(&mut parser),
             "help" => help(&mut parser),
             "kubeconfig" => kubeconfig::kubeconfig(&mut parser),
+            "login" => login::login(&mut parser),
             "rejections" => rejections::rejections(&mut parser),
             "version" => version::version(&mut parser),
             "whoami" => whoami::whoami(&mut parser),

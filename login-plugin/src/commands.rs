@@ -1,10 +1,12 @@
 //! One file per verb. Each takes its arguments and the world, and leaves with success or one failure.
 
+mod chosen;
 mod completion;
 mod credential;
 mod data;
 mod help;
 mod kubeconfig;
+mod login;
 mod rejections;
 mod table;
 mod version;
@@ -40,6 +42,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>, world: World<'_
         Command::Credential(args) => credential::run(*args, world),
         Command::Help(topic) => print(help::text(topic)),
         Command::Kubeconfig(args) => kubeconfig::run(&args, world),
+        Command::Login(args) => login::run(&args, world),
         Command::Rejections(args) => rejections::run(&args, world),
         Command::Version(format) => version::run(format),
         Command::Whoami(args) => whoami::run(&args, world),

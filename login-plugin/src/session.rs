@@ -74,6 +74,8 @@ pub(crate) enum Effort {
         /// See above.
         waiting_since: Option<UnixTime>,
     },
+    /// A login, whatever is kept: the person asks for another.
+    LoginAnyway,
 }
 
 impl Context<'_> {
@@ -82,9 +84,9 @@ impl Context<'_> {
     /// # Errors
     /// When there is none and the effort does not bring one.
     pub(crate) async fn usable_session(&self, effort: Effort) -> Result<Usable, Failure> {
-        let mut before = None;
-        if let Some(session) = self.cache.session(&self.keys.session) {
-            before = Some(Predecessor::from(&session));
+        let kept = self.cache.session(&self.keys.session);
+        let before = kept.as_ref().map(Predecessor::from);
+        if let Some(session) = kept.filter(|_| effort != Effort::LoginAnyway) {
             if effort != Effort::Anew && self.is_usable(&session) {
                 return Ok(Usable { session, is_new: false, page: None, instead_of: None });
             }
@@ -98,6 +100,7 @@ impl Context<'_> {
                 format!("login to {} is needed", self.config.answering.cluster_name),
             )),
             Effort::Login { waiting_since } => self.log_in(waiting_since, before).await,
+            Effort::LoginAnyway => self.log_in(None, before).await,
         }
     }
 

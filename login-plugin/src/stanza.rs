@@ -72,6 +72,12 @@ impl Stanza {
         }
     }
 
+    /// Whether a token is given to it, so that nobody has to log in.
+    pub(crate) const fn has_token(&self) -> bool {
+        let CredentialArgs { token_command, token_env, token_file, token_from_github, .. } = &self.args;
+        token_command.is_some() || token_env.is_some() || token_file.is_some() || token_from_github.is_some()
+    }
+
     /// The environment as the plugin sees it when kubectl runs it for this stanza.
     pub(crate) fn environment(&self) -> Environment {
         Environment::Overlaid(self.variables.iter().cloned().collect())

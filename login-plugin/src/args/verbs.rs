@@ -3,7 +3,8 @@
 use super::Topic;
 
 /// Each verb and its page of help, in the order of the overview.
-pub(crate) const VERBS: [(&str, Topic); 7] = [
+pub(crate) const VERBS: [(&str, Topic); 8] = [
+    ("login", Topic::Login),
     ("kubeconfig", Topic::Kubeconfig),
     ("whoami", Topic::Whoami),
     ("rejections", Topic::Rejections),

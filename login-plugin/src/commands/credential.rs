@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{World, print, runtime};
 use crate::args::CredentialArgs;
-use crate::cache::{Cache, HeldCredential, Keys, KnownServer, Lock, Waited, roots_fingerprint};
+use crate::cache::{Cache, HeldCredential, Keys, KnownServer, Lock, Session, Waited, roots_fingerprint};
 use crate::config::{CredentialConfig, Destination, Settings};
 use crate::environment::Environment;
 use crate::exchange::{self, ExchangeError, Exchanged};
@@ -33,6 +33,17 @@ const LOCK_PATIENCE: Duration = Duration::from_mins(6);
 struct Outcome {
     credential: Credential,
     usable_until: Option<UnixTime>,
+}
+
+/// What a login brought, for a person.
+#[derive(Debug)]
+pub(super) struct Arrived {
+    /// The name that people know.
+    pub(super) identity: String,
+    /// The last second in which the provider's token is used without a refresh.
+    pub(super) usable_until: UnixTime,
+    /// Whether it goes on by itself after that.
+    pub(super) renewable: bool,
 }
 
 impl From<HeldCredential> for Outcome {
@@ -86,6 +97,26 @@ fn person(config: &CredentialConfig, world: World<'_>) -> Result<(), Failure> {
     }
 }
 
+/// A login for a person who asks for one, tried out at the cluster; `anew` if the one that is kept will not do.
+///
+/// # Errors
+/// When nobody logged in, or the cluster takes no login.
+pub(super) async fn log_in(config: &CredentialConfig, world: World<'_>, anew: bool) -> Result<Arrived, Failure> {
+    let World { clock, environment, output } = world;
+    let keys = Keys::new(config);
+    let cache = Cache::new(&config.places, config.store, clock, output);
+    let parent = ProcessIdentity::of_parent();
+    let context = Context { config, keys: &keys, cache: &cache, clock, environment, output, parent };
+    let (_lock, _waited) = lock(&context).await?;
+    // Whoever asks is here: what nobody answered before does not count.
+    cache.drop_failed_attempt(&keys.session);
+    cache.drop_unanswered(&keys.person);
+    let effort = if anew { Effort::LoginAnyway } else { Effort::Login { waiting_since: None } };
+    let (_outcome, session) = ask(&context, effort).await.map_err(|failure| under_sudo(failure, environment))?;
+    let Session { identity, usable_until, refresh_token, .. } = session;
+    Ok(Arrived { identity, usable_until, renewable: refresh_token.is_some() })
+}
+
 /// client-go runs us again when the server answered 401, and does not say why. If the same process asks again, the
 /// credential may have been refused, although it looks good from here.
 fn is_suspect(context: &Context<'_>, held: &HeldCredential) -> bool {
@@ -108,22 +139,9 @@ fn hand_over(context: &Context<'_>, outcome: Outcome) -> Result<(), Failure> {
 /// The cold path, one process at a time for each session. `suspect` is a credential that may have been refused.
 async fn obtain(context: &Context<'_>, suspect: Option<HeldCredential>) -> Result<Outcome, Failure> {
     let began = context.clock.now();
-    let (_lock, waited) = match context.cache.lock(&context.keys.session, LOCK_PATIENCE).await {
-        Some(Waited::Locked { lock, waited }) => (Some::<Lock>(lock), waited),
-        Some(Waited::TimedOut(holder)) => {
-            let holder = holder.unwrap_or_else(|| "unknown".to_owned());
-            return suspect.map(Outcome::from).ok_or_else(|| {
-                Failure::new(
-                    Status::LoginNeeded,
-                    format!(
-                        "another login to {} (process {holder}) did not finish within 6 minutes",
-                        context.config.answering.cluster_name
-                    ),
-                )
-                .hint("finish or end that one, then try again")
-            });
-        }
-        Some(Waited::Unsupported) | None => (None, false),
+    let (_lock, waited) = match lock(context).await {
+        Ok(locked) => locked,
+        Err(failure) => return suspect.map(Outcome::from).ok_or(failure),
     };
     // Somebody may have finished what we wanted to begin.
     if let Some(found) = context.cache.credential(&context.keys.credential, context.clock.now())
@@ -140,7 +158,7 @@ async fn obtain(context: &Context<'_>, suspect: Option<HeldCredential>) -> Resul
         },
         None => Effort::Login { waiting_since: waited.then_some(began) },
     };
-    match (ask(context, effort).await, suspect) {
+    match (ask(context, effort).await.map(|(outcome, _session)| outcome), suspect) {
         (Err(failure), Some(held)) if failure.status != Status::ClusterRefused => {
             // It looked good, and nothing better is to be had: the cluster decides. Not asked again at each call.
             drop(failure);
@@ -156,8 +174,22 @@ async fn obtain(context: &Context<'_>, suspect: Option<HeldCredential>) -> Resul
     }
 }
 
+/// The login's lock, where there is a place for one, and whether it was waited for.
+async fn lock(context: &Context<'_>) -> Result<(Option<Lock>, bool), Failure> {
+    match context.cache.lock(&context.keys.session, LOCK_PATIENCE).await {
+        Some(Waited::Locked { lock, waited }) => Ok((Some(lock), waited)),
+        Some(Waited::TimedOut(holder)) => {
+            let holder = holder.unwrap_or_else(|| "unknown".to_owned());
+            let cluster = &context.config.answering.cluster_name;
+            let what = format!("another login to {cluster} (process {holder}) did not finish within 6 minutes");
+            Err(Failure::new(Status::LoginNeeded, what).hint("finish or end that one, then try again"))
+        }
+        Some(Waited::Unsupported) | None => Ok((None, false)),
+    }
+}
+
 /// Session, exchange, and the word to the browser.
-async fn ask(context: &Context<'_>, effort: Effort) -> Result<Outcome, Failure> {
+async fn ask(context: &Context<'_>, effort: Effort) -> Result<(Outcome, Session), Failure> {
     check_server(context)?;
     let Usable { session, is_new, page, instead_of } = context.usable_session(effort).await?;
     let identity = session.identity.clone();
@@ -170,7 +202,7 @@ async fn ask(context: &Context<'_>, effort: Effort) -> Result<Outcome, Failure> 
         })
         .await;
     }
-    let Exchanged { credential, received_at, usable_until, subject: _ } = exchanged?;
+    let (Exchanged { credential, received_at, usable_until, subject: _ }, session) = exchanged?;
     let now = context.clock.now();
     if let Some(usable_until) = usable_until.filter(|until| expiry::is_usable(received_at, *until, now)) {
         let held = HeldCredential {
@@ -181,16 +213,16 @@ async fn ask(context: &Context<'_>, effort: Effort) -> Result<Outcome, Failure> 
             credential,
         };
         context.cache.keep_credential(&context.keys.credential, &held, now);
-        return Ok(held.into());
+        return Ok((held.into(), session));
     }
-    Ok(Outcome { credential, usable_until })
+    Ok((Outcome { credential, usable_until }, session))
 }
 
 async fn exchange_session(
     context: &Context<'_>,
-    session: crate::cache::Session,
+    session: Session,
     is_new: bool,
-) -> Result<Exchanged, Failure> {
+) -> Result<(Exchanged, Session), Failure> {
     let mut session = session;
     let mut exchanged = attempt(context, &session).await;
     let is_refused = match &exchanged {
@@ -212,7 +244,7 @@ async fn exchange_session(
                 context.cache.keep_session(&context.keys.session, &session);
             }
             remember_server(context);
-            Ok(exchanged)
+            Ok((exchanged, session))
         }
         Err(error @ ExchangeError::Refused { .. }) if session.refresh_token.is_none() && !is_new => {
             let mut failure = Failure::from(error);
@@ -226,10 +258,7 @@ async fn exchange_session(
 }
 
 /// Failures of the provider, which trades tokens in some places, on the outside; those of the cluster on the inside.
-async fn attempt(
-    context: &Context<'_>,
-    session: &crate::cache::Session,
-) -> Result<Result<Exchanged, ExchangeError>, Failure> {
+async fn attempt(context: &Context<'_>, session: &Session) -> Result<Result<Exchanged, ExchangeError>, Failure> {
     let ClusterToken { token, received_at, usable_until } = context.cluster_token(session).await?;
     Ok(match &context.config.destination {
         Destination::Direct(_) => Ok(Exchanged {

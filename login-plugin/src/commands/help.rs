@@ -11,6 +11,7 @@ pub(super) const fn text(topic: Topic) -> &'static str {
         Topic::Completion => include_str!("help/completion.txt"),
         Topic::Credential => include_str!("help/credential.txt"),
         Topic::Kubeconfig => include_str!("help/kubeconfig.txt"),
+        Topic::Login => include_str!("help/login.txt"),
         Topic::Rejections => include_str!("help/rejections.txt"),
         Topic::Version => include_str!("help/version.txt"),
         Topic::Whoami => include_str!("help/whoami.txt"),
@@ -66,15 +67,19 @@ mod tests {
         let own = |source: &str| {
             // Tables of options have each at the beginning of a line.
             let tabled = source.lines().filter_map(|line| line.trim_start().strip_prefix('"')?.split_once("\" => "));
-            let tabled = tabled.filter(|(_, deed)| deed.starts_with("args.") || deed.starts_with("self."));
+            let tabled =
+                tabled.filter(|(_, deed)| ["args.", "choice.", "self."].iter().any(|begin| deed.starts_with(begin)));
             let named = source.split("Arg::Long(\"").skip(1).filter_map(|rest| rest.split('"').next());
-            named.chain(tabled.map(|(option, _)| option)).map(ToOwned::to_owned).collect::<Vec<_>>()
+            let tabled = tabled.flat_map(|(options, _)| options.split("\" | \""));
+            named.chain(tabled).map(ToOwned::to_owned).collect::<Vec<_>>()
         };
         let of_kubectl = ["cluster", "context", "kubeconfig", "user"].map(ToOwned::to_owned).to_vec();
         for (source, topic) in [
             (own(include_str!("../args/completion.rs")), Topic::Completion),
             (own(include_str!("../args/credential.rs")), Topic::Credential),
             (own(include_str!("../args/kubeconfig.rs")), Topic::Kubeconfig),
+            (own(include_str!("../args/login.rs")), Topic::Login),
+            (of_kubectl.clone(), Topic::Login),
             (own(include_str!("../args/rejections.rs")), Topic::Rejections),
             (own(include_str!("../args/version.rs")), Topic::Version),
             (own(include_str!("../args/whoami.rs")), Topic::Whoami),

@@ -9,6 +9,7 @@ mod kubeconfig;
 mod login;
 mod people;
 mod people_completion;
+mod people_login;
 mod plugin;
 mod protocol;
 mod provider;

@@ -84,6 +84,11 @@ pub(super) fn complete(words: &[String], names: &impl Names) -> Completion {
 fn options(topic: Topic) -> Vec<HelpOption> {
     match topic {
         Topic::All => Vec::new(),
+        // What it takes besides, as its page says.
+        Topic::Login => {
+            let own = help::options::options(help::text(Topic::Login));
+            own.into_iter().chain(options(Topic::Credential)).collect()
+        }
         topic => help::options::options(help::text(topic)),
     }
 }
