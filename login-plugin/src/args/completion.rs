@@ -31,7 +31,7 @@ pub(crate) enum Shell {
     /// Nushell.
     Nushell,
     /// `PowerShell` 5 and later.
-    PowerShell,
+    Powershell,
     /// Zsh.
     Zsh,
 }
@@ -52,7 +52,7 @@ pub(super) fn completion(parser: &mut Parser) -> Result<Command, UsageError> {
         "fish" => Shell::Fish,
         "install" => return install(parser),
         "nushell" => Shell::Nushell,
-        "powershell" => Shell::PowerShell,
+        "powershell" => Shell::Powershell,
         "zsh" => Shell::Zsh,
         _ => return Err(UsageError::Word { command: "completion", expected, found: what }),
     };

@@ -113,7 +113,7 @@ async fn all_contexts_are_logged_in_to_and_a_shared_login_is_one() {
     let contexts = [
         ("staging", stanza(&site, &[])),
         ("staging-robots", stanza(&site, &["--authenticator=robots"])),
-        ("other-account", stanza(&site, &["--account=ops"])),
+        ("other-account", stanza(&site, &["--account=jane@example.com"])),
         ("aws", json!({"exec": {"command": "aws"}})),
         ("job", job),
         ("wrong", stanza(&site, &["--no-such-option"])),

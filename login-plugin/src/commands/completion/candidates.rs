@@ -128,21 +128,15 @@ impl<'a> Line<'a> {
                 line.note(option, word);
                 continue;
             }
-            let (option, value) = match word.strip_prefix("--") {
-                Some(long) => {
-                    let (name, value) = long.split_once('=').map_or((long, None), |(name, value)| (name, Some(value)));
-                    (options.iter().find(|option| option.long == name), value)
-                }
-                None => match word.strip_prefix('-').and_then(|short| short.chars().next()) {
-                    Some(short) => {
-                        let value = word.get(2..).filter(|value| !value.is_empty());
-                        (options.iter().find(|option| option.short == Some(short)), value)
-                    }
-                    None => {
-                        line.words.push(word);
-                        continue;
-                    }
-                },
+            let (option, value) = if let Some(long) = word.strip_prefix("--") {
+                let (name, value) = long.split_once('=').map_or((long, None), |(name, value)| (name, Some(value)));
+                (options.iter().find(|option| option.long == name), value)
+            } else if let Some(short) = word.strip_prefix('-').and_then(|short| short.chars().next()) {
+                let value = word.get(1 + short.len_utf8()..).filter(|value| !value.is_empty());
+                (options.iter().find(|option| option.short == Some(short)), value)
+            } else {
+                line.words.push(word);
+                continue;
             };
             let Some(option) = option else { continue };
             line.used.push(option.long);

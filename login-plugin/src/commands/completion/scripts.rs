@@ -8,7 +8,7 @@ pub(super) const fn text(shell: Shell) -> &'static str {
         Shell::Bash => include_str!("scripts/latchkey.bash"),
         Shell::Fish => include_str!("scripts/latchkey.fish"),
         Shell::Nushell => include_str!("scripts/latchkey.nu"),
-        Shell::PowerShell => include_str!("scripts/latchkey.ps1"),
+        Shell::Powershell => include_str!("scripts/latchkey.ps1"),
         Shell::Zsh => include_str!("scripts/latchkey.zsh"),
     }
 }
