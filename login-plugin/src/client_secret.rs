@@ -8,10 +8,14 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::config::ClientSecret;
+use crate::platform::keyring::{KeyringError, Patience, QUIET_MAX};
 use crate::secret::Secret;
 
 /// Providers give 32 to 64 characters, Entra ID 40; a file with more than this is another file.
 const SECRET_MAX_BYTES: usize = 4096;
+
+/// Under which the platform's keyring shows it.
+const SERVICE: &str = "latchkey-client-secret";
 
 /// Why there is no secret.
 #[derive(Debug, Error)]
@@ -33,9 +37,12 @@ pub(crate) enum Error {
     /// The variable.
     #[error("the client's secret is expected in the variable {0}, which is not set")]
     NotSet(String),
+    /// Nothing there.
+    #[error("the client's secret is not in {0}")]
+    NotKept(String),
     /// The keyring.
-    #[error("the client's secret cannot be had from the keyring: {0}")]
-    Keyring(String),
+    #[error("the client's secret cannot be had: {0}")]
+    Keyring(#[from] KeyringError),
 }
 
 /// Reads the secret of client `client_id` at `issuer`.
@@ -57,10 +64,17 @@ pub(crate) fn read(place: &ClientSecret, issuer: &str, client_id: &str) -> Resul
             let place = || path.display().to_string();
             std::str::from_utf8(&text).map_err(|_| Error::Nonsense(place())).and_then(|text| checked(text, place))
         }
-        ClientSecret::Keyring => Err(Error::Keyring(format!(
-            "there is no keyring here for {client_id:?} at {issuer}; use --client-secret-file or --client-secret-env"
-        ))),
+        ClientSecret::Keyring(keyring) => {
+            let found = keyring.get(SERVICE, &account(issuer, client_id), Patience::Quiet(QUIET_MAX))?;
+            let place = || format!("the keyring (service {SERVICE}, account {:?})", account(issuer, client_id));
+            checked(found.ok_or_else(|| Error::NotKept(place()))?.expose(), place)
+        }
     }
+}
+
+/// One secret for each client, whichever clusters it is for.
+fn account(issuer: &str, client_id: &str) -> String {
+    format!("{client_id} at {issuer}")
 }
 
 /// White space around a secret comes from editors and `echo`; within, it cannot be meant.
@@ -75,6 +89,7 @@ fn checked(text: &str, place: impl Fn() -> String) -> Result<Secret, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::platform::keyring::Keyring;
 
     #[test]
     fn white_space_around_does_not_count_and_nonsense_is_no_secret() {
@@ -93,5 +108,12 @@ mod tests {
         assert!(matches!(read, Err(Error::Nonsense(_))), "{read:?}");
         let read = super::read(&ClientSecret::File("/nowhere/at/all".into()), "https://idp", "staging");
         assert!(matches!(read, Err(Error::File { .. })), "{read:?}");
+    }
+
+    #[test]
+    fn without_a_keyring_there_is_a_clear_word() {
+        let read = read(&ClientSecret::Keyring(Keyring::absent()), "https://idp", "staging");
+        assert_eq!(read.unwrap_err().to_string(), "the client's secret cannot be had: there is no keyring here");
+        assert_eq!(account("https://idp", "staging"), "staging at https://idp");
     }
 }

@@ -28,8 +28,9 @@ use self::requests::{Declined, Form};
 pub(crate) use self::token_exchange::Traded;
 use crate::args::TokenKind;
 use crate::cache::{Cache, EntryName};
-use crate::config::ProviderConfig;
+use crate::config::{OFFLINE_ACCESS, ProviderConfig};
 use crate::output::Printable;
+use crate::providers::RefreshBy;
 use crate::secret::Secret;
 use crate::time::{Clock, UnixTime};
 use crate::transport::{Route, Transport};
@@ -378,7 +379,9 @@ impl<'a> Provider<'a> {
         let is_listed =
             |scope: &&String| supported.is_some_and(|list| list.iter().any(|listed| listed.as_str() == scope.as_str()));
         let wanted = self.config.scopes.iter().filter(|scope| *scope != "openid");
-        let optional = self.config.optional_scopes.iter().filter(is_listed);
+        // Some list what they refuse. Whoever knows better names it in `--scopes`.
+        let is_taken = |scope: &&String| *scope != OFFLINE_ACCESS || self.config.profile.refresh_by == RefreshBy::Scope;
+        let optional = self.config.optional_scopes.iter().filter(is_listed).filter(is_taken);
         let optional = optional.filter(|scope| !self.config.scopes.contains(*scope));
         std::iter::once("openid").chain(wanted.chain(optional).map(String::as_str)).collect()
     }

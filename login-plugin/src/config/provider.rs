@@ -6,8 +6,12 @@ use std::path::PathBuf;
 use super::{ConfigError, canonical, certificates, https_url};
 use crate::args::{CredentialArgs, TokenKind};
 use crate::environment::Environment;
-use crate::providers::{self, Profile, RefreshBy};
+use crate::platform::keyring::Keyring;
+use crate::providers::{self, Profile};
 use crate::secret::Secret;
+
+/// Asks for a refresh token (OIDC Core 1.0 section 11).
+pub(crate) const OFFLINE_ACCESS: &str = "offline_access";
 
 /// Parameters of the authorization request that are ours: another value would take a safeguard away.
 const OWN_PARAMETERS: [&str; 16] = [
@@ -44,7 +48,7 @@ pub(crate) struct ProviderConfig {
     pub(crate) token_kind: TokenKind,
     /// Asked for always; sorted, without duplicates, with `openid`.
     pub(crate) scopes: Vec<String>,
-    /// Asked for where the provider lists them; sorted, without duplicates.
+    /// Asked for where the provider lists them and does not refuse them; sorted, without duplicates.
     pub(crate) optional_scopes: Vec<String>,
     /// RFC 8707; sorted, without duplicates.
     pub(crate) resources: Vec<String>,
@@ -79,7 +83,7 @@ pub(crate) enum ClientSecret {
     /// In a file; white space around it does not count.
     File(PathBuf),
     /// In the platform's keyring, put there by `kubectl latchkey login --set-client-secret`.
-    Keyring,
+    Keyring(Keyring),
 }
 
 impl ProviderConfig {
@@ -99,10 +103,8 @@ impl ProviderConfig {
             }
             parameters.insert(name.clone(), value.clone());
         }
-        let optional_scopes = args.optional_scopes.clone().unwrap_or_else(|| match profile.refresh_by {
-            RefreshBy::Scope => vec!["offline_access".to_owned()],
-            RefreshBy::Always | RefreshBy::Parameters => Vec::new(),
-        });
+        // In the names of what is kept, so it is the same for all; not asked for where it would be refused.
+        let optional_scopes = args.optional_scopes.clone().unwrap_or_else(|| vec![OFFLINE_ACCESS.to_owned()]);
         let scopes = args.scopes.clone().unwrap_or_default();
         Ok(Self {
             audience: args.audience.clone().unwrap_or_else(|| client_id.clone()),
@@ -117,7 +119,7 @@ impl ProviderConfig {
             exchange_audience: None,
             account: args.account.clone(),
             login_hint: args.login_hint.clone().or_else(|| args.account.clone()),
-            prompt: args.prompt.clone(),
+            prompt: args.prompt.clone().or_else(|| profile.prompt.map(ToOwned::to_owned)),
             parameters,
             roots: args.ca_data.as_deref().map(|data| certificates("--ca-data", data)).transpose()?,
             profile,
@@ -127,7 +129,8 @@ impl ProviderConfig {
 
 fn client_secret(args: &CredentialArgs, environment: &Environment) -> Result<Option<ClientSecret>, ConfigError> {
     let variable = |name: String| ClientSecret::Environment { value: environment.text(&name).map(Secret::from), name };
-    let keyring = args.client_secret_keyring.unwrap_or_default().then_some(ClientSecret::Keyring);
+    let keyring =
+        args.client_secret_keyring.unwrap_or_default().then(|| ClientSecret::Keyring(Keyring::new(environment)));
     let given = [
         args.client_secret_env.clone().map(variable),
         args.client_secret_file.clone().map(ClientSecret::File),

@@ -215,6 +215,59 @@ async fn what_the_tokens_are_for_is_said_with_each_request_that_brings_any() {
 }
 
 #[tokio::test]
+async fn a_provider_is_asked_for_a_refresh_token_in_its_own_way() {
+    let cases = [
+        ("generic", None, None, "offline_access openid"),
+        ("google", Some("offline"), Some("consent"), "openid"),
+        ("cognito", None, None, "openid"),
+        ("gitlab", None, None, "openid"),
+        ("oidc-provider", None, Some("consent"), "offline_access openid"),
+    ];
+    for (name, access_type, prompt, scopes) in cases {
+        let (site, laptop) = (Site::start(), Laptop::new());
+        let provider = format!("--provider={name}");
+        credential(&laptop, &site).with(&provider).end_with_login(&site).await.credential();
+        let asked = site.seen(|seen| seen.authorizations[0].clone());
+        assert_eq!(asked.get("access_type").map(String::as_str), access_type, "{name}");
+        assert_eq!(asked.get("prompt").map(String::as_str), prompt, "{name}");
+        let mut found: Vec<&str> = asked["scope"].split(' ').collect();
+        found.sort_unstable();
+        assert_eq!(found.join(" "), scopes, "{name}");
+        assert_eq!(asked["code_challenge_method"], "S256", "{name}: whatever discovery says or does not say");
+        // The name is no part of whose login it is: naming the provider logs nobody out.
+        make_old(&laptop);
+        credential(&laptop, &site).end().await.credential();
+        assert_eq!(site.seen(|seen| (seen.logins, seen.refreshes)), (1, 1), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_wrote_the_kubeconfig_knows_better_than_a_profile() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    let run = credential(&laptop, &site)
+        .with("--provider=google")
+        .with("--prompt=select_account")
+        .with("--extra-params=access_type=online")
+        .with("--scopes=offline_access")
+        .with("--redirect-host=localhost");
+    run.end_with_login(&site).await.credential();
+    let asked = site.seen(|seen| seen.authorizations[0].clone());
+    assert_eq!((asked["prompt"].as_str(), asked["access_type"].as_str()), ("select_account", "online"));
+    assert!(asked["scope"].contains("offline_access") && asked["redirect_uri"].contains("//localhost:"), "{asked:?}");
+}
+
+#[tokio::test]
+async fn a_provider_that_compares_ports_is_sent_to_one_of_three() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    credential(&laptop, &site).with("--provider=okta").end_with_login(&site).await.credential();
+    let back = site.seen(|seen| seen.authorizations[0]["redirect_uri"].clone());
+    let expected = ["28467", "28571", "28673"].map(|port| format!("http://127.0.0.1:{port}/callback"));
+    assert!(expected.contains(&back), "{back}");
+    let ended = credential(&laptop, &site).with("--provider=nobody").end().await;
+    assert!(ended.failure(2).contains("\"nobody\" is no profile"), "{ended:?}");
+}
+
+#[tokio::test]
 async fn an_access_token_goes_to_a_cluster_that_takes_it() {
     let (site, laptop) = (Site::start(), Laptop::new());
     site.behave(|behaviour| {
