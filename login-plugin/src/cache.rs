@@ -5,6 +5,7 @@
 //! the whole of that call and might want a person. What bounds the harm is their lifetime, minutes to a day, and that a
 //! program that can read them runs as their owner and could ask us, or the keyring, for one as well.
 
+mod elsewhere;
 mod entries;
 mod key;
 mod lock;
@@ -21,6 +22,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+pub(crate) use self::elsewhere::Elsewhere;
 pub(crate) use self::entries::{Documents, FailedAttempt, HeldCredential, KnownServer, Session, SessionLabel};
 pub(crate) use self::key::{EntryName, Keys, roots_fingerprint};
 pub(crate) use self::lock::{Lock, Waited};
@@ -65,6 +67,7 @@ pub(crate) struct Cache<'a> {
     clock: &'a dyn Clock,
     output: &'a Output,
     vault: Vault,
+    elsewhere: Option<&'a dyn Elsewhere>,
     warned: Cell<bool>,
     state_dir: OnceCell<Dir>,
     credential_dir: OnceCell<Dir>,
@@ -91,10 +94,19 @@ impl<'a> Cache<'a> {
             clock,
             output,
             vault: Vault::default(),
+            elsewhere: None,
             warned: Cell::new(false),
             state_dir: OnceCell::new(),
             credential_dir: OnceCell::new(),
         }
+    }
+
+    /// Login and credential stand in another program's files; locks, notes and documents stay where ours are.
+    ///
+    /// That program lets one login go to several servers, so which server came first means nothing.
+    pub(crate) const fn elsewhere(mut self, elsewhere: &'a dyn Elsewhere) -> Self {
+        self.elsewhere = Some(elsewhere);
+        self
     }
 
     /// Whether the person wants something to be kept.
@@ -107,12 +119,18 @@ impl<'a> Cache<'a> {
         if !self.keeps() {
             return None;
         }
-        let held: HeldCredential = self.read(Room::Cache, &name.file("json"))?;
+        let held = match self.elsewhere {
+            Some(elsewhere) => elsewhere.credential()?,
+            None => self.read::<HeldCredential>(Room::Cache, &name.file("json"))?,
+        };
         expiry::is_usable(held.received_at, held.usable_until, now).then_some(held)
     }
 
     /// Keeps a credential, and throws away what is long past.
     pub(crate) fn keep_credential(&self, name: &EntryName, held: &HeldCredential, now: UnixTime) {
+        if let Some(elsewhere) = self.elsewhere {
+            return elsewhere.keep_credential(held);
+        }
         if !self.keeps() {
             return;
         }
@@ -124,6 +142,9 @@ impl<'a> Cache<'a> {
 
     /// Forgets a credential that the cluster would not take.
     pub(crate) fn drop_credential(&self, name: &EntryName) {
+        if let Some(elsewhere) = self.elsewhere {
+            return elsewhere.drop_credential();
+        }
         self.remove(Room::Cache, &name.file("json"));
     }
 
@@ -149,6 +170,9 @@ impl<'a> Cache<'a> {
 
     /// The login, whether or not its ID token is still good.
     pub(crate) fn session(&self, name: &EntryName) -> Option<Session> {
+        if let Some(elsewhere) = self.elsewhere {
+            return elsewhere.session();
+        }
         if !self.keeps() {
             return None;
         }
@@ -175,6 +199,9 @@ impl<'a> Cache<'a> {
 
     /// Keeps the login, so that it survives a power cut.
     pub(crate) fn keep_session(&self, name: &EntryName, session: &Session) {
+        if let Some(elsewhere) = self.elsewhere {
+            return elsewhere.keep_session(session);
+        }
         let sealing = match self.store {
             Store::None => return,
             Store::File => None,
@@ -200,11 +227,17 @@ impl<'a> Cache<'a> {
 
     /// Forgets the login.
     pub(crate) fn drop_session(&self, name: &EntryName) {
+        if let Some(elsewhere) = self.elsewhere {
+            return elsewhere.drop_session();
+        }
         self.remove(Room::State, &name.file("json"));
     }
 
     /// Where the login is kept, for messages.
     pub(crate) fn session_path(&self, name: &EntryName) -> Option<PathBuf> {
+        if let Some(elsewhere) = self.elsewhere {
+            return elsewhere.session_path();
+        }
         Some(self.place(Room::State)?.join(name.file("json")))
     }
 
@@ -240,11 +273,17 @@ impl<'a> Cache<'a> {
 
     /// The server that this login belongs to.
     pub(crate) fn known_server(&self, name: &EntryName) -> Option<KnownServer> {
+        if self.elsewhere.is_some() {
+            return None;
+        }
         self.read(Room::State, &name.file("server"))
     }
 
     /// Remembers the server that this login belongs to.
     pub(crate) fn keep_known_server(&self, name: &EntryName, server: &KnownServer) {
+        if self.elsewhere.is_some() {
+            return;
+        }
         self.write(Room::State, &name.file("server"), server, false);
     }
 

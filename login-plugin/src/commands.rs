@@ -7,6 +7,7 @@ mod data;
 mod help;
 mod kubeconfig;
 mod login;
+mod pinniped;
 mod rejections;
 mod table;
 mod version;
@@ -32,11 +33,19 @@ pub(crate) struct World<'a> {
     pub(crate) output: &'a Output,
 }
 
-/// Does what the command line says.
+/// Does what the command line says. `program` is the name we were started by.
 ///
 /// # Errors
 /// The one reason why it could not be done.
-pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>, world: World<'_>) -> Result<(), Failure> {
+pub(crate) fn run(
+    program: &OsStr,
+    arguments: impl IntoIterator<Item = OsString>,
+    world: World<'_>,
+) -> Result<(), Failure> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if pinniped::is_meant(program, &arguments) {
+        return pinniped::run(&arguments, world);
+    }
     match args::parse(arguments)? {
         Command::Completion(args) => completion::run(&args, world),
         Command::Credential(args) => credential::run(*args, world),

@@ -20,6 +20,7 @@ mod loopback;
 mod notification;
 mod oidc;
 mod output;
+mod pinniped;
 mod platform;
 mod providers;
 mod result_page;
@@ -40,10 +41,11 @@ fn main() -> ExitCode {
     let output = Output::new(Talk::Freely);
     let world = World { clock: &SystemClock, environment: &Environment::Process, output: &output };
     let mut arguments = env::args_os();
-    let done = if arguments.next().is_some_and(|name| commands::completes_for_kubectl(&name)) {
+    let program = arguments.next().unwrap_or_default();
+    let done = if commands::completes_for_kubectl(&program) {
         commands::complete(arguments, world)
     } else {
-        commands::run(arguments, world)
+        commands::run(&program, arguments, world)
     };
     done.map_or_else(|failure| Output::fail(&failure), |()| ExitCode::SUCCESS)
 }

@@ -265,7 +265,9 @@ impl<'a> Provider<'a> {
             identity.as_ref().map(|identity| identity.subject.as_str()),
             access.as_ref().and_then(|access| access.subject.as_deref()),
         ];
-        let is_other = subjects.into_iter().flatten().any(|subject| subject != origin.subject);
+        // Another program's file may not say whose login it keeps.
+        let is_known = !origin.subject.is_empty();
+        let is_other = is_known && subjects.into_iter().flatten().any(|subject| subject != origin.subject);
         // OIDC Core 1.0 section 12.2: a refresh goes on with one login, and that has one time.
         let is_later = identity
             .as_ref()

@@ -63,6 +63,13 @@ impl EntryName {
     }
 }
 
+impl EntryName {
+    /// The name of our own notes and locks beside what another program keeps under `name`.
+    pub(crate) fn of_elsewhere(program: &str, name: &str) -> Self {
+        Fields::new("latchkey/elsewhere/v1").text(program).text(name).finish()
+    }
+}
+
 #[cfg(test)]
 impl EntryName {
     /// A name that stands for itself.

@@ -1,6 +1,6 @@
 //! `credential`: answers a Kubernetes client from the cache, or takes the long way once for everybody who waits.
 
-mod workload;
+pub(super) mod workload;
 
 use std::time::Duration;
 
@@ -30,9 +30,11 @@ const LOCK_PATIENCE: Duration = Duration::from_mins(6);
 
 /// What is printed.
 #[derive(Debug)]
-struct Outcome {
-    credential: Credential,
-    usable_until: Option<UnixTime>,
+pub(super) struct Outcome {
+    /// The thing itself.
+    pub(super) credential: Credential,
+    /// The last second in which to use it, by this computer's clock; unknown where nobody said it.
+    pub(super) usable_until: Option<UnixTime>,
 }
 
 /// What a login brought, for a person.
@@ -85,15 +87,18 @@ fn person(config: &CredentialConfig, world: World<'_>) -> Result<(), Failure> {
     let cache = Cache::new(&config.places, config.store, clock, output);
     let parent = ProcessIdentity::of_parent();
     let context = Context { config, keys: &keys, cache: &cache, clock, environment, output, parent };
+    hand_over(&context, outcome(&context)?)
+}
 
-    let held = cache.credential(&keys.credential, clock.now());
-    match held {
+/// What the cache has, or the long way brings.
+///
+/// # Errors
+/// When there is no credential to be had.
+pub(super) fn outcome(context: &Context<'_>) -> Result<Outcome, Failure> {
+    match context.cache.credential(&context.keys.credential, context.clock.now()) {
         // The warm path: no runtime, no TLS, no lock, no network.
-        Some(held) if !is_suspect(&context, &held) => hand_over(&context, held.into()),
-        held => {
-            let outcome = runtime()?.block_on(obtain(&context, held))?;
-            hand_over(&context, outcome)
-        }
+        Some(held) if !is_suspect(context, &held) => Ok(held.into()),
+        held => runtime()?.block_on(obtain(context, held)),
     }
 }
 

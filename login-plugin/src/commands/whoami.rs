@@ -34,7 +34,7 @@ pub(super) fn run(args: &WhoamiArgs, world: World<'_>) -> Result<(), Failure> {
     let question = serde_json::to_vec(&WhoAmIRequest::new(&suffix)).expect("constant strings serialize");
     let file = Question::write(&question)
         .map_err(|error| Failure::new(Status::General, format!("cannot write a temporary file: {error}")))?;
-    let file_path = file.0.to_string_lossy();
+    let file_path = file.path().to_string_lossy();
     let impersonation = args.impersonation();
     let mut command = vec!["create", "--raw", &path, "-f", &file_path];
     command.extend(impersonation.iter().map(String::as_str));
@@ -98,10 +98,10 @@ fn acting(target: Option<&Target>, args: &WhoamiArgs) -> Option<String> {
 }
 
 /// A private file with the question, gone afterwards.
-struct Question(PathBuf);
+pub(super) struct Question(PathBuf);
 
 impl Question {
-    fn write(question: &[u8]) -> io::Result<Self> {
+    pub(super) fn write(question: &[u8]) -> io::Result<Self> {
         let mut name = [0; 16];
         aws_lc_rs::rand::fill(&mut name).expect("the operating system gives random bytes");
         let name = u128::from_be_bytes(name);
@@ -110,6 +110,11 @@ impl Question {
         let question_file = Self(path);
         file.write_all(question)?;
         Ok(question_file)
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.0
     }
 }
 

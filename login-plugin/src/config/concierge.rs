@@ -54,6 +54,14 @@ impl Destination {
         }
     }
 
+    /// By the options alone, whatever the client says of its cluster.
+    ///
+    /// # Errors
+    /// As for the settings.
+    pub(crate) fn of_flags(args: &CredentialArgs) -> Result<Self, ConfigError> {
+        Self::new(args, Cluster::default())
+    }
+
     pub(super) fn new(args: &CredentialArgs, cluster: Cluster) -> Result<Self, ConfigError> {
         let server = Server::new(args, cluster)?;
         if args.no_exchange.unwrap_or_default() {

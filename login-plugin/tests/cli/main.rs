@@ -10,6 +10,7 @@ mod login;
 mod people;
 mod people_completion;
 mod people_login;
+mod pinniped;
 mod plugin;
 mod protocol;
 mod provider;

@@ -217,7 +217,9 @@ impl Inner {
                     json_answer(StatusCode::OK, &changed(usual, &state.behaviour.device_answer))
                 }
             }
-            "/apis/login.concierge.latchkey.dev/v1alpha1/tokencredentialrequests" => {
+            path if path.starts_with("/apis/login.concierge.")
+                && path.ends_with("/v1alpha1/tokencredentialrequests") =>
+            {
                 self.exchange(&mut state, &body, now)
             }
             other => {
@@ -242,11 +244,15 @@ impl Inner {
         let subject = state.behaviour.subject;
         let not_after = now + state.behaviour.certificate_lifetime;
         let expires = Timestamp::from_second(not_after).unwrap().to_string();
-        let pem = request["spec"]["certificateSigningRequest"].as_str().unwrap();
-        let mut signing = CertificateSigningRequestParams::from_pem(pem).unwrap();
-        let asked_as = signing.params.distinguished_name.get(&DnType::CommonName).cloned();
-        signing.params.not_after = rcgen::date_time_ymd(2100, 1, 1);
-        let certificate = || signing.signed_by(&self.authority).unwrap().pem();
+        // Absent where Pinniped's own CLI asks.
+        let pem = request["spec"]["certificateSigningRequest"].as_str();
+        let mut signing = pem.map(|pem| CertificateSigningRequestParams::from_pem(pem).unwrap());
+        let asked_as =
+            signing.as_ref().and_then(|signing| signing.params.distinguished_name.get(&DnType::CommonName).cloned());
+        if let Some(signing) = &mut signing {
+            signing.params.not_after = rcgen::date_time_ymd(2100, 1, 1);
+        }
+        let certificate = || signing.as_ref().unwrap().signed_by(&self.authority).unwrap().pem();
         let status = match state.behaviour.exchange {
             Exchange::AnonymousForbidden => {
                 return json_answer(StatusCode::UNAUTHORIZED, &json!({"kind": "Status", "message": "Unauthorized"}));
@@ -272,9 +278,10 @@ impl Inner {
                     "clientCertificateData": made.pem(), "clientKeyData": key.serialize_pem()}})
             }
             Exchange::Token => json!({"credential": {"expirationTimestamp": expires, "token": "cluster-token"}}),
+            Exchange::TokenWithoutEnd => json!({"credential": {"expirationTimestamp": null, "token": "cluster-token"}}),
         };
         let kind = "TokenCredentialRequest";
-        let version = "login.concierge.latchkey.dev/v1alpha1";
+        let version = &request["apiVersion"];
         let mut response =
             json_answer(StatusCode::CREATED, &json!({"kind": kind, "apiVersion": version, "status": status}));
         response.headers_mut().insert("audit-id", "audit-42".parse().unwrap());

@@ -16,7 +16,7 @@ use crate::unverified_claims::UnverifiedClaims;
 ///
 /// # Errors
 /// When there is no token, it is for another cluster, or the cluster refuses it.
-pub(super) fn run(config: &WorkloadConfig, world: World<'_>) -> Result<(), Failure> {
+pub(in crate::commands) fn run(config: &WorkloadConfig, world: World<'_>) -> Result<(), Failure> {
     let World { clock, environment, output } = world;
     let runtime = runtime()?;
     // Read at each run: a projected token is exchanged for a new one long before it ends, and a job may run as another.

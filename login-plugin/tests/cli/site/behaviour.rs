@@ -95,6 +95,8 @@ pub(crate) enum Exchange {
     /// As a stock Pinniped concierge: the request's own field is not known.
     ServerKey,
     Token,
+    /// The same, and nothing about its end.
+    TokenWithoutEnd,
     Refused,
     AnonymousForbidden,
     NotWell,
