@@ -1,0 +1,135 @@
+//! What surrounds the plugin: variables, the loopback, the terminal.
+
+use std::io;
+
+use tokio::net::TcpListener;
+
+use super::report::Finding;
+use crate::args::RedirectHost;
+use crate::config::LoginConfig;
+use crate::environment::Environment;
+use crate::output::Printable;
+
+/// Variables of ours; a misspelled one would be ignored silently.
+const OURS: [&str; 8] = [
+    "LATCHKEY_BROWSER",
+    "LATCHKEY_CACHE_DIR",
+    "LATCHKEY_FLOW",
+    "LATCHKEY_QUIET",
+    "LATCHKEY_STORE",
+    "LATCHKEY_TOKEN_ENV",
+    "LATCHKEY_TOKEN_FILE",
+    "LATCHKEY_DEBUG",
+];
+
+/// Judges the variables that change what the plugin does.
+pub(super) fn judge_variables(environment: &Environment) -> Vec<Finding> {
+    const CHECK: &str = "environment";
+    let names = environment.names_beginning_with("LATCHKEY_");
+    let (ours, unknown): (Vec<String>, Vec<String>) = names.into_iter().partition(|name| OURS.contains(&name.as_str()));
+    let mut findings = Vec::new();
+    for name in unknown {
+        let name = Printable(&name).to_string();
+        findings.push(Finding::warn(CHECK, format!("{name} is set, and means nothing to this program"), format!("unset {name}; `kubectl latchkey help` lists those that do")));
+    }
+    if environment.text("LATCHKEY_FLOW").as_deref() == Some("none") {
+        findings.push(Finding::warn(CHECK, "LATCHKEY_FLOW=none: nobody can log in here", "unset LATCHKEY_FLOW"));
+    }
+    if environment.text("KUBERNETES_EXEC_INFO").is_some() {
+        findings.push(Finding::warn(CHECK, "KUBERNETES_EXEC_INFO is set outside of a client's call", "unset KUBERNETES_EXEC_INFO"));
+    }
+    if findings.is_empty() {
+        let found = if ours.is_empty() { "no variable of ours is set".to_owned() } else { format!("set: {}", ours.join(", ")) };
+        findings.push(Finding::ok(CHECK, found));
+    }
+    findings
+}
+
+/// One address of the loopback, and whether a login could listen there.
+#[derive(Debug)]
+pub(super) struct Bound {
+    host: RedirectHost,
+    port: u16,
+    outcome: Result<(), io::ErrorKind>,
+}
+
+/// Tries every address that a login would try.
+pub(super) async fn bind(login: &LoginConfig) -> Vec<Bound> {
+    let mut tried = Vec::new();
+    for &host in &login.redirect_hosts {
+        for &port in &login.redirect_ports {
+            let address = match host {
+                RedirectHost::Ipv4 | RedirectHost::Localhost => "127.0.0.1",
+                RedirectHost::Ipv6 => "::1",
+            };
+            let outcome = TcpListener::bind((address, port)).await.map(drop).map_err(|error| error.kind());
+            tried.push(Bound { host, port, outcome });
+        }
+    }
+    tried
+}
+
+/// Judges the loopback.
+pub(super) fn judge_loopback(tried: &[Bound]) -> Finding {
+    const CHECK: &str = "loopback";
+    let name = |bound: &Bound| match bound.port {
+        0 => format!("{} (any port)", bound.host.as_str()),
+        port => format!("{}:{port}", bound.host.as_str()),
+    };
+    if let Some(bound) = tried.iter().find(|bound| bound.outcome.is_ok()) {
+        return Finding::ok(CHECK, format!("a login can listen on {}", name(bound)));
+    }
+    let all: Vec<String> = tried.iter().map(|bound| {
+        let why = match bound.outcome {
+            Err(io::ErrorKind::AddrInUse) => "another program holds it".to_owned(),
+            Err(io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported) => "there is no such address here".to_owned(),
+            Err(kind) => kind.to_string(),
+            Ok(()) => String::new(),
+        };
+        format!("{}: {why}", name(bound))
+    }).collect();
+    Finding::fail(
+        CHECK,
+        format!("no address for the browser to come back to: {}", all.join("; ")),
+        "end the program that holds the port, or add another to --redirect-ports and to the client at the provider",
+    )
+}
+
+/// Judges whether a person can be asked at this terminal.
+pub(super) fn judge_terminal(is_ours: bool) -> Finding {
+    const CHECK: &str = "terminal";
+    Finding::ok(CHECK, if is_ours { "yours: an address can be pasted into it" } else { "none on standard input: nothing can be pasted" })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::report::Verdict;
+    use super::*;
+
+    fn variables(table: &[(&'static str, &'static str)]) -> Vec<Finding> {
+        judge_variables(&Environment::Table(table.iter().copied().collect::<BTreeMap<_, _>>()))
+    }
+
+    #[test]
+    fn misspelled_and_forbidding_variables_are_named_without_their_values() {
+        assert_eq!(variables(&[])[0].verdict, Verdict::Ok);
+        assert!(variables(&[("LATCHKEY_STORE", "file")])[0].found.contains("LATCHKEY_STORE"));
+        let misspelled = variables(&[("LATCHKEY_FLWO", "SECRET")]);
+        assert_eq!(misspelled[0].verdict, Verdict::Warn);
+        assert!(misspelled[0].found.contains("LATCHKEY_FLWO") && !format!("{misspelled:?}").contains("SECRET"));
+        assert_eq!(variables(&[("LATCHKEY_FLOW", "none")])[0].verdict, Verdict::Warn);
+        assert_eq!(variables(&[("KUBERNETES_EXEC_INFO", "{}")])[0].verdict, Verdict::Warn);
+    }
+
+    #[test]
+    fn one_free_address_is_enough() {
+        let bound = |port, outcome| Bound { host: RedirectHost::Ipv4, port, outcome };
+        let in_use = || Err(io::ErrorKind::AddrInUse);
+        assert_eq!(judge_loopback(&[bound(18000, in_use()), bound(0, Ok(()))]).verdict, Verdict::Ok);
+        let none = judge_loopback(&[bound(18000, in_use()), bound(18001, Err(io::ErrorKind::PermissionDenied))]);
+        assert_eq!(none.verdict, Verdict::Fail);
+        assert!(none.found.contains("127.0.0.1:18000: another program holds it"), "{}", none.found);
+    }
+}
