@@ -2,6 +2,7 @@
 
 mod completion;
 mod credential;
+mod doctor;
 mod kubeconfig;
 mod login;
 mod rejections;
@@ -18,6 +19,7 @@ use thiserror::Error;
 
 pub(crate) use self::completion::{COMPLETION_WORDS, CompletionArgs, Shell, words};
 pub(crate) use self::credential::{CredentialArgs, Flow, RedirectHost, Store, TokenKind};
+pub(crate) use self::doctor::DoctorArgs;
 pub(crate) use self::kubeconfig::KubeconfigArgs;
 pub(crate) use self::login::{Choice, LoginArgs};
 pub(crate) use self::rejections::{Contexts, RejectionsArgs, RejectionsFormat};
@@ -31,6 +33,8 @@ pub(crate) enum Command {
     Completion(CompletionArgs),
     /// Print a credential for a Kubernetes client.
     Credential(Box<CredentialArgs>),
+    /// Try everything that can go wrong.
+    Doctor(Box<DoctorArgs>),
     /// Explain a verb, or all of them.
     Help(Topic),
     /// Write a kubeconfig.
@@ -54,6 +58,8 @@ pub(crate) enum Topic {
     Completion,
     /// `credential`.
     Credential,
+    /// `doctor`.
+    Doctor,
     /// `kubeconfig`.
     Kubeconfig,
     /// `login`.
@@ -158,6 +164,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
             "__complete" => Ok(words(parser.raw_args()?)),
             "completion" => completion::completion(&mut parser),
             "credential" => credential::credential(&mut parser),
+            "doctor" => doctor::doctor(&mut parser),
             "help" => help(&mut parser),
             "kubeconfig" => kubeconfig::kubeconfig(&mut parser),
             "login" => login::login(&mut parser),

@@ -4,6 +4,7 @@ mod chosen;
 mod completion;
 mod credential;
 mod data;
+mod doctor;
 mod help;
 mod kubeconfig;
 mod login;
@@ -49,6 +50,7 @@ pub(crate) fn run(
     match args::parse(arguments)? {
         Command::Completion(args) => completion::run(&args, world),
         Command::Credential(args) => credential::run(*args, world),
+        Command::Doctor(args) => doctor::run(&args, world),
         Command::Help(topic) => print(help::text(topic)),
         Command::Kubeconfig(args) => kubeconfig::run(&args, world),
         Command::Login(args) => login::run(&args, world),

@@ -46,6 +46,21 @@ impl Environment {
         .filter(|value| !value.is_empty())
     }
 
+    /// The names of all variables that begin so, sorted.
+    pub(crate) fn names_beginning_with(&self, prefix: &str) -> Vec<String> {
+        let of_process = || env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        let mut names: Vec<String> = match self {
+            Self::Process => of_process().collect(),
+            Self::Overlaid(own) => own.keys().cloned().chain(of_process()).collect(),
+            #[cfg(test)]
+            Self::Table(table) => table.keys().map(|name| (*name).to_owned()).collect(),
+        };
+        names.retain(|name| name.starts_with(prefix));
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
     /// The person's own directory.
     pub(crate) fn home(&self) -> Option<PathBuf> {
         self.absolute_path(if cfg!(windows) { "USERPROFILE" } else { "HOME" })

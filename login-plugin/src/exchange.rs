@@ -17,7 +17,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use self::certificate_request::ClientKey;
-use crate::config::ConciergeConfig;
+use crate::config::{ConciergeConfig, Server};
 use crate::exec_credential::Credential;
 use crate::output::Printable;
 use crate::secret::Secret;
@@ -143,23 +143,27 @@ pub(crate) async fn exchange(
 
 /// The client and the address to post to.
 async fn route(config: &ConciergeConfig) -> Result<(Transport, Url), String> {
-    let mut address = config.server.endpoint.clone();
+    let (transport, mut address) = way_to(&config.server, REQUEST_TIMEOUT).await?;
     let path = format!("{}/apis/{}/{VERSION}/{PLURAL}", address.path().trim_end_matches('/'), config.suffix.login());
     address.set_path(&path);
-    let mut route = Route {
-        roots: config.server.roots.as_deref(),
-        proxy: config.server.proxy.as_ref(),
-        timeout: REQUEST_TIMEOUT,
-        ..Route::default()
-    };
-    if let Some(name) = &config.server.tls_server_name {
+    Ok((transport, address))
+}
+
+/// The client for a server, and the address by which that client knows it.
+///
+/// # Errors
+/// In words, when the server's own settings lead nowhere.
+pub(crate) async fn way_to(server: &Server, timeout: Duration) -> Result<(Transport, Url), String> {
+    let mut address = server.endpoint.clone();
+    let mut route = Route { roots: server.roots.as_deref(), proxy: server.proxy.as_ref(), timeout, ..Route::default() };
+    if let Some(name) = &server.tls_server_name {
         // TLS checks the name in the URL, so that name has to stand there, and lead to the addresses of the real host.
-        if config.server.proxy.is_some() {
+        if server.proxy.is_some() {
             return Err("tls-server-name does not go together with proxy-url".to_owned());
         }
         let host = address.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
         let port = address.port_or_known_default().unwrap_or(443);
-        let found = tokio::time::timeout(REQUEST_TIMEOUT, tokio::net::lookup_host((host.as_str(), port)))
+        let found = tokio::time::timeout(timeout, tokio::net::lookup_host((host.as_str(), port)))
             .await
             .map_err(|_| format!("the name {host} takes too long to resolve"))?
             .map_err(|error| format!("the name {host} cannot be resolved: {error}"))?;

@@ -5,6 +5,7 @@ use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal, Write as _};
 use std::process::ExitCode;
 
+use crate::environment::Environment;
 use crate::failure::Failure;
 
 /// Longer foreign text than this says nothing more and may be an attack on the terminal.
@@ -54,6 +55,13 @@ impl Output {
     /// Standard error, to be asked what it is. Nobody else writes to it.
     pub(crate) fn standard_error() -> io::Stderr {
         io::stderr()
+    }
+
+    /// Whether colours would be seen on standard output and are wanted (<https://no-color.org>).
+    pub(crate) fn is_coloured(environment: &Environment) -> bool {
+        let wanted =
+            environment.text("NO_COLOR").is_none() && environment.text("TERM").is_none_or(|term| term != "dumb");
+        wanted && io::stdout().is_terminal()
     }
 
     /// Writes data to standard output and flushes it.

@@ -3,11 +3,12 @@
 use super::Topic;
 
 /// Each verb and its page of help, in the order of the overview.
-pub(crate) const VERBS: [(&str, Topic); 8] = [
+pub(crate) const VERBS: [(&str, Topic); 9] = [
     ("login", Topic::Login),
     ("kubeconfig", Topic::Kubeconfig),
     ("whoami", Topic::Whoami),
     ("rejections", Topic::Rejections),
+    ("doctor", Topic::Doctor),
     ("credential", Topic::Credential),
     ("completion", Topic::Completion),
     ("version", Topic::Version),

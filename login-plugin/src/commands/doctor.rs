@@ -61,8 +61,12 @@ pub(super) fn run(args: &DoctorArgs, world: World<'_>) -> Result<(), Failure> {
 async fn examine(args: &DoctorArgs, world: World<'_>) -> Report {
     let environment = world.environment;
     let path = SearchPath::of(environment);
-    let program = environment.text("KUBECTL_PATH").map_or_else(|| path.resolve("kubectl"), |path| Some(PathBuf::from(path)));
-    let kubectl = Kubectl::new(&crate::args::KubectlFlags { kubeconfig: args.kubectl.kubeconfig.clone(), ..Default::default() }, environment);
+    let program =
+        environment.text("KUBECTL_PATH").map_or_else(|| path.resolve("kubectl"), |path| Some(PathBuf::from(path)));
+    let kubectl = Kubectl::new(
+        &crate::args::KubectlFlags { kubeconfig: args.kubectl.kubeconfig.clone(), ..Default::default() },
+        environment,
+    );
     let version = async {
         match program {
             None => None,
@@ -71,13 +75,16 @@ async fn examine(args: &DoctorArgs, world: World<'_>) -> Report {
     };
     let view = async {
         // Raw, because the roots are hidden otherwise; of secrets only their presence is kept.
-        kubectl.quiet_json::<View>(&["config", "view", "--raw", "-o", "json"], Quietly::WithoutLogin, KUBECTL_DEADLINE).await
+        kubectl
+            .quiet_json::<View>(&["config", "view", "--raw", "-o", "json"], Quietly::WithoutLogin, KUBECTL_DEADLINE)
+            .await
     };
     let (version, view, desktop) = tokio::join!(version, view, desktop::path());
     let tools = Tools::find(&path, version);
     let kuberc = kuberc(environment);
     let mut sections = vec![Section { about: "This computer".to_owned(), checks: computer(&tools, environment) }];
-    let machine = Machine { path: &path, desktop: desktop.as_ref(), tools: &tools, kuberc: &kuberc, flags: &args.kubectl };
+    let machine =
+        Machine { path: &path, desktop: desktop.as_ref(), tools: &tools, kuberc: &kuberc, flags: &args.kubectl };
     if let Some(typed) = &args.typed {
         sections.push(context::examine(typed_context(typed, &tools), true, &machine, world).await);
         return Report::new(sections);
@@ -90,7 +97,11 @@ async fn examine(args: &DoctorArgs, world: World<'_>) -> Report {
             let examined = together::all(examined, CONTEXTS_AT_ONCE, CONTEXTS_DEADLINE).await;
             sections.extend(examined.into_iter().zip(names).map(|(section, name)| {
                 section.unwrap_or_else(|| Section {
-                    checks: vec![Finding::warn("time", format!("not examined within {} s", CONTEXTS_DEADLINE.as_secs()), format!("examine it alone: kubectl latchkey doctor --context {name:?}"))],
+                    checks: vec![Finding::warn(
+                        "time",
+                        format!("not examined within {} s", CONTEXTS_DEADLINE.as_secs()),
+                        format!("examine it alone: kubectl latchkey doctor --context {name:?}"),
+                    )],
                     about: format!("Context {name}"),
                 })
             }));
@@ -104,7 +115,11 @@ fn computer(tools: &Tools, environment: &Environment) -> Vec<Finding> {
     let places = Places::new(environment);
     let caller = sudo::caller(environment);
     if let Some(caller) = &caller {
-        findings.push(Finding::warn("sudo", format!("this runs as root, and logins of {} are not used", Printable(caller)), "run kubectl without sudo"));
+        findings.push(Finding::warn(
+            "sudo",
+            format!("this runs as root, and logins of {} are not used", Printable(caller)),
+            "run kubectl without sudo",
+        ));
     }
     for ((what, tried), path) in keeping::attempt(&places).into_iter().zip([&places.state, &places.cache]) {
         findings.push(keeping::judge(what, path.as_deref(), &tried, caller.as_deref()));
@@ -129,14 +144,19 @@ fn contexts(args: &DoctorArgs, view: Result<View, KubectlError>) -> Result<Vec<C
         Box::new(Finding::fail("kubeconfig", format!("it cannot be read: {}", Printable(&error.to_string())), mend))
     })?;
     view.contexts(&args.kubectl, args.all_contexts).map_err(|why| {
-        Box::new(Finding::fail("kubeconfig", why, "`kubectl config get-contexts` lists them; name one by --context, or set KUBECONFIG"))
+        Box::new(Finding::fail(
+            "kubeconfig",
+            why,
+            "`kubectl config get-contexts` lists them; name one by --context, or set KUBECONFIG",
+        ))
     })
 }
 
 /// Options without a kubeconfig, as a context whose stanza would be made of them.
 fn typed_context(typed: &[String], tools: &Tools) -> Context {
+    let arguments: Vec<&str> = std::iter::once("credential").chain(typed.iter().map(String::as_str)).collect();
     let user = json!({"exec": {"apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "IfAvailable",
-        "command": tools.ourselves, "args": ["credential"].into_iter().chain(typed.iter().map(String::as_str)).collect::<Vec<_>>(),
+        "command": tools.ourselves, "args": arguments,
         "provideClusterInfo": false}});
     Context {
         name: "the options".to_owned(),

@@ -10,6 +10,7 @@ pub(super) const fn text(topic: Topic) -> &'static str {
         Topic::All => include_str!("help/all.txt"),
         Topic::Completion => include_str!("help/completion.txt"),
         Topic::Credential => include_str!("help/credential.txt"),
+        Topic::Doctor => include_str!("help/doctor.txt"),
         Topic::Kubeconfig => include_str!("help/kubeconfig.txt"),
         Topic::Login => include_str!("help/login.txt"),
         Topic::Rejections => include_str!("help/rejections.txt"),
@@ -77,12 +78,14 @@ mod tests {
         for (source, topic) in [
             (own(include_str!("../args/completion.rs")), Topic::Completion),
             (own(include_str!("../args/credential.rs")), Topic::Credential),
+            (own(include_str!("../args/doctor.rs")), Topic::Doctor),
             (own(include_str!("../args/kubeconfig.rs")), Topic::Kubeconfig),
             (own(include_str!("../args/login.rs")), Topic::Login),
             (of_kubectl.clone(), Topic::Login),
             (own(include_str!("../args/rejections.rs")), Topic::Rejections),
             (own(include_str!("../args/version.rs")), Topic::Version),
             (own(include_str!("../args/whoami.rs")), Topic::Whoami),
+            (of_kubectl.clone(), Topic::Doctor),
             (of_kubectl.clone(), Topic::Whoami),
         ] {
             assert!(!source.is_empty(), "{topic:?}");

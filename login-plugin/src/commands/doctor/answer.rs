@@ -64,11 +64,9 @@ pub(super) async fn ask(context: &Context, exec: &Exec, program: &Path) -> Answe
     match ended.await {
         Err(_elapsed) => Answered::TimedOut,
         Ok(Err(error)) => Answered::NotStarted(error.to_string()),
-        Ok(Ok(status)) => Answered::Ended {
-            code: status.code(),
-            stdout: data,
-            stderr: String::from_utf8_lossy(&words).into_owned(),
-        },
+        Ok(Ok(status)) => {
+            Answered::Ended { code: status.code(), stdout: data, stderr: String::from_utf8_lossy(&words).into_owned() }
+        }
     }
 }
 
@@ -81,14 +79,28 @@ impl Answered {
     pub(super) fn judge(&self, api_version: &str, now: UnixTime) -> Finding {
         let again = "run it by hand, as kubectl does: kubectl --v=6 get --raw /version";
         match self {
-            Self::NotStarted(why) => Finding::fail(CHECK, format!("the stanza's command cannot be run: {why}"), "reinstall kubectl-latchkey for this kind of computer"),
-            Self::TimedOut => Finding::fail(CHECK, format!("the plugin did not answer within {} s", DEADLINE.as_secs()), "another login may be in progress: finish or end that one; or a server does not answer (see below)"),
+            Self::NotStarted(why) => Finding::fail(
+                CHECK,
+                format!("the stanza's command cannot be run: {why}"),
+                "reinstall kubectl-latchkey for this kind of computer",
+            ),
+            Self::TimedOut => Finding::fail(
+                CHECK,
+                format!("the plugin did not answer within {} s", DEADLINE.as_secs()),
+                "another login may be in progress: finish or end that one; or a server does not answer (see below)",
+            ),
             Self::Ended { code: Some(0), stdout, .. } => match credential(stdout, api_version) {
-                Err(why) => Finding::fail(CHECK, format!("the plugin's answer cannot be read by clients: {why}"), again),
+                Err(why) => {
+                    Finding::fail(CHECK, format!("the plugin's answer cannot be read by clients: {why}"), again)
+                }
                 Ok((kind, expires)) => {
                     let until = match expires {
                         Some(at) if at.since(now) < 0 => {
-                            return Finding::fail(CHECK, format!("the plugin answers with a {kind} that ended at {at}"), "set this computer's clock, then try again");
+                            return Finding::fail(
+                                CHECK,
+                                format!("the plugin answers with a {kind} that ended at {at}"),
+                                "set this computer's clock, then try again",
+                            );
                         }
                         Some(at) => format!(" until {at}"),
                         None => String::new(),
@@ -102,7 +114,11 @@ impl Answered {
             Self::Ended { code, stderr, .. } => {
                 let code = code.map_or_else(|| "a signal".to_owned(), |code| format!("status {code}"));
                 let (words, hint) = last_words(stderr);
-                Finding::fail(CHECK, format!("the plugin ended with {code}: {words}"), hint.unwrap_or_else(|| again.to_owned()))
+                Finding::fail(
+                    CHECK,
+                    format!("the plugin ended with {code}: {words}"),
+                    hint.unwrap_or_else(|| again.to_owned()),
+                )
             }
         }
     }
@@ -120,7 +136,8 @@ fn last_words(stderr: &str) -> (String, Option<String>) {
 /// What kind of credential, and its end. The words for a failure quote nothing: it may be a secret.
 fn credential(stdout: &[u8], api_version: &str) -> Result<(&'static str, Option<UnixTime>), String> {
     let text = std::str::from_utf8(stdout).map_err(|_| "it is no text".to_owned())?;
-    let answer: Value = serde_json::from_str(text).map_err(|error| format!("it is no JSON (line {}, column {})", error.line(), error.column()))?;
+    let answer: Value = serde_json::from_str(text)
+        .map_err(|error| format!("it is no JSON (line {}, column {})", error.line(), error.column()))?;
     if text.trim_end_matches('\n').contains('\n') {
         return Err("it is more than one line".to_owned());
     }
@@ -152,7 +169,8 @@ mod tests {
 
     fn finding(code: i32, stdout: &str, stderr: &str) -> Finding {
         let stdout = Zeroizing::new(stdout.as_bytes().to_vec());
-        Answered::Ended { code: Some(code), stdout, stderr: stderr.to_owned() }.judge(V1, UnixTime::from_secs(1_782_000_000))
+        Answered::Ended { code: Some(code), stdout, stderr: stderr.to_owned() }
+            .judge(V1, UnixTime::from_secs(1_782_000_000))
     }
 
     fn answer(status: &str) -> String {
@@ -163,9 +181,21 @@ mod tests {
     fn a_readable_answer_is_told_from_others_and_never_quoted() {
         let later = "2026-06-21T00:10:00Z";
         let cases = [
-            (answer(&format!("{{\"token\":\"SECRET\",\"expirationTimestamp\":\"{later}\"}}")), Verdict::Ok, "a token until"),
-            (answer("{\"clientCertificateData\":\"C\",\"clientKeyData\":\"SECRET\"}"), Verdict::Ok, "client certificate"),
-            (answer("{\"token\":\"SECRET\",\"expirationTimestamp\":\"2026-06-20T00:00:00Z\"}"), Verdict::Fail, "ended at"),
+            (
+                answer(&format!("{{\"token\":\"SECRET\",\"expirationTimestamp\":\"{later}\"}}")),
+                Verdict::Ok,
+                "a token until",
+            ),
+            (
+                answer("{\"clientCertificateData\":\"C\",\"clientKeyData\":\"SECRET\"}"),
+                Verdict::Ok,
+                "client certificate",
+            ),
+            (
+                answer("{\"token\":\"SECRET\",\"expirationTimestamp\":\"2026-06-20T00:00:00Z\"}"),
+                Verdict::Fail,
+                "ended at",
+            ),
             (answer("{\"token\":\"SECRET\",\"expirationTimestamp\":null}"), Verdict::Fail, "no time"),
             (answer("{\"token\":\"SECRET\",\"clientKeyData\":\"SECRET\"}"), Verdict::Fail, "one kind"),
             (answer("{\"clientCertificateData\":\"SECRET\"}"), Verdict::Fail, "one kind"),

@@ -48,7 +48,11 @@ fn judge_concierge(status: StatusCode, body: &[u8], concierge: &ConciergeConfig,
             if serves {
                 Finding::ok(CHECK, format!("{group} is served"))
             } else {
-                Finding::fail(CHECK, format!("{at} knows {group} without {PLURAL}"), "update the concierge in the cluster")
+                Finding::fail(
+                    CHECK,
+                    format!("{at} knows {group} without {PLURAL}"),
+                    "update the concierge in the cluster",
+                )
             }
         }
         StatusCode::NOT_FOUND => Finding::fail(
@@ -69,7 +73,11 @@ fn judge_concierge(status: StatusCode, body: &[u8], concierge: &ConciergeConfig,
         ),
         // Kubernetes shows its groups only to those who are somebody; the exchange has a permission of its own.
         StatusCode::FORBIDDEN => Finding::ok(CHECK, format!("{at} shows its APIs only to those who are logged in")),
-        other => Finding::warn(CHECK, format!("asked for {group}, {at} answered {other}"), "try again; if it stays, tell the cluster's administrator"),
+        other => Finding::warn(
+            CHECK,
+            format!("asked for {group}, {at} answered {other}"),
+            "try again; if it stays, tell the cluster's administrator",
+        ),
     }
 }
 
@@ -86,15 +94,21 @@ pub(super) fn judge_authenticator(concierge: &ConciergeConfig, said: Result<Valu
                 format!("kubectl describe {} {name}", concierge.authenticator_kind.to_ascii_lowercase()),
             ),
         },
-        Err(KubectlError::Said { words }) if words.contains("NotFound") || words.contains("not found") => Finding::fail(
-            CHECK,
-            format!("the cluster has no {} {name}", concierge.authenticator_kind),
-            "compare --authenticator with `kubectl get jwtauthenticators`",
-        ),
+        Err(KubectlError::Said { words }) if words.contains("NotFound") || words.contains("not found") => {
+            Finding::fail(
+                CHECK,
+                format!("the cluster has no {} {name}", concierge.authenticator_kind),
+                "compare --authenticator with `kubectl get jwtauthenticators`",
+            )
+        }
         Err(KubectlError::Said { words }) if words.contains("orbidden") => {
             Finding::ok(CHECK, format!("{name} took the login; to look at it needs more rights than yours"))
         }
-        Err(error) => Finding::warn(CHECK, format!("nothing is known about {name}: {}", Printable(&error.to_string())), "try again"),
+        Err(error) => Finding::warn(
+            CHECK,
+            format!("nothing is known about {name}: {}", Printable(&error.to_string())),
+            "try again",
+        ),
     }
 }
 
@@ -113,7 +127,12 @@ mod tests {
 
     fn concierge() -> ConciergeConfig {
         ConciergeConfig {
-            server: Server { endpoint: Url::parse("https://c").unwrap(), roots: None, tls_server_name: None, proxy: None },
+            server: Server {
+                endpoint: Url::parse("https://c").unwrap(),
+                roots: None,
+                tls_server_name: None,
+                proxy: None,
+            },
             suffix: "latchkey.dev".parse().unwrap(),
             authenticator_kind: "JWTAuthenticator".to_owned(),
             authenticator_name: "people".to_owned(),
@@ -124,12 +143,23 @@ mod tests {
     fn the_concierge_is_told_from_its_absence() {
         let list = json!({"resources": [{"name": "tokencredentialrequests"}]}).to_string();
         let cases = [
-            (200, list.as_str(), Verdict::Ok), (200, "{}", Verdict::Fail), (200, "<html>", Verdict::Fail), (401, "", Verdict::Warn),
-            (403, "", Verdict::Ok), (404, "", Verdict::Fail), (503, "", Verdict::Fail), (500, "", Verdict::Warn), (302, "", Verdict::Warn),
+            (200, list.as_str(), Verdict::Ok),
+            (200, "{}", Verdict::Fail),
+            (200, "<html>", Verdict::Fail),
+            (401, "", Verdict::Warn),
+            (403, "", Verdict::Ok),
+            (404, "", Verdict::Fail),
+            (503, "", Verdict::Fail),
+            (500, "", Verdict::Warn),
+            (302, "", Verdict::Warn),
         ];
         for (status, body, verdict) in cases {
             let status = StatusCode::from_u16(status).unwrap();
-            assert_eq!(judge_concierge(status, body.as_bytes(), &concierge(), "c:443", false).verdict, verdict, "{status}");
+            assert_eq!(
+                judge_concierge(status, body.as_bytes(), &concierge(), "c:443", false).verdict,
+                verdict,
+                "{status}"
+            );
             assert_eq!(judge_concierge(status, body.as_bytes(), &concierge(), "c:443", true).verdict, Verdict::Ok);
         }
     }

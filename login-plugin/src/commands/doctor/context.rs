@@ -41,12 +41,18 @@ pub(super) async fn examine(context: Context, typed: bool, machine: &Machine<'_>
     if let Some(path) = context.authority_file()
         && let Err(error) = super::kubeconfig::read_bounded(&path)
     {
-        findings.push(Finding::fail("roots", format!("the cluster's certificate-authority {}: {error}", path.display()), "correct the path in the kubeconfig, or put the data into certificate-authority-data"));
+        findings.push(Finding::fail(
+            "roots",
+            format!("the cluster's certificate-authority {}: {error}", path.display()),
+            "correct the path in the kubeconfig, or put the data into certificate-authority-data",
+        ));
     }
     let mut answered = None;
     if let Some((exec, program)) = &runs {
         if !typed {
-            findings.push(kuberc::judge(machine.kuberc, machine.tools.version(), &exec.command, &|command| machine.path.resolve(command)));
+            findings.push(kuberc::judge(machine.kuberc, machine.tools.version(), &exec.command, &|command| {
+                machine.path.resolve(command)
+            }));
             findings.extend(machine.desktop.map(|desktop| desktop::judge(desktop, &exec.command, program)));
         }
         if settings.is_some() {
@@ -63,18 +69,28 @@ pub(super) async fn examine(context: Context, typed: bool, machine: &Machine<'_>
     match settings {
         None => {}
         Some(Settings::Person(config)) => {
-            let (answered, provided, knock, bound) =
-                tokio::join!(ask, provider::ask(&config), cluster::ask(&config.destination), surroundings::bind(&config.login));
+            let (answered, provided, knock, bound) = tokio::join!(
+                ask,
+                provider::ask(&config),
+                cluster::ask(&config.destination),
+                surroundings::bind(&config.login)
+            );
             findings.extend(answered.as_ref().map(|answered| answered.judge(&api_version, world.clock.now())));
             findings.push(keeping::judge_login(login(&config, world).as_ref(), world.clock.now()));
             findings.push(surroundings::judge_loopback(&bound));
             findings.extend(provided.iter().flat_map(|facts| facts.judge(&config, world.clock)));
-            findings.extend(judge_cluster(&context, typed, &config.destination, knock.as_ref(), answered.as_ref(), machine, world).await);
+            findings.extend(
+                judge_cluster(&context, typed, &config.destination, knock.as_ref(), answered.as_ref(), machine, world)
+                    .await,
+            );
         }
         Some(Settings::Workload(config)) => {
             let (answered, knock) = tokio::join!(ask, cluster::ask(&config.destination));
             findings.extend(answered.as_ref().map(|answered| answered.judge(&api_version, world.clock.now())));
-            findings.extend(judge_cluster(&context, typed, &config.destination, knock.as_ref(), answered.as_ref(), machine, world).await);
+            findings.extend(
+                judge_cluster(&context, typed, &config.destination, knock.as_ref(), answered.as_ref(), machine, world)
+                    .await,
+            );
         }
     }
     Section { about, checks: findings }
@@ -112,7 +128,11 @@ async fn judge_cluster(
 fn login(config: &CredentialConfig, world: World<'_>) -> Option<Login> {
     let silent = Output::new(Talk::Not);
     let session = Cache::new(&config.places, config.store, world.clock, &silent).session(&Keys::new(config).session)?;
-    Some(Login { identity: session.identity, usable_until: session.usable_until, renewable: session.refresh_token.is_some() })
+    Some(Login {
+        identity: session.identity,
+        usable_until: session.usable_until,
+        renewable: session.refresh_token.is_some(),
+    })
 }
 
 /// Whether the terminal on standard input is the person's and ours to read.

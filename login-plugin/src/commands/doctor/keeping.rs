@@ -25,8 +25,14 @@ pub(super) enum Tried {
 
 /// Tries both directories.
 pub(super) fn attempt(places: &Places) -> [(&'static str, Tried); 2] {
-    [("logins", places.state.as_deref()), ("credentials", places.cache.as_deref())]
-        .map(|(what, path)| (what, path.map_or(Tried::Nowhere, |path| attempt_in(path).map_or_else(Tried::Failed, |locks| Tried::Well { locks }))))
+    [("logins", places.state.as_deref()), ("credentials", places.cache.as_deref())].map(|(what, path)| {
+        (
+            what,
+            path.map_or(Tried::Nowhere, |path| {
+                attempt_in(path).map_or_else(Tried::Failed, |locks| Tried::Well { locks })
+            }),
+        )
+    })
 }
 
 fn attempt_in(path: &Path) -> Result<bool, StoreError> {
@@ -47,12 +53,23 @@ fn attempt_in(path: &Path) -> Result<bool, StoreError> {
 pub(super) fn judge(what: &str, path: Option<&Path>, tried: &Tried, sudo_caller: Option<&str>) -> Finding {
     const CHECK: &str = "cache";
     match (tried, sudo_caller) {
-        (Tried::Nowhere, Some(caller)) => Finding::warn(CHECK, format!("{what} are not kept: this is root in the home of {}", Printable(caller)), "run kubectl without sudo"),
-        (Tried::Nowhere, None) => Finding::warn(CHECK, format!("{what} are not kept: HOME is not set"), "set HOME or LATCHKEY_CACHE_DIR"),
-        (Tried::Well { locks: true }, _) => Finding::ok(CHECK, format!("{what} are kept in {}, for you alone", path.unwrap_or(Path::new("")).display())),
+        (Tried::Nowhere, Some(caller)) => Finding::warn(
+            CHECK,
+            format!("{what} are not kept: this is root in the home of {}", Printable(caller)),
+            "run kubectl without sudo",
+        ),
+        (Tried::Nowhere, None) => {
+            Finding::warn(CHECK, format!("{what} are not kept: HOME is not set"), "set HOME or LATCHKEY_CACHE_DIR")
+        }
+        (Tried::Well { locks: true }, _) => {
+            Finding::ok(CHECK, format!("{what} are kept in {}, for you alone", path.unwrap_or(Path::new("")).display()))
+        }
         (Tried::Well { locks: false }, _) => Finding::warn(
             CHECK,
-            format!("the file system of {} knows no locks: two logins at once may disturb each other", path.unwrap_or(Path::new("")).display()),
+            format!(
+                "the file system of {} knows no locks: two logins at once may disturb each other",
+                path.unwrap_or(Path::new("")).display()
+            ),
             "set LATCHKEY_CACHE_DIR to a local directory",
         ),
         (Tried::Failed(error), _) => Finding::fail(CHECK, format!("{what} cannot be kept: {error}"), mend(error)),
@@ -63,8 +80,12 @@ fn mend(error: &StoreError) -> String {
     use std::io::ErrorKind;
     match error {
         StoreError::Io { source, path } => match source.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => format!("free some space on the disk of {}", path.display()),
-            ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => "set LATCHKEY_CACHE_DIR to a directory that you may write to".to_owned(),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                format!("free some space on the disk of {}", path.display())
+            }
+            ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => {
+                "set LATCHKEY_CACHE_DIR to a directory that you may write to".to_owned()
+            }
             _ => format!("remove {}, or set LATCHKEY_CACHE_DIR to another directory", path.display()),
         },
         // Its words say what to do.
@@ -91,7 +112,9 @@ pub(super) fn judge_login(login: Option<&Login>, now: UnixTime) -> Finding {
                 (true, true) => Finding::ok(CHECK, format!("{who}, until {usable_until} and renewed without asking")),
                 (true, false) => Finding::ok(CHECK, format!("{who}, until {usable_until}; then a new login is needed")),
                 (false, true) => Finding::ok(CHECK, format!("{who}, to be renewed at the next call")),
-                (false, false) => Finding::ok(CHECK, format!("{who} was logged in until {usable_until}; the next kubectl call asks")),
+                (false, false) => {
+                    Finding::ok(CHECK, format!("{who} was logged in until {usable_until}; the next kubectl call asks"))
+                }
             }
         }
     }
@@ -139,10 +162,17 @@ mod tests {
     #[test]
     fn a_login_is_told_in_one_line() {
         let now = UnixTime::from_secs(1_782_000_000);
-        let login = |seconds, renewable| Login { identity: "jane\u{1b}[2J".to_owned(), usable_until: now.plus(seconds), renewable };
+        let login = |seconds, renewable| Login {
+            identity: "jane\u{1b}[2J".to_owned(),
+            usable_until: now.plus(seconds),
+            renewable,
+        };
         for (login, words) in [
-            (None, "nobody is logged in"), (Some(login(60, true)), "renewed without asking"), (Some(login(60, false)), "then a new login"),
-            (Some(login(-60, true)), "to be renewed"), (Some(login(-60, false)), "was logged in"),
+            (None, "nobody is logged in"),
+            (Some(login(60, true)), "renewed without asking"),
+            (Some(login(60, false)), "then a new login"),
+            (Some(login(-60, true)), "to be renewed"),
+            (Some(login(-60, false)), "was logged in"),
         ] {
             let found = judge_login(login.as_ref(), now).found;
             assert!(found.contains(words) && !found.contains('\u{1b}'), "{found}");

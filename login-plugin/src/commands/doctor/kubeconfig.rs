@@ -181,7 +181,9 @@ impl Context {
             let own = self.cluster();
             let field = |name: &str| self.cluster.as_ref().and_then(|cluster| cluster.get(name)).cloned();
             let mut block = Map::new();
-            for name in ["server", "tls-server-name", "insecure-skip-tls-verify", "proxy-url", "certificate-authority-data"] {
+            for name in
+                ["server", "tls-server-name", "insecure-skip-tls-verify", "proxy-url", "certificate-authority-data"]
+            {
                 if let Some(value) = field(name) {
                     block.insert(name.to_owned(), value);
                 }
@@ -257,8 +259,12 @@ mod tests {
         let context = view().contexts(&flags(Some("a")), false).unwrap().remove(0);
         let info: Value = serde_json::from_str(&context.exec_info("client.authentication.k8s.io/v1", true)).unwrap();
         let cluster = &info["spec"]["cluster"];
-        assert_eq!(*cluster, json!({"server": "https://one", "certificate-authority-data": "QQ==", "config": {"latchkey": {}}}));
-        let without: Value = serde_json::from_str(&context.exec_info("client.authentication.k8s.io/v1", false)).unwrap();
+        assert_eq!(
+            *cluster,
+            json!({"server": "https://one", "certificate-authority-data": "QQ==", "config": {"latchkey": {}}})
+        );
+        let without: Value =
+            serde_json::from_str(&context.exec_info("client.authentication.k8s.io/v1", false)).unwrap();
         assert_eq!(without["spec"], json!({"interactive": false}));
     }
 }

@@ -56,7 +56,11 @@ pub(super) fn judge(
         Kuberc::Absent => return Finding::ok(CHECK, "no policy: kubectl may run every plugin"),
         Kuberc::Off => return Finding::ok(CHECK, "KUBERC=off: no policy applies"),
         Kuberc::Unreadable { path, why } => {
-            return Finding::warn(CHECK, format!("{} cannot be read: {why}", path.display()), "let it be read, or set KUBERC=off");
+            return Finding::warn(
+                CHECK,
+                format!("{} cannot be read: {why}", path.display()),
+                "let it be read, or set KUBERC=off",
+            );
         }
         Kuberc::Text { path, text } => (path, text),
     };
@@ -130,10 +134,8 @@ fn allowlist(
 fn allow(path: &Path, command: &str, entries: &[Entry], minor: u32) -> String {
     let field = if minor < COMMAND_SINCE { "name" } else { "command" };
     let others = entries.iter().filter_map(Entry::text).filter(|other| *other != command);
-    let all: Vec<String> = others
-        .chain([command])
-        .map(|entry| format!(" --allowlist-entry {field}={}", Printable(entry)))
-        .collect();
+    let all: Vec<String> =
+        others.chain([command]).map(|entry| format!(" --allowlist-entry {field}={}", Printable(entry))).collect();
     format!(
         "add this entry to credentialPluginAllowlist in {}, with credentialPluginPolicy: Allowlist:\n\
          - name: {command}\n\
@@ -152,12 +154,13 @@ impl Entry {
     fn unclean(&self) -> Option<&str> {
         let text = self.text().unwrap_or_default();
         let is_clean = !text.is_empty()
-            && (text == "/" || text.split('/').enumerate().all(|(place, part)| match part {
-                "" => place == 0,
-                "." => false,
-                ".." => !text.starts_with('/') && text.split('/').take(place).all(|before| before == ".."),
-                _ => true,
-            }));
+            && (text == "/"
+                || text.split('/').enumerate().all(|(place, part)| match part {
+                    "" => place == 0,
+                    "." => false,
+                    ".." => !text.starts_with('/') && text.split('/').take(place).all(|before| before == ".."),
+                    _ => true,
+                }));
         (!is_clean).then_some(text)
     }
 }
@@ -225,8 +228,18 @@ mod tests {
         let mend = finding(36, list).mend.unwrap();
         assert!(mend.contains("\n- name: kubectl-latchkey\n"), "{mend}");
         assert!(mend.ends_with(" --allowlist-entry command=aws --allowlist-entry command=kubectl-latchkey"), "{mend}");
-        assert!(finding(35, list).mend.unwrap().ends_with(" --allowlist-entry name=aws --allowlist-entry name=kubectl-latchkey"));
-        assert!(finding(36, "credentialPluginPolicy: DenyAll").mend.unwrap().ends_with("Allowlist --allowlist-entry command=kubectl-latchkey"));
+        assert!(
+            finding(35, list)
+                .mend
+                .unwrap()
+                .ends_with(" --allowlist-entry name=aws --allowlist-entry name=kubectl-latchkey")
+        );
+        assert!(
+            finding(36, "credentialPluginPolicy: DenyAll")
+                .mend
+                .unwrap()
+                .ends_with("Allowlist --allowlist-entry command=kubectl-latchkey")
+        );
     }
 
     #[test]

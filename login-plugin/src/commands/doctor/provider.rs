@@ -69,7 +69,10 @@ impl Facts {
         match metadata(answer.status, &answer.body, &config.provider.issuer) {
             Err(finding) => findings.push(*finding),
             Ok(metadata) => {
-                findings.push(Finding::ok("discovery", "the issuer is exactly the one in the settings, and all addresses are https"));
+                findings.push(Finding::ok(
+                    "discovery",
+                    "the issuer is exactly the one in the settings, and all addresses are https",
+                ));
                 findings.extend(self.keys.as_ref().map(judge_keys));
                 findings.push(judge_pkce(&metadata));
                 findings.push(judge_ways(&metadata, config));
@@ -87,7 +90,10 @@ fn metadata(status: StatusCode, body: &[u8], issuer: &str) -> Result<Value, Box<
     let fail = |found: String, mend: String| Box::new(Finding::fail("discovery", found, mend));
     let compare = || "compare --issuer with what the provider's administrator gave you".to_owned();
     if status != StatusCode::OK {
-        return Err(fail(format!("{}/.well-known/openid-configuration answered {status}", Printable(issuer.trim_end_matches('/'))), compare()));
+        return Err(fail(
+            format!("{}/.well-known/openid-configuration answered {status}", Printable(issuer.trim_end_matches('/'))),
+            compare(),
+        ));
     }
     let Some(metadata) = parse(body) else {
         return Err(fail("the provider's description of itself is no JSON object".to_owned(), compare()));
@@ -95,18 +101,31 @@ fn metadata(status: StatusCode, body: &[u8], issuer: &str) -> Result<Value, Box<
     let named = metadata["issuer"].as_str().unwrap_or_default();
     if named != issuer {
         return Err(fail(
-            format!("the provider says it is {:?}, and the settings say {:?}", Printable(named).to_string(), Printable(issuer).to_string()),
-            format!("if that is the provider you mean: --issuer={}, letter by letter, with or without the slash at its end; the cluster's authenticator needs the same", Printable(named)),
+            format!(
+                "the provider says it is {:?}, and the settings say {:?}",
+                Printable(named).to_string(),
+                Printable(issuer).to_string()
+            ),
+            format!(
+                "if that is the provider you mean: --issuer={}, letter by letter, with or without the slash at its end; the cluster's authenticator needs the same",
+                Printable(named)
+            ),
         ));
     }
     for name in ["authorization_endpoint", "token_endpoint", "jwks_uri"] {
         if https(&metadata, name).is_none() {
-            return Err(fail(format!("its {name} is no https address"), "the provider's administrator has to set its public address".to_owned()));
+            return Err(fail(
+                format!("its {name} is no https address"),
+                "the provider's administrator has to set its public address".to_owned(),
+            ));
         }
     }
     for name in ["device_authorization_endpoint", "revocation_endpoint", "end_session_endpoint"] {
         if !metadata[name].is_null() && https(&metadata, name).is_none() {
-            return Err(fail(format!("its {name} is no https address"), "the provider's administrator has to set its public address".to_owned()));
+            return Err(fail(
+                format!("its {name} is no https address"),
+                "the provider's administrator has to set its public address".to_owned(),
+            ));
         }
     }
     Ok(metadata)
@@ -120,7 +139,11 @@ fn judge_keys(keys: &Result<Vec<u8>, String>) -> Finding {
         Ok(body) => {
             let set = parse(body);
             let count = set.as_ref().and_then(|set| set["keys"].as_array()).map_or(0, Vec::len);
-            if count == 0 { Finding::fail(CHECK, "the provider publishes no key", tell) } else { Finding::ok(CHECK, format!("the provider publishes {count}")) }
+            if count == 0 {
+                Finding::fail(CHECK, "the provider publishes no key", tell)
+            } else {
+                Finding::ok(CHECK, format!("the provider publishes {count}"))
+            }
         }
     }
 }
@@ -130,7 +153,11 @@ fn judge_pkce(metadata: &Value) -> Finding {
     match list(metadata, "code_challenge_methods_supported") {
         None => Finding::ok(CHECK, "the provider does not say whether it knows S256; it is sent all the same"),
         Some(methods) if methods.contains(&"S256") => Finding::ok(CHECK, "the provider announces S256"),
-        Some(_) => Finding::warn(CHECK, "the provider announces methods without S256, the only one that is safe", "the provider's administrator should allow S256 for this client"),
+        Some(_) => Finding::warn(
+            CHECK,
+            "the provider announces methods without S256, the only one that is safe",
+            "the provider's administrator should allow S256 for this client",
+        ),
     }
 }
 
@@ -138,7 +165,11 @@ fn judge_ways(metadata: &Value, config: &CredentialConfig) -> Finding {
     const CHECK: &str = "ways in";
     let has_device = https(metadata, "device_authorization_endpoint").is_some();
     if config.login.flow == Some(Flow::Device) && !has_device {
-        return Finding::fail(CHECK, "the settings ask for a device code, and the provider offers none", "allow the device authorization grant at the provider, or leave the flow out (--flow, LATCHKEY_FLOW)");
+        return Finding::fail(
+            CHECK,
+            "the settings ask for a device code, and the provider offers none",
+            "allow the device authorization grant at the provider, or leave the flow out (--flow, LATCHKEY_FLOW)",
+        );
     }
     let revocation = https(metadata, "revocation_endpoint").is_some();
     let offered = [(true, "browser"), (has_device, "device code"), (revocation, "revocation at logout")];
@@ -152,19 +183,36 @@ fn judge_refresh(metadata: &Value, provider: &ProviderConfig) -> Finding {
     let knows = list(metadata, "scopes_supported").is_none_or(|scopes| scopes.contains(&"offline_access"));
     let grants = list(metadata, "grant_types_supported").is_none_or(|grants| grants.contains(&"refresh_token"));
     if !grants {
-        return Finding::warn(CHECK, "the provider gives no refresh tokens: a login is needed each time the token ends", "allow the refresh_token grant for this client");
+        return Finding::warn(
+            CHECK,
+            "the provider gives no refresh tokens: a login is needed each time the token ends",
+            "allow the refresh_token grant for this client",
+        );
     }
     if asks && !knows {
-        return Finding::warn(CHECK, "the provider does not list the scope offline_access: a login may be needed each time the token ends", "allow offline_access for this client, or choose the right profile by --provider");
+        return Finding::warn(
+            CHECK,
+            "the provider does not list the scope offline_access: a login may be needed each time the token ends",
+            "allow offline_access for this client, or choose the right profile by --provider",
+        );
     }
     Finding::ok(CHECK, "logins can be renewed without a person")
 }
 
 fn judge_scopes(metadata: &Value, provider: &ProviderConfig) -> Option<Finding> {
     let supported = list(metadata, "scopes_supported")?;
-    let missing: Vec<String> = provider.scopes.iter().filter(|scope| !supported.contains(&scope.as_str())).map(|scope| Printable(scope).to_string()).collect();
+    let missing: Vec<String> = provider
+        .scopes
+        .iter()
+        .filter(|scope| !supported.contains(&scope.as_str()))
+        .map(|scope| Printable(scope).to_string())
+        .collect();
     (!missing.is_empty()).then(|| {
-        Finding::warn("scopes", format!("the provider does not list: {}", missing.join(", ")), "if it refuses the login with invalid_scope: leave them out of --scopes, or use --optional-scopes")
+        Finding::warn(
+            "scopes",
+            format!("the provider does not list: {}", missing.join(", ")),
+            "if it refuses the login with invalid_scope: leave them out of --scopes, or use --optional-scopes",
+        )
     })
 }
 
@@ -185,7 +233,8 @@ mod tests {
 
     #[test]
     fn discovery_is_taken_at_its_word_and_no_further() {
-        let cases: [(fn(&mut Value), &str); 6] = [
+        type Change = fn(&mut Value);
+        let cases: [(Change, &str); 6] = [
             (|it| it["issuer"] = "https://idp/".into(), "--issuer=https://idp/,"),
             (|it| it["issuer"] = json!(null), "says it is \"\""),
             (|it| it["issuer"] = "https://idp\u{1b}[2J".into(), "\\u{1b}"),
@@ -208,7 +257,12 @@ mod tests {
 
     #[test]
     fn methods_of_pkce_are_judged() {
-        for (methods, verdict) in [(json!(null), Verdict::Ok), (json!(["S256", "plain"]), Verdict::Ok), (json!(["plain"]), Verdict::Warn), (json!([]), Verdict::Warn)] {
+        for (methods, verdict) in [
+            (json!(null), Verdict::Ok),
+            (json!(["S256", "plain"]), Verdict::Ok),
+            (json!(["plain"]), Verdict::Warn),
+            (json!([]), Verdict::Warn),
+        ] {
             assert_eq!(judge_pkce(&json!({"code_challenge_methods_supported": methods})).verdict, verdict, "{methods}");
         }
     }
@@ -216,7 +270,11 @@ mod tests {
     #[test]
     fn keys_have_to_be_there() {
         for (keys, verdict) in [
-            (Ok("{\"keys\":[{}]}"), Verdict::Ok), (Ok("{\"keys\":[]}"), Verdict::Fail), (Ok("{}"), Verdict::Fail), (Ok("?"), Verdict::Fail), (Err("gone"), Verdict::Fail),
+            (Ok("{\"keys\":[{}]}"), Verdict::Ok),
+            (Ok("{\"keys\":[]}"), Verdict::Fail),
+            (Ok("{}"), Verdict::Fail),
+            (Ok("?"), Verdict::Fail),
+            (Err("gone"), Verdict::Fail),
         ] {
             let keys = keys.map(|body| body.as_bytes().to_vec()).map_err(ToOwned::to_owned);
             assert_eq!(judge_keys(&keys).verdict, verdict, "{keys:?}");

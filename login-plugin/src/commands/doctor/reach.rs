@@ -115,7 +115,9 @@ pub(super) async fn get(transport: &Transport, address: &Url) -> Result<Answer, 
 
 async fn connect(host: &str, port: u16) -> Result<(), Outcome> {
     let addresses: Vec<_> = match timeout(NAME_DEADLINE, lookup_host((host, port))).await {
-        Err(_elapsed) => return Err(Outcome::NoName(format!("no resolver answered within {} s", NAME_DEADLINE.as_secs()))),
+        Err(_elapsed) => {
+            return Err(Outcome::NoName(format!("no resolver answered within {} s", NAME_DEADLINE.as_secs())));
+        }
         Ok(Err(error)) => return Err(Outcome::NoName(error.to_string())),
         Ok(Ok(addresses)) => addresses.collect(),
     };
@@ -128,7 +130,14 @@ async fn connect(host: &str, port: u16) -> Result<(), Outcome> {
 
 /// The proxy that our own requests take.
 fn via(server: &Server) -> Option<Via> {
-    let shown = |url: &Url| format!("{}://{}:{}", url.scheme(), url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(1080));
+    let shown = |url: &Url| {
+        format!(
+            "{}://{}:{}",
+            url.scheme(),
+            url.host_str().unwrap_or_default(),
+            url.port_or_known_default().unwrap_or(1080)
+        )
+    };
     if let Some(proxy) = &server.proxy {
         return Some(Via { proxy: shown(proxy), by_environment: false });
     }
@@ -205,10 +214,17 @@ impl Knock {
         let lower = why.to_ascii_lowercase();
         let through = via.as_ref().map(|via| format!(" (through the proxy {})", via.proxy)).unwrap_or_default();
         if lower.contains("unknownissuer") || lower.contains("unknown issuer") || lower.contains("self-signed") {
-            let whom = if *has_roots { "the authority that the settings name" } else { "an authority that this computer trusts" };
+            let whom = if *has_roots {
+                "the authority that the settings name"
+            } else {
+                "an authority that this computer trusts"
+            };
             return (
                 format!("the certificate of {name} at {at}{through} is not signed by {whom}"),
-                format!("put the right authority into {}; if a proxy of your organisation opens TLS, its authority", party.roots()),
+                format!(
+                    "put the right authority into {}; if a proxy of your organisation opens TLS, its authority",
+                    party.roots()
+                ),
             );
         }
         if lower.contains("not valid for name") || lower.contains("notvalidforname") {
@@ -228,7 +244,10 @@ impl Knock {
         }
         (
             format!("{name} at {at}{through} gives no answer: {why}"),
-            via.as_ref().map_or_else(|| "try again; if it stays, tell the server's administrator".to_owned(), |via| via.mend(at)),
+            via.as_ref().map_or_else(
+                || "try again; if it stays, tell the server's administrator".to_owned(),
+                |via| via.mend(at),
+            ),
         )
     }
 
@@ -257,7 +276,9 @@ impl Via {
     fn mend(&self, at: &str) -> String {
         let host = at.rsplit_once(':').map_or(at, |(host, _)| host);
         if self.by_environment {
-            format!("if {host} is inside your network: export NO_PROXY=\"$NO_PROXY,{host}\"; otherwise correct HTTPS_PROXY")
+            format!(
+                "if {host} is inside your network: export NO_PROXY=\"$NO_PROXY,{host}\"; otherwise correct HTTPS_PROXY"
+            )
         } else {
             "correct or remove the cluster's proxy-url in the kubeconfig".to_owned()
         }
@@ -300,10 +321,21 @@ mod tests {
     #[test]
     fn clocks_may_differ_a_little() {
         let cases = [
-            (0, Verdict::Ok), (59, Verdict::Ok), (-59, Verdict::Ok), (60, Verdict::Warn), (-599, Verdict::Warn), (600, Verdict::Fail), (-86_400, Verdict::Fail), (i64::MAX, Verdict::Fail),
+            (0, Verdict::Ok),
+            (59, Verdict::Ok),
+            (-59, Verdict::Ok),
+            (60, Verdict::Warn),
+            (-599, Verdict::Warn),
+            (600, Verdict::Fail),
+            (-86_400, Verdict::Fail),
+            (i64::MAX, Verdict::Fail),
         ];
         for (ahead, verdict) in cases {
-            assert_eq!(judge_skew(Party::Provider, ahead.clamp(-1_000_000_000, 1_000_000_000)).verdict, verdict, "{ahead}");
+            assert_eq!(
+                judge_skew(Party::Provider, ahead.clamp(-1_000_000_000, 1_000_000_000)).verdict,
+                verdict,
+                "{ahead}"
+            );
         }
         assert!(judge_skew(Party::Cluster, -600).found.contains("10 min behind the cluster's"));
     }

@@ -72,12 +72,7 @@ impl Report {
         let count = |verdict| {
             sections.iter().flat_map(|section| &section.checks).filter(|finding| finding.verdict == verdict).count()
         };
-        Self {
-            ok: count(Verdict::Ok),
-            warnings: count(Verdict::Warn),
-            failed: count(Verdict::Fail),
-            sections,
-        }
+        Self { ok: count(Verdict::Ok), warnings: count(Verdict::Warn), failed: count(Verdict::Fail), sections }
     }
 
     pub(super) const fn failed(&self) -> usize {
@@ -155,6 +150,13 @@ mod tests {
     fn colours_are_only_around_the_verdict() {
         let coloured = report().text(true);
         assert!(coloured.contains("  \u{1b}[31mfail\u{1b}[0m  kuberc"), "{coloured:?}");
-        assert_eq!(coloured.replace("\u{1b}[31m", "").replace("\u{1b}[32m", "").replace("\u{1b}[33m", "").replace("\u{1b}[0m", ""), report().text(false));
+        assert_eq!(
+            coloured
+                .replace("\u{1b}[31m", "")
+                .replace("\u{1b}[32m", "")
+                .replace("\u{1b}[33m", "")
+                .replace("\u{1b}[0m", ""),
+            report().text(false)
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! The stanza in the kubeconfig: would kubectl run it, is it ours, and does it make sense.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -40,7 +41,10 @@ pub(super) fn judge(context: &Context, path: &SearchPath, ourselves: &Path, envi
                 }
             }
             if judged.findings.is_empty() {
-                judged.findings.push(Finding::ok("stanza", format!("user {} runs {}", Printable(&context.user_name), exec.command)));
+                judged.findings.push(Finding::ok(
+                    "stanza",
+                    format!("user {} runs {}", Printable(&context.user_name), exec.command),
+                ));
             }
         }
     }
@@ -52,12 +56,24 @@ fn exec(context: &Context) -> Result<Exec, Box<Finding>> {
     let write = || format!("write a new one: kubectl latchkey kubeconfig --context {:?} ...", context.name);
     let fail = |found: String, mend: String| Box::new(Finding::fail("stanza", found, mend));
     if context.cluster.is_none() {
-        return Err(fail(format!("cluster {} is not in the kubeconfig", Printable(&context.cluster_name)), "`kubectl config get-clusters` lists them; the file that holds it may be missing in KUBECONFIG".to_owned()));
+        return Err(fail(
+            format!("cluster {} is not in the kubeconfig", Printable(&context.cluster_name)),
+            "`kubectl config get-clusters` lists them; the file that holds it may be missing in KUBECONFIG".to_owned(),
+        ));
     }
     let Some(user) = &context.user else {
-        return Err(fail(format!("user {} is not in the kubeconfig", Printable(&context.user_name)), "`kubectl config get-users` lists them; the file that holds it may be missing in KUBECONFIG".to_owned()));
+        return Err(fail(
+            format!("user {} is not in the kubeconfig", Printable(&context.user_name)),
+            "`kubectl config get-users` lists them; the file that holds it may be missing in KUBECONFIG".to_owned(),
+        ));
     };
-    user.exec.clone().ok_or_else(|| Box::new(Finding::warn("stanza", format!("user {} logs in without a credential plugin", Printable(&context.user_name)), write())))
+    user.exec.clone().ok_or_else(|| {
+        Box::new(Finding::warn(
+            "stanza",
+            format!("user {} logs in without a credential plugin", Printable(&context.user_name)),
+            write(),
+        ))
+    })
 }
 
 /// What client-go itself looks at before it runs anything.
@@ -74,10 +90,26 @@ fn form(exec: &Exec) -> Vec<Finding> {
     match exec.interactive_mode.as_str() {
         "IfAvailable" => {}
         "" if !is_v1 => {}
-        "" => findings.push(Finding::fail("stanza", "its interactiveMode is missing, and kubectl refuses it", "set interactiveMode: IfAvailable")),
-        "Never" => findings.push(Finding::warn("stanza", "interactiveMode: Never: nothing can be pasted into the terminal, and some clients hide our words", "set interactiveMode: IfAvailable")),
-        "Always" => findings.push(Finding::warn("stanza", "interactiveMode: Always: `kubectl apply -f -` and programs from the desktop fail", "set interactiveMode: IfAvailable")),
-        other => findings.push(Finding::fail("stanza", format!("its interactiveMode is {:?}, which kubectl refuses", other), "set interactiveMode: IfAvailable")),
+        "" => findings.push(Finding::fail(
+            "stanza",
+            "its interactiveMode is missing, and kubectl refuses it",
+            "set interactiveMode: IfAvailable",
+        )),
+        "Never" => findings.push(Finding::warn(
+            "stanza",
+            "interactiveMode: Never: nothing can be pasted into the terminal, and some clients hide our words",
+            "set interactiveMode: IfAvailable",
+        )),
+        "Always" => findings.push(Finding::warn(
+            "stanza",
+            "interactiveMode: Always: `kubectl apply -f -` and programs from the desktop fail",
+            "set interactiveMode: IfAvailable",
+        )),
+        other => findings.push(Finding::fail(
+            "stanza",
+            format!("its interactiveMode is {other:?}, which kubectl refuses"),
+            "set interactiveMode: IfAvailable",
+        )),
     }
     findings
 }
@@ -118,7 +150,12 @@ fn meaning(context: &Context, exec: &Exec, environment: &Environment) -> Result<
     let arguments = exec.args.iter().flatten().map(OsString::from);
     let arguments = match args::parse(arguments) {
         Ok(Command::Credential(arguments)) => *arguments,
-        Ok(_) => return Err(fail("the stanza's args do not begin with `credential`".to_owned(), "put `credential` in front of them")),
+        Ok(_) => {
+            return Err(fail(
+                "the stanza's args do not begin with `credential`".to_owned(),
+                "put `credential` in front of them",
+            ));
+        }
         Err(error) => return Err(fail(format!("the stanza's args: {}", Printable(&error.to_string())), again)),
     };
     let cluster = context.cluster();
@@ -133,7 +170,13 @@ fn meaning(context: &Context, exec: &Exec, environment: &Environment) -> Result<
         interactive: false,
         cluster: exec.provide_cluster_info.then_some(cluster),
     };
-    Settings::new(arguments, exec_info, environment).map_err(|error| fail(Printable(&error.to_string()).to_string(), again))
+    // The stanza's own variables win over those of the person.
+    let own = exec.env.iter().flatten().map(|variable| (variable.name.clone(), variable.value.clone()));
+    let own: BTreeMap<String, String> = own.collect();
+    let overlaid = Environment::Overlaid(own);
+    let environment = if exec.env.iter().flatten().next().is_some() { &overlaid } else { environment };
+    Settings::new(arguments, exec_info, environment)
+        .map_err(|error| fail(Printable(&error.to_string()).to_string(), again))
 }
 
 fn silenced(context: &Context) -> Option<Finding> {
@@ -150,8 +193,6 @@ fn silenced(context: &Context) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use serde_json::{Value, json};
 
     use super::super::report::Verdict;
@@ -189,7 +230,8 @@ mod tests {
 
     #[test]
     fn each_mistake_is_found() {
-        let cases: [(fn(&mut Value), Verdict, &str); 11] = [
+        type Change = fn(&mut Value);
+        let cases: [(Change, Verdict, &str); 11] = [
             (|exec| exec["apiVersion"] = "client.authentication.k8s.io/v1alpha1".into(), Verdict::Fail, "v1alpha1"),
             (|exec| exec["interactiveMode"] = Value::from(""), Verdict::Fail, "interactiveMode is missing"),
             (|exec| exec["interactiveMode"] = "Sometimes".into(), Verdict::Fail, "Sometimes"),
@@ -199,7 +241,11 @@ mod tests {
             (|exec| exec["command"] = "aws\u{1b}[2J".into(), Verdict::Warn, "aws\\u{1b}"),
             (|exec| exec["args"] = json!(["whoami"]), Verdict::Fail, "do not begin with `credential`"),
             (|exec| exec["args"] = json!(["credential", "--isuer=x"]), Verdict::Fail, "--isuer"),
-            (|exec| exec["args"] = json!(["credential", "--issuer=http://idp"]), Verdict::Fail, "https://"),
+            (
+                |exec| exec["args"] = json!(["credential", "--issuer=http://idp", "--no-exchange"]),
+                Verdict::Fail,
+                "https://",
+            ),
             (|exec| exec["provideClusterInfo"] = false.into(), Verdict::Fail, "provideClusterInfo: true"),
         ];
         for (change, verdict, words) in cases {

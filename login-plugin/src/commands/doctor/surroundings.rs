@@ -30,16 +30,25 @@ pub(super) fn judge_variables(environment: &Environment) -> Vec<Finding> {
     let mut findings = Vec::new();
     for name in unknown {
         let name = Printable(&name).to_string();
-        findings.push(Finding::warn(CHECK, format!("{name} is set, and means nothing to this program"), format!("unset {name}; `kubectl latchkey help` lists those that do")));
+        findings.push(Finding::warn(
+            CHECK,
+            format!("{name} is set, and means nothing to this program"),
+            format!("unset {name}; `kubectl latchkey help` lists those that do"),
+        ));
     }
     if environment.text("LATCHKEY_FLOW").as_deref() == Some("none") {
         findings.push(Finding::warn(CHECK, "LATCHKEY_FLOW=none: nobody can log in here", "unset LATCHKEY_FLOW"));
     }
     if environment.text("KUBERNETES_EXEC_INFO").is_some() {
-        findings.push(Finding::warn(CHECK, "KUBERNETES_EXEC_INFO is set outside of a client's call", "unset KUBERNETES_EXEC_INFO"));
+        findings.push(Finding::warn(
+            CHECK,
+            "KUBERNETES_EXEC_INFO is set outside of a client's call",
+            "unset KUBERNETES_EXEC_INFO",
+        ));
     }
     if findings.is_empty() {
-        let found = if ours.is_empty() { "no variable of ours is set".to_owned() } else { format!("set: {}", ours.join(", ")) };
+        let found =
+            if ours.is_empty() { "no variable of ours is set".to_owned() } else { format!("set: {}", ours.join(", ")) };
         findings.push(Finding::ok(CHECK, found));
     }
     findings
@@ -79,15 +88,20 @@ pub(super) fn judge_loopback(tried: &[Bound]) -> Finding {
     if let Some(bound) = tried.iter().find(|bound| bound.outcome.is_ok()) {
         return Finding::ok(CHECK, format!("a login can listen on {}", name(bound)));
     }
-    let all: Vec<String> = tried.iter().map(|bound| {
-        let why = match bound.outcome {
-            Err(io::ErrorKind::AddrInUse) => "another program holds it".to_owned(),
-            Err(io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported) => "there is no such address here".to_owned(),
-            Err(kind) => kind.to_string(),
-            Ok(()) => String::new(),
-        };
-        format!("{}: {why}", name(bound))
-    }).collect();
+    let all: Vec<String> = tried
+        .iter()
+        .map(|bound| {
+            let why = match bound.outcome {
+                Err(io::ErrorKind::AddrInUse) => "another program holds it".to_owned(),
+                Err(io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported) => {
+                    "there is no such address here".to_owned()
+                }
+                Err(kind) => kind.to_string(),
+                Ok(()) => String::new(),
+            };
+            format!("{}: {why}", name(bound))
+        })
+        .collect();
     Finding::fail(
         CHECK,
         format!("no address for the browser to come back to: {}", all.join("; ")),
@@ -98,7 +112,14 @@ pub(super) fn judge_loopback(tried: &[Bound]) -> Finding {
 /// Judges whether a person can be asked at this terminal.
 pub(super) fn judge_terminal(is_ours: bool) -> Finding {
     const CHECK: &str = "terminal";
-    Finding::ok(CHECK, if is_ours { "yours: an address can be pasted into it" } else { "none on standard input: nothing can be pasted" })
+    Finding::ok(
+        CHECK,
+        if is_ours {
+            "yours: an address can be pasted into it"
+        } else {
+            "none on standard input: nothing can be pasted"
+        },
+    )
 }
 
 #[cfg(test)]

@@ -87,19 +87,20 @@ impl SearchPath {
         self.all(command).next()
     }
 
-    pub(super) fn has(&self, directory: &Path) -> bool {
-        self.0.iter().any(|other| other == directory)
-    }
-
     fn all(&self, name: &str) -> impl Iterator<Item = PathBuf> {
         let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
         // An empty or relative entry means the directory one stands in; Go's programs ignore those.
-        self.0.iter().filter(|directory| directory.is_absolute()).map(move |directory| directory.join(&file)).filter(|path| is_program(path))
+        self.0
+            .iter()
+            .filter(|directory| directory.is_absolute())
+            .map(move |directory| directory.join(&file))
+            .filter(|path| is_program(path))
     }
 
     fn beginning_with(&self, prefix: &str) -> Vec<PathBuf> {
         let entries = self.0.iter().filter_map(|directory| std::fs::read_dir(directory).ok()).flatten().flatten();
-        let named = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix)).map(|entry| entry.path());
+        let named =
+            entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix)).map(|entry| entry.path());
         let mut found: Vec<PathBuf> = named.filter(|path| is_program(path)).collect();
         found.sort();
         found.dedup();
@@ -135,7 +136,9 @@ impl Tools {
     fn judge_kubectl(&self) -> Finding {
         const CHECK: &str = "kubectl";
         match &self.kubectl {
-            None => Finding::fail(CHECK, "not found", "install kubectl, put its directory into PATH, or set KUBECTL_PATH"),
+            None => {
+                Finding::fail(CHECK, "not found", "install kubectl, put its directory into PATH, or set KUBECTL_PATH")
+            }
             Some((path, Err(why))) => Finding::fail(
                 CHECK,
                 format!("{} does not tell its version: {why}", path.display()),
@@ -228,7 +231,9 @@ mod tests {
 
     #[test]
     fn versions_are_read_as_vendors_write_them() {
-        for (text, minor) in [("v1.36.3", Some(36)), ("v1.22+eks", Some(22)), ("v1.28-gke.1", Some(28)), ("v2.0", None), ("", None)] {
+        for (text, minor) in
+            [("v1.36.3", Some(36)), ("v1.22+eks", Some(22)), ("v1.28-gke.1", Some(28)), ("v2.0", None), ("", None)]
+        {
             assert_eq!(KubectlVersion::parse(text).map(|version| version.minor), minor, "{text}");
         }
     }
@@ -248,7 +253,8 @@ mod tests {
         assert_eq!(verdicts(&broken)[0], ("kubectl", Verdict::Fail));
         let other = Tools { plugins: vec!["/usr/bin/kubectl-latchkey".into()], ..tools() };
         assert!(other.judge()[1].found.contains("kubectl runs /usr/bin/kubectl-latchkey"));
-        let several = Tools { plugins: vec!["/bin/kubectl-latchkey".into(), "/old/kubectl-latchkey".into()], ..tools() };
+        let several =
+            Tools { plugins: vec!["/bin/kubectl-latchkey".into(), "/old/kubectl-latchkey".into()], ..tools() };
         assert!(several.judge()[1].found.contains("not /old/kubectl-latchkey"));
         let shadowed = Tools { in_front: vec!["/x/kubectl-latchkey-dry_run".into()], ..tools() };
         let finding = shadowed.judge().remove(2);

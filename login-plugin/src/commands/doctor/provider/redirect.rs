@@ -61,11 +61,16 @@ impl Tried {
     pub(super) fn judge(&self, provider: &ProviderConfig) -> Finding {
         let by_hand = "log in once to see: kubectl latchkey login";
         let answer = match &self.outcome {
-            Err(why) => return Finding::warn(CHECK, format!("the login page gives no answer: {}", Printable(why)), by_hand),
+            Err(why) => {
+                return Finding::warn(CHECK, format!("the login page gives no answer: {}", Printable(why)), by_hand);
+            }
             Ok(answer) => answer,
         };
         let uri = &self.redirect_uri;
-        let register = format!("register {uri} at client {}, with any port if the provider allows that", Printable(&provider.client_id));
+        let register = format!(
+            "register {uri} at client {}, with any port if the provider allows that",
+            Printable(&provider.client_id)
+        );
         if answer.status.is_redirection() {
             return match answer.header(LOCATION.as_str()).and_then(|location| self.at.join(location).ok()) {
                 None => Finding::warn(CHECK, "the login page leads nowhere", by_hand),
@@ -73,10 +78,15 @@ impl Tried {
             };
         }
         let page = String::from_utf8_lossy(&answer.body).to_ascii_lowercase();
-        let about_redirect = ["redirect_uri", "redirect uri", "redirect url", "redirecturi", "reply url"].iter().any(|words| page.contains(words));
+        let about_redirect = ["redirect_uri", "redirect uri", "redirect url", "redirecturi", "reply url"]
+            .iter()
+            .any(|words| page.contains(words));
         if answer.status.is_success() {
             // Some pages that ask for a password name the address as well; those that refuse say so.
-            let refuses = about_redirect && ["invalid", "mismatch", "not match", "not allowed", "not registered"].iter().any(|word| page.contains(word));
+            let refuses = about_redirect
+                && ["invalid", "mismatch", "not match", "not allowed", "not registered"]
+                    .iter()
+                    .any(|word| page.contains(word));
             return if refuses {
                 Finding::fail(CHECK, format!("the provider does not take {uri}"), register)
             } else {
@@ -103,12 +113,16 @@ impl Tried {
         let error = to.query_pairs().find(|(name, _)| name == "error").map(|(_, value)| value.into_owned());
         match (is_ours, error) {
             (true, None) => Finding::ok(CHECK, format!("the provider takes {uri}")),
-            (true, Some(error)) if NOBODY.contains(&error.as_str()) => Finding::ok(CHECK, format!("the provider takes {uri}")),
+            (true, Some(error)) if NOBODY.contains(&error.as_str()) => {
+                Finding::ok(CHECK, format!("the provider takes {uri}"))
+            }
             (true, Some(error)) => Finding::fail(
                 CHECK,
                 format!("the provider takes {uri}, and refuses the login: {}", Printable(&error)),
                 match error.as_str() {
-                    "unauthorized_client" | "unsupported_response_type" => "allow the authorization code grant for this client",
+                    "unauthorized_client" | "unsupported_response_type" => {
+                        "allow the authorization code grant for this client"
+                    }
                     "invalid_scope" => "allow the scope openid for this client",
                     _ => "ask the provider's administrator about this code",
                 },
