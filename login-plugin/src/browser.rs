@@ -51,6 +51,11 @@ impl Browser {
         (!candidates.is_empty()).then_some(Self { candidates })
     }
 
+    /// The programs, in the order in which they are tried.
+    pub(crate) fn programs(&self) -> impl Iterator<Item = &str> {
+        self.candidates.iter().map(|candidate| candidate.program.as_str())
+    }
+
     /// Starts the first candidate that can be started. Whether a person sees it nobody knows (snaps and WSL may be unable
     /// to come back to our address as well): the URL is shown in any case.
     pub(crate) fn open(&self, url: &Url) -> bool {

@@ -31,9 +31,10 @@ use crate::args::DoctorArgs;
 use crate::config::Places;
 use crate::environment::Environment;
 use crate::failure::{Failure, Status};
+use crate::flows::{Place, Reader};
 use crate::kubectl::{Kubectl, KubectlError, Quietly};
 use crate::output::{Output, Printable};
-use crate::platform::sudo;
+use crate::platform::{desktop as desktop_of, sudo};
 
 /// kubectl reads files and prints them.
 const KUBECTL_DEADLINE: Duration = Duration::from_secs(4);
@@ -124,6 +125,8 @@ fn computer(tools: &Tools, environment: &Environment) -> Vec<Finding> {
     for ((what, tried), path) in keeping::attempt(&places).into_iter().zip([&places.state, &places.cache]) {
         findings.push(keeping::judge(what, path.as_deref(), &tried, caller.as_deref()));
     }
+    findings.push(keeping::judge_keyring(&keeping::attempt_keyring(&places.keyring)));
+    findings.push(surroundings::judge_browser(&Place::new(environment, desktop_of::system(), Reader::Nobody)));
     findings.push(context::terminal());
     findings.extend(surroundings::judge_variables(environment));
     findings

@@ -2,11 +2,14 @@
 
 use std::fs::TryLockError;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::report::Finding;
 use crate::config::Places;
 use crate::output::Printable;
 use crate::platform::dir::{Dir, StoreError};
+use crate::platform::keyring::{Keyring, KeyringError, Patience, QUIET_MAX};
+use crate::secret::Secret;
 use crate::time::UnixTime;
 
 /// What is written to see whether it can be.
@@ -94,6 +97,44 @@ fn mend(error: &StoreError) -> String {
     }
 }
 
+/// Keeps something in the keyring, reads it and removes it. Nobody is asked to unlock anything. How long it took.
+///
+/// # Errors
+/// When the keyring does not do it.
+pub(super) fn attempt_keyring(keyring: &Keyring) -> Result<Duration, KeyringError> {
+    const SERVICE: &str = "latchkey-doctor";
+    let account = std::process::id().to_string();
+    let (patience, secret) = (Patience::Quiet(QUIET_MAX), Secret::from("probe"));
+    let began = Instant::now();
+    keyring.set(SERVICE, &account, &secret, patience)?;
+    let read = keyring.get(SERVICE, &account, patience);
+    keyring.delete(SERVICE, &account, patience)?;
+    if read? != Some(secret) {
+        return Err(KeyringError::Refused("something else than was kept".to_owned()));
+    }
+    Ok(began.elapsed())
+}
+
+/// Judges the keyring. Without one logins are kept all the same.
+pub(super) fn judge_keyring(tried: &Result<Duration, KeyringError>) -> Finding {
+    const CHECK: &str = "keyring";
+    let kept = "logins are kept in files that only you can read";
+    match tried {
+        Ok(took) => Finding::ok(CHECK, format!("keeps, gives and forgets, in {} ms", took.as_millis())),
+        Err(KeyringError::Absent) => Finding::ok(CHECK, format!("there is none here: {kept}")),
+        Err(KeyringError::Locked) => Finding::warn(
+            CHECK,
+            format!("it is locked: until it is not, {kept}"),
+            "unlock it (log in to the desktop, or open its password manager), or set LATCHKEY_STORE=file",
+        ),
+        Err(error) => Finding::warn(
+            CHECK,
+            format!("{error}; meanwhile {kept}"),
+            "mend it, or set LATCHKEY_STORE=file to leave it out",
+        ),
+    }
+}
+
 /// What is known about a login without asking anybody.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Login {
@@ -132,7 +173,7 @@ mod tests {
     fn a_good_directory_is_left_as_it_was() {
         let place = test_directory();
         let path = place.path().join("d");
-        let places = Places { state: Some(path.clone()), cache: None };
+        let places = Places { state: Some(path.clone()), cache: None, keyring: Keyring::absent() };
         let [(_, state), (_, cache)] = attempt(&places);
         assert!(matches!(state, Tried::Well { locks: true }), "{state:?}");
         assert!(matches!(cache, Tried::Nowhere));
@@ -157,6 +198,21 @@ mod tests {
             assert!(finding.mend.as_ref().unwrap().contains(words), "{finding:?}");
         }
         assert!(judge("logins", None, &Tried::Nowhere, Some("jane")).found.contains("jane"));
+    }
+
+    #[test]
+    fn a_keyring_that_does_not_answer_is_no_failure() {
+        assert_eq!(attempt_keyring(&Keyring::absent()), Err(KeyringError::Absent));
+        let cases = [
+            (Ok(Duration::from_millis(3)), Verdict::Ok),
+            (Err(KeyringError::Absent), Verdict::Ok),
+            (Err(KeyringError::Locked), Verdict::Warn),
+            (Err(KeyringError::Silent(QUIET_MAX)), Verdict::Warn),
+            (Err(KeyringError::Refused("no".to_owned())), Verdict::Warn),
+        ];
+        for (tried, verdict) in cases {
+            assert_eq!(judge_keyring(&tried).verdict, verdict, "{tried:?}");
+        }
     }
 
     #[test]

@@ -6,8 +6,10 @@ use tokio::net::TcpListener;
 
 use super::report::Finding;
 use crate::args::RedirectHost;
+use crate::browser::Browser;
 use crate::config::LoginConfig;
 use crate::environment::Environment;
+use crate::flows::Place;
 use crate::output::Printable;
 
 /// Variables of ours; a misspelled one would be ignored silently.
@@ -109,6 +111,22 @@ pub(super) fn judge_loopback(tried: &[Bound]) -> Finding {
     )
 }
 
+/// Judges which browser would open, and why.
+pub(super) fn judge_browser(place: &Place) -> Finding {
+    const CHECK: &str = "browser";
+    let programs = |browser: &Browser| {
+        browser.programs().map(|program| Printable(program).to_string()).collect::<Vec<_>>().join(", then ")
+    };
+    match (&place.chosen, &place.browser, place.job) {
+        (Some(chosen), ..) => Finding::ok(CHECK, format!("{}, as LATCHKEY_BROWSER says", programs(chosen))),
+        (None, _, Some(job)) => {
+            Finding::ok(CHECK, format!("none: {job} says that this is a job of a build server, where nobody logs in"))
+        }
+        (None, Some(browser), None) => Finding::ok(CHECK, programs(browser)),
+        (None, None, None) => Finding::ok(CHECK, "none here: a login shows its address, to be opened anywhere"),
+    }
+}
+
 /// Judges whether a person can be asked at this terminal.
 pub(super) fn judge_terminal(is_ours: bool) -> Finding {
     const CHECK: &str = "terminal";
@@ -128,6 +146,8 @@ mod tests {
 
     use super::super::report::Verdict;
     use super::*;
+    use crate::flows::Reader;
+    use crate::platform::System;
 
     fn variables(table: &[(&'static str, &'static str)]) -> Vec<Finding> {
         judge_variables(&Environment::Table(table.iter().copied().collect::<BTreeMap<_, _>>()))
@@ -142,6 +162,18 @@ mod tests {
         assert!(misspelled[0].found.contains("LATCHKEY_FLWO") && !format!("{misspelled:?}").contains("SECRET"));
         assert_eq!(variables(&[("LATCHKEY_FLOW", "none")])[0].verdict, Verdict::Warn);
         assert_eq!(variables(&[("KUBERNETES_EXEC_INFO", "{}")])[0].verdict, Verdict::Warn);
+    }
+
+    #[test]
+    fn the_browser_is_named_with_its_reason() {
+        let words = |table: &[(&'static str, &'static str)]| {
+            let environment = Environment::Table(table.iter().copied().collect());
+            judge_browser(&Place::new(&environment, System::Unix, Reader::Nobody)).found
+        };
+        assert!(words(&[]).starts_with("none here"));
+        assert!(words(&[("CI", "1"), ("DISPLAY", ":0")]).contains("CI says"));
+        assert_eq!(words(&[("BROWSER", "forward"), ("DISPLAY", ":0")]), "forward, then xdg-open");
+        assert_eq!(words(&[("LATCHKEY_BROWSER", "fire\u{1b}fox")]), "fire\\u{1b}fox, as LATCHKEY_BROWSER says");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::report::Finding;
 use crate::environment::Environment;
 use crate::output::Printable;
+use crate::platform::files;
 
 /// Directories in `PATH` that are looked at; longer lists are mistakes.
 const DIRECTORIES_MAX: usize = 200;
@@ -197,18 +198,7 @@ impl Tools {
 
 /// Whether there is a file that may be run.
 fn is_program(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && may_run(&metadata))
-}
-
-#[cfg(unix)]
-fn may_run(metadata: &std::fs::Metadata) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    metadata.permissions().mode() & 0o111 != 0
-}
-
-#[cfg(not(unix))]
-fn may_run(_: &std::fs::Metadata) -> bool {
-    true
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && files::may_be_run(&metadata))
 }
 
 #[cfg(test)]

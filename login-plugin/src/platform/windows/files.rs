@@ -12,3 +12,8 @@ use std::path::Path;
 pub(crate) fn create_private(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).open(path)
 }
+
+/// Whether the permissions of a file let somebody run it: here its name decides.
+pub(crate) fn may_be_run(metadata: &std::fs::Metadata) -> bool {
+    metadata.is_file()
+}
