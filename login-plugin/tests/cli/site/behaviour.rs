@@ -1,6 +1,7 @@
 //! How the tests' server behaves, and what it has seen.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use serde_json::{Value, json};
@@ -30,6 +31,8 @@ pub(crate) struct Behaviour {
     pub(crate) refresh_gives_refresh_token: bool,
     /// Seconds that the ID token of a refresh lives, if not as long as others.
     pub(crate) refreshed_lifetime: Option<i64>,
+    /// Written to this file just before a refresh is refused: somebody else was quicker.
+    pub(crate) before_refusal: Option<(PathBuf, Vec<u8>)>,
     /// `auth_time` in ID tokens.
     pub(crate) authenticated_at: Option<i64>,
     /// Claims of the access token, beyond and in place of the usual ones; opaque without.
@@ -139,6 +142,7 @@ impl Default for Behaviour {
             refresh_gives_id_token: true,
             refresh_gives_refresh_token: true,
             refreshed_lifetime: None,
+            before_refusal: None,
             authenticated_at: None,
             access_claims: None,
             rsa: false,

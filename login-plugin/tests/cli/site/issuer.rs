@@ -87,6 +87,9 @@ impl Inner {
                     Refresh::InvalidGrant => return refused("invalid_grant"),
                     // Each token is good once: a second use is a theft.
                     Refresh::Rotates if form["refresh_token"] != format!("refresh-{}", state.refresh_token) => {
+                        if let Some((path, entry)) = state.behaviour.before_refusal.take() {
+                            std::fs::write(path, entry).unwrap();
+                        }
                         return refused("invalid_grant");
                     }
                     Refresh::Rotates => None,
