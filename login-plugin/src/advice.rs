@@ -86,7 +86,7 @@ fn refusal_hint(code: &str) -> &'static str {
             "you, or the provider's policy, said no; log in again with an account that may use this cluster"
         }
         "invalid_client" | "unauthorized_client" => {
-            "the client must be a public one (no secret) with the authorization code grant"
+            "the client must be a public one with the authorization code grant, or its secret named by one of the --client-secret options"
         }
         "invalid_request" => "register this redirect address at the client: http://127.0.0.1/callback, any port",
         "invalid_scope" => "leave the scope out: --scopes and --optional-scopes",

@@ -363,16 +363,7 @@ impl<'a> Provider<'a> {
     }
 
     fn token_endpoint(&self) -> Result<Url, OidcError> {
-        self.endpoint("token_endpoint", self.metadata.token_endpoint().map(|url| url.url().as_str()))
-    }
-
-    /// An endpoint by its name in the discovery document. Only https: what goes there is secret.
-    fn endpoint(&self, name: &str, url: Option<&str>) -> Result<Url, OidcError> {
-        let url = url.ok_or_else(|| OidcError::Metadata(format!("its discovery document names no {name}")))?;
-        Url::parse(url)
-            .ok()
-            .filter(|url| url.scheme() == "https" && url.host_str().is_some())
-            .ok_or_else(|| OidcError::Metadata(format!("its {name} {} is not https", Printable(url))))
+        endpoint("token_endpoint", self.metadata.token_endpoint().map(|url| url.url().as_str()))
     }
 
     /// Scopes to ask for, `openid` first.
@@ -415,4 +406,13 @@ impl Tokens {
         let Grant { refresh_token, scopes, access_token, .. } = grant;
         Self { identity, refresh_token, scopes, access_token, access_usable_until }
     }
+}
+
+/// An endpoint by its name in the discovery document. Only https: what goes there is secret.
+fn endpoint(name: &str, url: Option<&str>) -> Result<Url, OidcError> {
+    let url = url.ok_or_else(|| OidcError::Metadata(format!("its discovery document names no {name}")))?;
+    Url::parse(url)
+        .ok()
+        .filter(|url| url.scheme() == "https" && url.host_str().is_some())
+        .ok_or_else(|| OidcError::Metadata(format!("its {name} {} is not https", Printable(url))))
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::grant::{Grant, seconds};
 use super::id_token::ExpectedNonce;
 use super::requests::{Declined, Form};
-use super::{OidcError, Provider, Tokens};
+use super::{OidcError, Provider, Tokens, endpoint};
 use crate::output::Printable;
 use crate::secret::Secret;
 
@@ -23,7 +23,7 @@ const INTERVAL_MAX_SECONDS: i64 = 60;
 const SLOW_DOWN_STEP: Duration = Duration::from_secs(5);
 
 /// Pauses between questions to a provider that is not well grow to this and no further.
-const BACK_OFF_MAX: Duration = Duration::from_secs(60);
+const BACK_OFF_MAX: Duration = Duration::from_mins(1);
 
 /// Half an hour is the longest login there is here; Entra ID gives 15 minutes, Google 30. The field is required.
 const EXPIRES_IN_MAX_SECONDS: i64 = 1800;
@@ -97,7 +97,7 @@ impl Provider<'_> {
     /// # Errors
     /// When the provider has no such flow, refuses, is away, or answers nonsense.
     pub(crate) async fn begin_device(&self) -> Result<DeviceAttempt, OidcError> {
-        let endpoint = self.endpoint(
+        let endpoint = endpoint(
             "device_authorization_endpoint",
             self.metadata.additional_metadata().device_authorization_endpoint.as_deref(),
         )?;

@@ -3,7 +3,7 @@
 use reqwest::Url;
 
 use super::requests::{Declined, Form};
-use super::{OidcError, Provider};
+use super::{OidcError, Provider, endpoint};
 use crate::secret::Secret;
 use crate::time::UnixTime;
 use crate::unverified_claims::UnverifiedClaims;
@@ -29,7 +29,7 @@ impl Provider<'_> {
         let Some(url) = self.metadata.additional_metadata().revocation_endpoint.as_deref() else {
             return Ok(Revoked::NotOffered);
         };
-        let endpoint = self.endpoint("revocation_endpoint", Some(url))?;
+        let endpoint = endpoint("revocation_endpoint", Some(url))?;
         let form = Form::default().with("token", token.expose()).with("token_type_hint", "refresh_token");
         match self.post(&endpoint, form).await {
             Ok(_) => Ok(Revoked::Done),
@@ -45,7 +45,7 @@ impl Provider<'_> {
     /// provider has no such page. `id_token` is one of that session.
     pub(crate) fn end_session_url(&self, id_token: &Secret) -> Option<Url> {
         let url = self.metadata.additional_metadata().end_session_endpoint.as_deref()?;
-        let mut url = self.endpoint("end_session_endpoint", Some(url)).ok()?;
+        let mut url = endpoint("end_session_endpoint", Some(url)).ok()?;
         url.query_pairs_mut().append_pair("client_id", &self.config.client_id);
         if may_stand_in_a_url(id_token, self.clock.now()) {
             url.query_pairs_mut().append_pair("id_token_hint", id_token.expose());

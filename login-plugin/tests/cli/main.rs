@@ -16,4 +16,5 @@ mod protocol;
 mod provider;
 mod refresh;
 mod rejections;
+mod requests;
 mod site;

@@ -189,9 +189,10 @@ impl Inner {
             }
             "/idp/keys" => {
                 state.seen.key_sets += 1;
-                match state.behaviour.keys_outage {
-                    true => json_answer(StatusCode::SERVICE_UNAVAILABLE, &json!("maintenance")),
-                    false => json_answer(StatusCode::OK, &self.key_set(&state.behaviour)),
+                if state.behaviour.keys_outage {
+                    json_answer(StatusCode::SERVICE_UNAVAILABLE, &json!("maintenance"))
+                } else {
+                    json_answer(StatusCode::OK, &self.key_set(&state.behaviour))
                 }
             }
             "/idp/authorize" => authorize(&mut state, query, &self.issuer()),
