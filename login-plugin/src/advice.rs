@@ -98,9 +98,21 @@ impl From<TokenError> for Failure {
     fn from(error: TokenError) -> Self {
         let status = match error {
             TokenError::GitHub(_) | TokenError::Command { .. } => Status::General,
-            TokenError::Empty(_) | TokenError::File { .. } => Status::Usage,
+            TokenError::GitHubAway(_) => Status::Unreachable,
+            TokenError::NotOne { .. } | TokenError::File { .. } => Status::Usage,
         };
-        Self::new(status, error.to_string())
+        let failure = Self::new(status, error.to_string());
+        match error {
+            TokenError::Command { .. } => failure.hint("run it by hand to see what it says and prints"),
+            TokenError::File { .. } => failure.hint(
+                "a projected service account token needs its volume in the pod, and a path that begins with a slash",
+            ),
+            TokenError::NotOne { .. } => {
+                failure.hint("nothing was sent anywhere; in GitLab the job needs `id_tokens` with this variable")
+            }
+            TokenError::GitHub(_) => failure,
+            TokenError::GitHubAway(_) => failure.hint("run the job again; githubstatus.com says how GitHub is"),
+        }
     }
 }
 

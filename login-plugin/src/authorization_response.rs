@@ -80,7 +80,11 @@ pub(crate) fn judge_pasted(text: &str, expected: &Expected) -> Result<Secret, Re
         let found = Parameters::parse(text.trim_start_matches('?')).ok_or(ResponseError::NotOurs)?;
         return match found.state {
             Some(_) => judge(text.trim_start_matches('?'), expected),
-            None => found.code_after_state(expected),
+            // Half an address, as a person copies it: no issuer stands in it, as none does in a bare code.
+            None => {
+                let announces_iss = expected.announces_iss && found.iss.is_some();
+                found.code_after_state(&Expected { announces_iss, ..expected.clone() })
+            }
         };
     }
     if text.len() < BARE_CODE_MIN_BYTES || text.contains(char::is_whitespace) || text.contains("://") {
@@ -215,6 +219,13 @@ mod tests {
             assert_eq!(judge_pasted(text, &expected(false)), Ok(Secret::from("c")), "{text}");
         }
         assert_eq!(judge_pasted(" 0.AXoA-bare_code\n", &expected(false)), Ok(Secret::from("0.AXoA-bare_code")));
+        assert_eq!(
+            judge_pasted("code=c", &expected(true)),
+            Ok(Secret::from("c")),
+            "no issuer can be missing in a part"
+        );
+        let other = judge_pasted("code=c&iss=https%3A%2F%2Fevil.example", &expected(false));
+        assert!(matches!(other, Err(ResponseError::Issuer { .. })), "{other:?}");
         for text in [
             "",
             "http://127.0.0.1:7/callback",

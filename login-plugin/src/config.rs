@@ -93,6 +93,9 @@ pub(crate) enum ConfigError {
     /// Settings that exclude each other.
     #[error("only one of {0} can be meant")]
     Several(&'static str),
+    /// A command line that cannot be meant.
+    #[error("--token-command: {0}")]
+    TokenCommand(&'static str),
     /// A number out of its range.
     #[error("--login-timeout must be between 1 and {LOGIN_TIMEOUT_MAX_SECONDS} seconds, found {0}")]
     Timeout(u32),
@@ -148,7 +151,8 @@ impl Settings {
         };
         Ok(match source {
             Some(source) => {
-                Self::Workload(Box::new(WorkloadConfig::new(&args, answering, source, destination, environment)))
+                let keeping = (Places::new(environment), store(&args, environment)?);
+                Self::Workload(Box::new(WorkloadConfig::new(&args, answering, source, destination, keeping)?))
             }
             None => {
                 let provider = ProviderConfig::new(&args, environment)?;

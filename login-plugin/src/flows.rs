@@ -71,6 +71,7 @@ pub(crate) async fn log_in(
     let cluster = &config.answering.cluster_name;
     let redirect = match &way.means {
         Means::Redirect(redirect) => redirect,
+        Means::Device { browser: _, otherwise: Some(redirect) } if !provider.has_device_flow() => redirect,
         Means::Device { browser, otherwise } => match (first_code(provider, cluster, output).await, otherwise) {
             (Ok(first), _) => {
                 return device::log_in(first, (browser.as_ref(), &way), provider, config, (clock, output)).await;
@@ -78,7 +79,7 @@ pub(crate) async fn log_in(
             (Err(failure), None) => return Err(failure.into()),
             // Administrators allow it for some clients only, or from some places only.
             (Err(failure), Some(redirect)) if failure.status != Status::Unreachable => {
-                output.warn(&format!("no login by code: {failure}"));
+                output.warn(&format!("no login by code here: {failure}"));
                 redirect
             }
             (Err(failure), Some(_)) => return Err(failure.into()),

@@ -23,6 +23,7 @@ use self::documents::Metadata;
 pub(crate) use self::ending::Revoked;
 pub(crate) use self::error::OidcError;
 pub(crate) use self::grant::Grant;
+pub(crate) use self::id_token::check_audience;
 use self::id_token::{ExpectedNonce, Verification};
 use self::requests::{Declined, Form};
 pub(crate) use self::token_exchange::Traded;

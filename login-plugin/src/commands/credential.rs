@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{World, print, runtime};
 use crate::args::CredentialArgs;
-use crate::cache::{Cache, HeldCredential, Keys, KnownServer, Lock, Session, Waited, roots_fingerprint};
+use crate::cache::{Cache, EntryName, HeldCredential, Keys, KnownServer, Lock, Session, Waited, roots_fingerprint};
 use crate::config::{CredentialConfig, Destination, Settings};
 use crate::environment::Environment;
 use crate::exchange::{self, ExchangeError, Exchanged};
@@ -97,7 +97,11 @@ fn person(config: &CredentialConfig, world: World<'_>) -> Result<(), Failure> {
 pub(super) fn outcome(context: &Context<'_>) -> Result<Outcome, Failure> {
     match context.cache.credential(&context.keys.credential, context.clock.now()) {
         // The warm path: no runtime, no TLS, no lock, no network.
-        Some(held) if !is_suspect(context, &held) => Ok(held.into()),
+        Some(held)
+            if !is_suspect(context.cache, &context.keys.credential, &held, context.parent, context.clock.now()) =>
+        {
+            Ok(held.into())
+        }
         held => runtime()?.block_on(obtain(context, held)),
     }
 }
@@ -124,10 +128,15 @@ pub(super) async fn log_in(config: &CredentialConfig, world: World<'_>, anew: bo
 
 /// client-go runs us again when the server answered 401, and does not say why. If the same process asks again, the
 /// credential may have been refused, although it looks good from here.
-fn is_suspect(context: &Context<'_>, held: &HeldCredential) -> bool {
+fn is_suspect(
+    cache: &Cache<'_>,
+    name: &EntryName,
+    held: &HeldCredential,
+    parent: ProcessIdentity,
+    now: UnixTime,
+) -> bool {
     let last = held.suspected_at.map_or(held.received_at, |suspected| suspected.max(held.received_at));
-    let age = context.clock.now().since(last);
-    !(0..SUSPICION_PAUSE_SECONDS).contains(&age) && context.cache.was_asked_by(&context.keys.credential, context.parent)
+    !(0..SUSPICION_PAUSE_SECONDS).contains(&now.since(last)) && cache.was_asked_by(name, parent)
 }
 
 fn hand_over(context: &Context<'_>, outcome: Outcome) -> Result<(), Failure> {

@@ -47,10 +47,6 @@ impl LoginConfig {
                 found: text.to_owned(),
             })?),
         };
-        let timeout = args.login_timeout.map(|seconds| match seconds {
-            1..=LOGIN_TIMEOUT_MAX_SECONDS => Ok(Duration::from_secs(seconds.into())),
-            _ => Err(ConfigError::Timeout(seconds)),
-        });
         let redirect_path = args.redirect_path.clone().unwrap_or_else(|| REDIRECT_PATH.to_owned());
         if !redirect_path.starts_with('/') || redirect_path.contains(['?', '#', ' ']) {
             return Err(ConfigError::RedirectPath(redirect_path));
@@ -62,7 +58,16 @@ impl LoginConfig {
             redirect_ports: args.redirect_ports.clone().unwrap_or_else(|| profile.redirect_ports.to_vec()),
             redirect_path,
             skip_browser: args.skip_browser.unwrap_or_default(),
-            timeout: timeout.transpose()?,
+            timeout: timeout(args)?,
         })
     }
+}
+
+/// `--login-timeout`, in its range.
+pub(super) fn timeout(args: &CredentialArgs) -> Result<Option<Duration>, ConfigError> {
+    let timeout = args.login_timeout.map(|seconds| match seconds {
+        1..=LOGIN_TIMEOUT_MAX_SECONDS => Ok(Duration::from_secs(seconds.into())),
+        _ => Err(ConfigError::Timeout(seconds)),
+    });
+    timeout.transpose()
 }

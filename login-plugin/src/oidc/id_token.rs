@@ -160,7 +160,7 @@ impl Verification {
 }
 
 /// The token must be for this cluster and nobody else. The code is the one that stands in the cluster's audit log.
-pub(super) fn check_audience(expected: &str, found: &[&str]) -> Result<(), String> {
+pub(crate) fn check_audience(expected: &str, found: &[&str]) -> Result<(), String> {
     let list = || found.iter().map(|audience| format!("{:?}", Printable(audience).to_string())).collect::<Vec<_>>();
     match found {
         [] => Err(format!("audience-missing: the token is for nobody, this cluster takes only {expected:?}")),

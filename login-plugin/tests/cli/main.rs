@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod cache;
+mod device;
 mod exchange;
 mod keyring;
 mod kubeconfig;
@@ -18,3 +19,5 @@ mod refresh;
 mod rejections;
 mod requests;
 mod site;
+mod terminal;
+mod workload;

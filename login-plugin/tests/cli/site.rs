@@ -218,6 +218,17 @@ impl Inner {
                     json_answer(StatusCode::OK, &changed(usual, &state.behaviour.device_answer))
                 }
             }
+            // GitHub's, for the jobs of its actions.
+            "/actions/token" => {
+                let mut asked = query;
+                asked.extend(authorization.map(|header| (":authorization".to_owned(), header)));
+                let claims = json!({"aud": asked["audience"], "sub": "job", "exp": now + 600});
+                state.seen.job_tokens.push(asked);
+                match state.behaviour.job_token_failures.pop() {
+                    Some(status) => json_answer(StatusCode::from_u16(status).unwrap(), &json!({})),
+                    None => json_answer(StatusCode::OK, &json!({"value": self.jwt(&state.behaviour, &claims)})),
+                }
+            }
             path if path.starts_with("/apis/login.concierge.")
                 && path.ends_with("/v1alpha1/tokencredentialrequests") =>
             {

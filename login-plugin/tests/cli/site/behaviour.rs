@@ -53,6 +53,8 @@ pub(crate) struct Behaviour {
     pub(crate) device_answer: Value,
     /// What the polls are told, one after the other; after that, tokens.
     pub(crate) polls: Vec<Poll>,
+    /// How the requests for a job's token fail, the last one first.
+    pub(crate) job_token_failures: Vec<u16>,
     /// Offer revocation (RFC 7009), and how it is answered.
     pub(crate) revocation: Option<u16>,
     /// Offer the page that ends the session.
@@ -116,6 +118,8 @@ pub(crate) struct Seen {
     pub(crate) device_requests: Vec<BTreeMap<String, String>>,
     /// When each poll came, by the wall.
     pub(crate) polled: Vec<SystemTime>,
+    /// What was asked of GitHub; header `Authorization` under `:authorization`.
+    pub(crate) job_tokens: Vec<BTreeMap<String, String>>,
     /// Tokens that were to be revoked.
     pub(crate) revoked: Vec<String>,
     pub(crate) logins: usize,
@@ -153,6 +157,7 @@ impl Default for Behaviour {
             device: false,
             device_answer: json!({}),
             polls: Vec::new(),
+            job_token_failures: Vec::new(),
             revocation: None,
             end_session: false,
             traded_audiences: None,

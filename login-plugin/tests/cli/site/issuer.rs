@@ -188,7 +188,7 @@ impl Inner {
         self.jwt(behaviour, &claims)
     }
 
-    fn jwt(&self, behaviour: &Behaviour, claims: &Value) -> String {
+    pub(super) fn jwt(&self, behaviour: &Behaviour, claims: &Value) -> String {
         let mut header = behaviour.token_header.clone();
         if behaviour.rotated {
             header["kid"] = "2".into();
