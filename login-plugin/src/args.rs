@@ -20,7 +20,7 @@ use thiserror::Error;
 pub(crate) use self::completion::{COMPLETION_WORDS, CompletionArgs, Shell, words};
 pub(crate) use self::credential::{CredentialArgs, Flow, RedirectHost, Store, TokenKind};
 pub(crate) use self::doctor::DoctorArgs;
-pub(crate) use self::kubeconfig::KubeconfigArgs;
+pub(crate) use self::kubeconfig::{KubeconfigArgs, NameTemplate, OutputTo};
 pub(crate) use self::login::{Choice, LoginArgs};
 pub(crate) use self::rejections::{Contexts, RejectionsArgs, RejectionsFormat};
 pub(crate) use self::verbs::VERBS;
@@ -315,6 +315,6 @@ mod tests {
     #[test]
     fn output_dash_is_standard_output() {
         let Command::Kubeconfig(args) = parse_line("kubeconfig --output -").unwrap() else { panic!("another command") };
-        assert_eq!(args.output, None);
+        assert_eq!(args.output, Some(OutputTo::Stdout));
     }
 }

@@ -52,7 +52,7 @@ pub(crate) fn run(
         Command::Credential(args) => credential::run(*args, world),
         Command::Doctor(args) => doctor::run(&args, world),
         Command::Help(topic) => print(help::text(topic)),
-        Command::Kubeconfig(args) => kubeconfig::run(&args, world),
+        Command::Kubeconfig(args) => kubeconfig::run(*args, world),
         Command::Login(args) => login::run(&args, world),
         Command::Rejections(args) => rejections::run(&args, world),
         Command::Version(format) => version::run(format),

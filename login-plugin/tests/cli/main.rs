@@ -7,6 +7,7 @@ mod device;
 mod exchange;
 mod keyring;
 mod kubeconfig;
+mod kubeconfig_fleet;
 mod login;
 mod people;
 mod people_completion;

@@ -1,6 +1,6 @@
-//! Writing the kubeconfig: whole or not at all, private, through a symbolic link to what it means, never over a stranger's.
+//! Writing a kubeconfig: whole or not at all, private, through a symbolic link to what it means, never over a stranger's.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -8,38 +8,83 @@ use super::stanza::MARK;
 use crate::failure::{Failure, Status};
 use crate::platform::files;
 
-/// Writes the file and returns where it really is.
+/// Writes a file that is wholly ours. Says whether that changed anything, and where it really is.
 ///
 /// # Errors
 /// When a file is there that is not ours and `force` is not given, or the directory cannot be written.
-pub(super) fn write(path: &Path, yaml: &str, force: bool) -> Result<PathBuf, Failure> {
-    let refuse = |error: io::Error| Failure::new(Status::General, format!("cannot write {}: {error}", path.display()));
-    // Many people keep their kubeconfig elsewhere and link it: the link stays.
-    let target = match fs::canonicalize(path) {
-        Ok(target) => target,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
-        Err(error) => return Err(refuse(error)),
-    };
+pub(super) fn write(path: &Path, yaml: &str, force: bool) -> Result<(PathBuf, bool), Failure> {
+    let target = resolved(path)?;
     if !force && target.exists() && !is_ours(&target) {
         return Err(Failure::new(
             Status::Usage,
             format!("{} exists and was not written by this command", target.display()),
         )
-        .hint("choose another file, or replace it with --force"));
+        .hint("choose another file, add to this one with --merge, or replace it with --force"));
     }
+    if fs::read(&target).is_ok_and(|old| old == yaml.as_bytes()) {
+        return Ok((target, false));
+    }
+    atomically(&target, yaml, None).map_err(|error| refuse(path, &error))?;
+    Ok((target, true))
+}
+
+/// Replaces the text of the reader's own file, or makes it. Mode and owner stay; so does a symbolic link to it.
+///
+/// # Errors
+/// When the file or its directory may not be written. The old text is still there then.
+pub(super) fn replace(path: &Path, text: &str) -> Result<(), Failure> {
+    let target = resolved(path)?;
+    let old = match fs::metadata(&target) {
+        Ok(old) => Some(old),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(refuse(path, &error)),
+    };
+    // A rename would replace it all the same: it asks for the directory's permission only.
+    if old.as_ref().is_some_and(|old| old.permissions().readonly()) {
+        return Err(refuse(path, &"it is read-only")
+            .hint(format!("chmod u+w {}, or name another file with --output FILE", target.display())));
+    }
+    if old.is_some() {
+        File::options().append(true).open(&target).map_err(|error| refuse(path, &error))?;
+    }
+    atomically(&target, text, old.as_ref()).map_err(|error| refuse(path, &error))
+}
+
+/// Many people keep their kubeconfig elsewhere and link it: the link stays. It may also lead to a file that is not there yet.
+fn resolved(path: &Path) -> Result<PathBuf, Failure> {
+    match fs::canonicalize(path) {
+        Ok(target) => Ok(target),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(match fs::read_link(path) {
+            Ok(target) => path.parent().unwrap_or(Path::new("")).join(target),
+            Err(_) => path.to_owned(),
+        }),
+        Err(error) => Err(refuse(path, &error)),
+    }
+}
+
+/// The old text or the new one is there at any moment, and after a power cut too.
+fn atomically(target: &Path, text: &str, old: Option<&Metadata>) -> io::Result<()> {
     let directory = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(directory).map_err(refuse)?;
+    fs::create_dir_all(directory)?;
     let mut name = [0; 8];
     aws_lc_rs::rand::fill(&mut name).expect("the operating system gives random bytes");
     let temporary = directory.join(format!(".latchkey-{:016x}", u64::from_be_bytes(name)));
-    let written = files::create_private(&temporary)
-        .and_then(|mut file| file.write_all(yaml.as_bytes()))
-        .and_then(|()| fs::rename(&temporary, &target));
-    written.map_err(|error| {
+    let written = files::create_private(&temporary).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        if let Some(old) = old {
+            files::keep_owner(&file, old)?;
+            file.set_permissions(old.permissions())?;
+        }
+        file.sync_all()?;
+        fs::rename(&temporary, target)
+    });
+    written.inspect_err(|_| {
         let _best_effort = fs::remove_file(&temporary);
-        refuse(error)
-    })?;
-    Ok(target)
+    })
+}
+
+fn refuse(path: &Path, why: &dyn std::fmt::Display) -> Failure {
+    Failure::new(Status::General, format!("cannot write {}: {why}", path.display())).hint("nothing was changed")
 }
 
 fn is_ours(path: &Path) -> bool {
@@ -56,14 +101,18 @@ mod tests {
     use super::*;
     use crate::cache::test_directory;
 
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
     #[test]
     fn ours_is_replaced_a_strangers_is_not() {
         let place = test_directory();
         let path = place.path().join("new/config.yaml");
         let ours = format!("{MARK} x\nkind: Config\n");
-        write(&path, &ours, false).unwrap();
-        write(&path, &ours, false).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(write(&path, &ours, false).unwrap().1);
+        assert!(!write(&path, &ours, false).unwrap().1, "it says so already");
+        assert_eq!(mode(&path), 0o600);
         fs::write(&path, "kind: Config\n").unwrap();
         assert_eq!(write(&path, &ours, false).unwrap_err().status, Status::Usage);
         assert_eq!(fs::read_to_string(&path).unwrap(), "kind: Config\n");
@@ -77,10 +126,29 @@ mod tests {
         let place = test_directory();
         let target = place.path().join("real.yaml");
         let link = place.path().join("link.yaml");
-        fs::write(&target, format!("{MARK}\n")).unwrap();
-        symlink(&target, &link).unwrap();
-        write(&link, &format!("{MARK} new\n"), false).unwrap();
+        symlink("real.yaml", &link).unwrap();
+        for text in [format!("{MARK}\n"), format!("{MARK} new\n")] {
+            write(&link, &text, false).unwrap();
+            assert_eq!(fs::read_to_string(&target).unwrap(), text);
+        }
+        replace(&link, "x").unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
-        assert!(fs::read_to_string(&target).unwrap().contains("new"));
+        assert_eq!(fs::read_to_string(&target).unwrap(), "x");
+    }
+
+    #[test]
+    fn the_readers_file_keeps_its_mode_and_a_read_only_one_its_text() {
+        let place = test_directory();
+        let path = place.path().join("config");
+        replace(&path, "one").unwrap();
+        assert_eq!(mode(&path), 0o600);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        replace(&path, "two").unwrap();
+        assert_eq!((mode(&path), fs::read_to_string(&path).unwrap().as_str()), (0o640, "two"));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
+        let failure = replace(&path, "three").unwrap_err();
+        assert!(failure.message.contains("read-only"), "{failure}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "two");
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
     }
 }

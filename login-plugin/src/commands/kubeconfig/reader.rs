@@ -1,8 +1,11 @@
-//! The reader's own kubeconfig, as `kubectl config view --minify` shows it: only what says where the cluster is.
+//! The reader's own kubeconfig, as `kubectl config view` shows it: only what says where clusters are and who logs in how.
 
 use serde::{Deserialize, Serialize};
 
-/// The part without users. Fields that are not named here, secrets among them, are not kept.
+use super::entries::is_our_program;
+use super::names::OUR_PREFIX;
+
+/// The part without secrets. Fields that are not named here are not kept.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(in crate::commands) struct View {
@@ -10,6 +13,8 @@ pub(in crate::commands) struct View {
     clusters: Vec<NamedCluster>,
     #[serde(deserialize_with = "null_is_empty")]
     contexts: Vec<NamedContext>,
+    #[serde(deserialize_with = "null_is_empty")]
+    users: Vec<NamedUser>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -18,17 +23,53 @@ struct NamedCluster {
     cluster: Cluster,
 }
 
+/// A context by its name.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct NamedContext {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) context: Context,
+}
+
+/// What a context puts together.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Context {
+    pub(super) cluster: String,
+    pub(super) user: String,
+    namespace: Option<String>,
+}
+
 #[derive(Debug, Deserialize)]
-struct NamedContext {
+struct NamedUser {
     name: String,
     #[serde(default)]
-    context: Context,
+    user: Option<User>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Context {
-    namespace: Option<String>,
+struct User {
+    exec: Option<Exec>,
+}
+
+/// A user's credential plugin.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(super) struct Exec {
+    pub(super) command: String,
+    #[serde(deserialize_with = "null_is_empty")]
+    pub(super) args: Vec<String>,
+    #[serde(deserialize_with = "null_is_empty")]
+    pub(super) env: Vec<Variable>,
+}
+
+/// A variable for the credential plugin.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct Variable {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) value: String,
 }
 
 /// How a server is reached and trusted, in a kubeconfig's words.
@@ -57,14 +98,37 @@ impl View {
         self.clusters.first().map(|named| (named.name.as_str(), &named.cluster))
     }
 
+    /// The one context that `--minify` leaves.
+    pub(super) fn context(&self) -> Option<&NamedContext> {
+        self.contexts.first()
+    }
+
+    /// All contexts.
+    pub(super) fn contexts(&self) -> &[NamedContext] {
+        &self.contexts
+    }
+
     /// The context's namespace.
     pub(in crate::commands) fn namespace(&self) -> Option<&str> {
         self.contexts.first()?.context.namespace.as_deref().filter(|namespace| !namespace.is_empty())
     }
 
-    /// Whether the context in use has this name.
-    pub(in crate::commands) fn has_context(&self, name: &str) -> bool {
-        self.contexts.iter().any(|context| context.name == name)
+    /// The credential plugin of a user.
+    pub(super) fn exec(&self, user: &str) -> Option<&Exec> {
+        self.users.iter().find(|named| named.name == user)?.user.as_ref()?.exec.as_ref()
+    }
+
+    /// Whether a context logs in by this program already.
+    pub(super) fn is_ours(&self, context: &NamedContext) -> bool {
+        self.exec(&context.context.user).is_some_and(|exec| {
+            is_our_program(&exec.command) && exec.args.first().is_some_and(|verb| verb == "credential")
+        })
+    }
+
+    /// What people call the context's cluster: an entry of ours carries a prefix.
+    pub(super) fn plain_cluster_name<'a>(&self, context: &'a NamedContext) -> &'a str {
+        let name = context.context.cluster.as_str();
+        if self.is_ours(context) { name.strip_prefix(OUR_PREFIX).unwrap_or(name) } else { name }
     }
 }
 

@@ -1,197 +1,130 @@
-//! The kubeconfig we write: one cluster, one user, one context; no secret, no path unless asked for.
+//! The entries we write: one cluster, one user, one context; no secret, no path unless asked for.
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use serde::Serialize;
+use serde_norway::{Mapping, Value};
 
-use super::objects::JwtAuthenticator;
+use super::arguments;
+use super::entries::{Entry, Kind};
+use super::merge::EXEC_EXTENSION;
+use super::names::Names;
 use super::reader::Cluster;
-use crate::args::KubeconfigArgs;
+use super::yaml;
+use crate::args::CredentialArgs;
 
 /// The first line of every file of ours, by which we know that we may replace it.
 pub(super) const MARK: &str = "# Written by `kubectl latchkey kubeconfig`.";
 
+/// For all platforms: kubeconfigs are handed around.
 const INSTALL_HINT: &str = "\
-kubectl-latchkey is not installed, or not in PATH.
-Install it, or write a kubeconfig with --command-path for programs that do not know your PATH.
+kubectl-latchkey is not installed, or not in PATH. Install it:
+  macOS, Linux: brew install latchkey
+  any system:   kubectl krew install latchkey
+A desktop program that does not know your PATH needs a kubeconfig written with --command-path.
 ";
 
-/// What goes into it.
-pub(super) struct Stanza<'a> {
-    pub(super) name: &'a str,
-    pub(super) args: &'a KubeconfigArgs,
-    pub(super) cluster: &'a Cluster,
-    pub(super) authenticator: &'a JwtAuthenticator,
-    /// PEM, in place of what the authenticator holds.
-    pub(super) issuer_roots: Option<Vec<u8>>,
-    pub(super) namespace: Option<&'a str>,
+/// The program, by its name: where it is differs from one computer to the next.
+const COMMAND: &str = "kubectl-latchkey";
+
+/// How the user's stanza is written.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Manner {
+    /// `--command-path`.
+    pub(super) command: Option<String>,
+    /// `--install-hint`.
+    pub(super) install_hint: Option<String>,
+    /// `--settings-in-cluster`: not as arguments, but in the cluster's extension.
+    pub(super) settings_in_cluster: bool,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-struct Kubeconfig<'a> {
-    #[serde(rename = "apiVersion")]
-    api_version: &'a str,
-    kind: &'a str,
-    clusters: [Named<ClusterEntry<'a>>; 1],
-    users: [Named<UserEntry<'a>>; 1],
-    contexts: [Named<ContextEntry<'a>>; 1],
-    current_context: &'a str,
+/// One cluster and how to log in to it.
+#[derive(Clone, Debug)]
+pub(super) struct Stanza {
+    pub(super) names: Names,
+    pub(super) cluster: Cluster,
+    pub(super) namespace: Option<String>,
+    pub(super) login: CredentialArgs,
+    /// Variables for the plugin, by name.
+    pub(super) environment: Vec<(String, String)>,
 }
 
-#[derive(Serialize)]
-struct Named<T> {
-    name: String,
-    #[serde(flatten)]
-    entry: T,
-}
-
-#[derive(Serialize)]
-struct ClusterEntry<'a> {
-    cluster: &'a Cluster,
-}
-
-#[derive(Serialize)]
-struct UserEntry<'a> {
-    user: User<'a>,
-}
-
-#[derive(Serialize)]
-struct User<'a> {
-    exec: Exec<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Exec<'a> {
-    api_version: &'a str,
-    command: &'a str,
-    args: Vec<String>,
-    interactive_mode: &'a str,
-    provide_cluster_info: bool,
-    install_hint: &'a str,
-}
-
-#[derive(Serialize)]
-struct ContextEntry<'a> {
-    context: Context<'a>,
-}
-
-#[derive(Serialize)]
-struct Context<'a> {
-    cluster: String,
-    user: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    namespace: Option<&'a str>,
-}
-
-impl Stanza<'_> {
-    /// The whole file.
-    pub(super) fn yaml(&self) -> String {
-        // Its own name: an entry of the reader's must never be shadowed when files are merged.
-        let own = format!("latchkey-{}", self.name);
-        let kubeconfig = Kubeconfig {
-            api_version: "v1",
-            kind: "Config",
-            clusters: [Named { name: own.clone(), entry: ClusterEntry { cluster: self.cluster } }],
-            users: [Named {
-                name: own.clone(),
-                entry: UserEntry {
-                    user: User {
-                        exec: Exec {
-                            api_version: "client.authentication.k8s.io/v1",
-                            command: self.args.command_path.as_deref().unwrap_or("kubectl-latchkey"),
-                            args: self.arguments(),
-                            // `Never` would hide what we say in some clients, `Always` breaks `kubectl apply -f -`.
-                            interactive_mode: "IfAvailable",
-                            provide_cluster_info: true,
-                            install_hint: INSTALL_HINT,
-                        },
-                    },
-                },
-            }],
-            contexts: [Named {
-                name: self.name.to_owned(),
-                entry: ContextEntry { context: Context { cluster: own.clone(), user: own, namespace: self.namespace } },
-            }],
-            current_context: self.name,
-        };
-        let yaml = serde_norway::to_string(&kubeconfig).expect("strings, lists and maps always serialize");
-        format!("{MARK} It holds no secret.\n{yaml}")
+impl Stanza {
+    /// Cluster, user and context.
+    pub(super) fn entries(&self, manner: &Manner) -> [Entry; 3] {
+        let own = || Value::from(self.names.entry.as_str());
+        let mut context = Mapping::from_iter([("cluster".into(), own()), ("user".into(), own())]);
+        if let Some(namespace) = &self.namespace {
+            context.insert("namespace".into(), namespace.as_str().into());
+        }
+        let user = Mapping::from_iter([("exec".into(), exec(&self.login, &self.environment, manner))]);
+        let entry = |kind, name: &str, body| Entry { kind, name: name.to_owned(), body };
+        [
+            entry(Kind::Cluster, &self.names.entry, self.cluster(manner)),
+            entry(Kind::User, &self.names.entry, user),
+            entry(Kind::Context, &self.names.context, context),
+        ]
     }
 
-    /// Enough to work with no other file and no cluster block: several clients never send one.
-    fn arguments(&self) -> Vec<String> {
-        let Self { name, args, cluster, authenticator, .. } = self;
-        let spec = &authenticator.spec;
-        let client_id = args.client_id.as_deref().unwrap_or(spec.audience());
-        let (always, listed) = spec.claims.scopes();
-        let own = |list: &[&str]| list.iter().map(|&scope| scope.to_owned()).collect::<Vec<_>>();
-        let scopes = args.scopes.clone().unwrap_or_else(|| own(&always));
-        let optional_scopes = args.optional_scopes.clone().unwrap_or_else(|| own(&listed));
-        let mut arguments = vec![
-            "credential".to_owned(),
-            format!("--cluster-name={name}"),
-            format!("--issuer={}", spec.issuer),
-            format!("--client-id={client_id}"),
+    fn cluster(&self, manner: &Manner) -> Mapping {
+        let Cluster { server, certificate_authority_data, tls_server_name, proxy_url, insecure_skip_tls_verify: _ } =
+            &self.cluster;
+        let mut body = Mapping::from_iter([("server".into(), server.as_str().into())]);
+        let more = [
+            ("certificate-authority-data", certificate_authority_data),
+            ("tls-server-name", tls_server_name),
+            ("proxy-url", proxy_url),
         ];
-        let mut add = |option: &str, value: Option<String>| {
+        for (key, value) in more {
             if let Some(value) = value {
-                arguments.push(format!("--{option}={value}"));
+                body.insert(key.into(), value.as_str().into());
             }
-        };
-        add("audience", (client_id != spec.audience()).then(|| spec.audience().to_owned()));
-        add("scopes", (!scopes.is_empty()).then(|| scopes.join(",")));
-        add("optional-scopes", Some(optional_scopes.join(",")));
-        let roots = self.issuer_roots.as_ref().map(|pem| BASE64_STANDARD.encode(pem));
-        add("ca-data", roots.or_else(|| authenticator.roots().map(ToOwned::to_owned)));
-        add(
-            "redirect-host",
-            args.redirect_host
-                .as_ref()
-                .map(|hosts| hosts.iter().map(|host| host.as_str()).collect::<Vec<_>>().join(",")),
-        );
-        add(
-            "redirect-ports",
-            args.redirect_ports
-                .as_ref()
-                .map(|ports| ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")),
-        );
-        add("authenticator", Some(authenticator.metadata.name.clone()));
-        let suffix = &args.api_group_suffix;
-        add("api-group-suffix", (suffix.as_str() != latchkey_crds::groups::DEFAULT_SUFFIX).then(|| suffix.to_string()));
-        add("concierge-endpoint", Some(cluster.server.clone()));
-        add("concierge-ca-data", cluster.certificate_authority_data.clone());
-        arguments
+        }
+        if manner.settings_in_cluster {
+            let settings = Value::Mapping(arguments::extension(&self.login));
+            let extension = Mapping::from_iter([
+                ("name".into(), EXEC_EXTENSION.into()),
+                ("extension".into(), Value::Mapping(Mapping::from_iter([("latchkey".into(), settings)]))),
+            ]);
+            body.insert("extensions".into(), Value::Sequence(vec![Value::Mapping(extension)]));
+        }
+        body
     }
 }
 
-/// A name that kubectl, kubectx and kubens all take: letters, digits and `. _ @ -`, the last not first.
-pub(super) fn acceptable_name(name: &str) -> String {
-    let name: String = name
-        .chars()
-        .map(|character| if character.is_ascii_alphanumeric() || "._@-".contains(character) { character } else { '-' })
-        .collect();
-    let name = name.trim_start_matches('-');
-    if name.is_empty() { "cluster".to_owned() } else { name.to_owned() }
+/// The `exec` of a user.
+pub(super) fn exec(login: &CredentialArgs, environment: &[(String, String)], manner: &Manner) -> Value {
+    let arguments =
+        if manner.settings_in_cluster { vec!["credential".to_owned()] } else { arguments::arguments(login) };
+    let mut exec = Mapping::from_iter([
+        ("apiVersion".into(), "client.authentication.k8s.io/v1".into()),
+        ("command".into(), manner.command.as_deref().unwrap_or(COMMAND).into()),
+        ("args".into(), Value::Sequence(arguments.into_iter().map(Value::from).collect())),
+    ]);
+    if !environment.is_empty() {
+        let variable = |(name, value): &(String, String)| {
+            let fields = [("name".into(), name.as_str().into()), ("value".into(), value.as_str().into())];
+            Value::Mapping(Mapping::from_iter(fields))
+        };
+        exec.insert("env".into(), Value::Sequence(environment.iter().map(variable).collect()));
+    }
+    // `Never` would hide what we say in some clients, `Always` breaks `kubectl apply -f -`.
+    exec.insert("interactiveMode".into(), "IfAvailable".into());
+    exec.insert("provideClusterInfo".into(), true.into());
+    exec.insert("installHint".into(), manner.install_hint.as_deref().unwrap_or(INSTALL_HINT).into());
+    Value::Mapping(exec)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_made_acceptable() {
-        let cases = [
-            ("staging", "staging"),
-            ("arn:aws:eks:eu-1:12:cluster/prod", "arn-aws-eks-eu-1-12-cluster-prod"),
-            ("gke_p_z_c", "gke_p_z_c"),
-            ("-x", "x"),
-            ("a=b", "a-b"),
-            ("", "cluster"),
-        ];
-        for (name, expected) in cases {
-            assert_eq!(acceptable_name(name), expected);
+/// A kubeconfig of these alone.
+pub(super) fn document(stanzas: &[Stanza], manner: &Manner, current: Option<&str>) -> String {
+    let mut text = format!("{MARK} It holds no secret.\napiVersion: v1\nkind: Config\n");
+    let entries: Vec<Entry> = stanzas.iter().flat_map(|stanza| stanza.entries(manner)).collect();
+    for kind in Kind::ALL {
+        text.push_str(kind.list());
+        text.push_str(":\n");
+        for entry in entries.iter().filter(|entry| entry.kind == kind) {
+            text.push_str(&yaml::item(&entry.item(), 0, "\n").expect("texts, lists and maps can always be written"));
         }
     }
+    if let Some(current) = current {
+        text.extend(["current-context: ", &yaml::scalar(current), "\n"]);
+    }
+    text
 }

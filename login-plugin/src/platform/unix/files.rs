@@ -1,8 +1,8 @@
 //! Files for one person.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::Path;
 
 /// A new file that only its owner may open (mode 0600); fails where one is already.
@@ -17,4 +17,16 @@ pub(crate) fn create_private(path: &Path) -> io::Result<File> {
 pub(crate) fn may_be_run(metadata: &std::fs::Metadata) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
     metadata.permissions().mode() & 0o111 != 0
+}
+
+/// Gives a file that replaces another to the same user and group.
+///
+/// # Errors
+/// When they are not ours to give to.
+pub(crate) fn keep_owner(new: &File, old: &Metadata) -> io::Result<()> {
+    let metadata = new.metadata()?;
+    if (metadata.uid(), metadata.gid()) == (old.uid(), old.gid()) {
+        return Ok(());
+    }
+    fchown(new, Some(old.uid()), Some(old.gid()))
 }
