@@ -8,6 +8,7 @@
 mod elsewhere;
 mod entries;
 mod key;
+mod lease;
 mod lock;
 mod seal;
 mod sessions;
@@ -304,8 +305,8 @@ impl<'a> Cache<'a> {
 
     /// Waits until no other process logs in to the same session. `None` where there is no place for a lock.
     pub(crate) async fn lock(&self, name: &EntryName, patience: Duration) -> Option<Waited> {
-        let file = self.lived_with(self.created(Room::State)?.lock_file(&name.file("lock")))?;
-        Some(lock::acquire(file, patience, self.output).await)
+        let dir = self.created(Room::State)?;
+        self.lived_with(lock::acquire(dir, name, patience, self.clock, self.output).await)
     }
 
     fn place(&self, room: Room) -> Option<&'a Path> {

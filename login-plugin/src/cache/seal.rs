@@ -172,7 +172,7 @@ fn bound(name: &EntryName, members: &BTreeMap<String, Value>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache::sessions::tests::{name, session};
+    use crate::cache::sessions::{name, session};
 
     fn opened(key: &SealingKey, name: &EntryName, file: &[u8]) -> Result<Session, Option<OpenError>> {
         key.open(&Sealed::read(name, file).ok_or(None)?).map_err(Some)

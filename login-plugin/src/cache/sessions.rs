@@ -102,7 +102,10 @@ impl Cache<'_> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(super) use self::tests::{name, session};
+
+#[cfg(test)]
+mod tests {
     use super::*;
     use crate::args::Store;
     use crate::cache::tests::StoppedClock;

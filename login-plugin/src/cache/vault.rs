@@ -65,7 +65,7 @@ struct Memory {
     /// Which keyring.
     address: String,
     /// On which computer, and since when it runs: a home may be on several, and after a restart all is new.
-    boot: Option<String>,
+    machine: Option<String>,
     problem: Problem,
 }
 
@@ -145,7 +145,7 @@ impl Cache<'_> {
             && let Some(problem) = Problem::of(error)
         {
             let (asked_at, address) = (self.clock.now(), address.to_owned());
-            let memory = Memory { asked_at, address, boot: process::boot_id(), problem };
+            let memory = Memory { asked_at, address, machine: process::machine(), problem };
             self.write(Room::State, MEMORY, &memory, false);
         }
         answer
@@ -154,7 +154,7 @@ impl Cache<'_> {
     fn remembered_problem(&self, address: &str) -> Option<Problem> {
         let memory: Memory = self.read(Room::State, MEMORY)?;
         let age = self.clock.now().since(memory.asked_at);
-        let same = memory.address == address && memory.boot == process::boot_id();
+        let same = memory.address == address && memory.machine == process::machine();
         (same && (0..MEMORY_SECONDS).contains(&age)).then_some(memory.problem)
     }
 

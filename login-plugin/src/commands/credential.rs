@@ -120,6 +120,7 @@ pub(super) async fn log_in(config: &CredentialConfig, world: World<'_>, anew: bo
     // Whoever asks is here: what nobody answered before does not count.
     cache.drop_failed_attempt(&keys.session);
     cache.drop_unanswered(&keys.person);
+    cache.ask_keyring_again();
     let effort = if anew { Effort::LoginAnyway } else { Effort::Login { waiting_since: None } };
     let (_outcome, session) = ask(&context, effort).await.map_err(|failure| under_sudo(failure, environment))?;
     let Session { identity, usable_until, refresh_token, .. } = session;
@@ -198,7 +199,7 @@ async fn lock(context: &Context<'_>) -> Result<(Option<Lock>, bool), Failure> {
             let what = format!("another login to {cluster} (process {holder}) did not finish within 6 minutes");
             Err(Failure::new(Status::LoginNeeded, what).hint("finish or end that one, then try again"))
         }
-        Some(Waited::Unsupported) | None => Ok((None, false)),
+        None => Ok((None, false)),
     }
 }
 

@@ -105,7 +105,7 @@ impl Context<'_> {
                 let why = format!("another login of yours waits in the browser (process {holder})");
                 Err(flows::impossible(&self.config.answering.cluster_name, &why))
             }
-            Some(Waited::Unsupported) | None => Ok(None),
+            None => Ok(None),
         }
     }
 

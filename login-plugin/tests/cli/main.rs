@@ -3,9 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod cache;
+mod crowd;
 mod device;
 mod exchange;
 mod keyring;
+mod killed;
 mod kubeconfig;
 mod kubeconfig_fleet;
 mod login;

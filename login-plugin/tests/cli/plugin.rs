@@ -148,7 +148,8 @@ impl Run<'_> {
         Self::start_command(self.command())
     }
 
-    fn start_command(mut command: Command) -> Running {
+    /// Starts a command that was changed further.
+    pub(crate) fn start_command(mut command: Command) -> Running {
         let mut child = command.spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap()).lines();
         Running { child, stderr, said: Vec::new() }

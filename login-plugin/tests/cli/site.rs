@@ -40,6 +40,8 @@ struct State {
     /// By code: what the authorization request said.
     codes: BTreeMap<String, BTreeMap<String, String>>,
     refresh_token: u64,
+    /// A spent refresh token came again.
+    family_ended: bool,
     /// Access tokens given so far.
     access_tokens: usize,
 }
@@ -101,6 +103,7 @@ impl Site {
                 seen: Seen::default(),
                 codes: BTreeMap::new(),
                 refresh_token: 0,
+                family_ended: false,
                 access_tokens: 0,
             }),
             address: bound.recv().unwrap(),
@@ -130,6 +133,11 @@ impl Site {
 
     pub(crate) fn seen<T>(&self, look: impl FnOnce(&Seen) -> T) -> T {
         look(&self.inner.state().seen)
+    }
+
+    /// The one refresh token that is good now.
+    pub(crate) fn refresh_token(&self) -> String {
+        format!("refresh-{}", self.inner.state().refresh_token)
     }
 
     /// The subject of the login in each exchange's certificate request.

@@ -161,6 +161,23 @@ impl Dir {
         })
     }
 
+    /// Makes a file unless there is one of that name. Whether we made it.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub(crate) fn make(&self, name: &str, bytes: &[u8]) -> Result<bool, StoreError> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match rustix::fs::openat(&self.handle, name, flags, Mode::RUSR | Mode::WUSR) {
+            Ok(handle) => {
+                let written = write_all(File::from(handle), bytes, false);
+                written.map_err(|source| StoreError::Io { path: self.path.join(name), source })?;
+                Ok(true)
+            }
+            Err(Errno::EXIST) => Ok(false),
+            Err(errno) => Err(Self::io(self.path.join(name), errno)),
+        }
+    }
+
     /// Writes a short note over the old one, in place: several times cheaper than a rename, which makes some file systems
     /// (ext4) put the data on the disk first. A note is lost or half written without harm.
     ///

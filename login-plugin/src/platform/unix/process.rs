@@ -22,7 +22,25 @@ pub(crate) struct ProcessIdentity {
 impl ProcessIdentity {
     /// Our parent: for an exec plugin, the program that wants to talk to the cluster.
     pub(crate) fn of_parent() -> Self {
-        let pid = rustix::process::getppid().map_or(0, rustix::process::Pid::as_raw_pid);
+        Self::of(rustix::process::getppid().map_or(0, rustix::process::Pid::as_raw_pid))
+    }
+
+    /// We ourselves.
+    pub(crate) fn own() -> Self {
+        Self::of(rustix::process::getpid().as_raw_pid())
+    }
+
+    /// Its process id.
+    pub(crate) const fn pid(self) -> i32 {
+        self.pid
+    }
+
+    /// Whether it still runs, on this computer; yes where nobody can say.
+    pub(crate) fn is_running(self) -> bool {
+        self.started.is_none() || Self::of(self.pid) == self
+    }
+
+    fn of(pid: i32) -> Self {
         // One read: the line is shorter, and the kernel gives it whole.
         let mut line = [0; STAT_MAX_BYTES];
         let read = File::open(format!("/proc/{pid}/stat")).and_then(|mut file| file.read(&mut line));
@@ -31,11 +49,13 @@ impl ProcessIdentity {
     }
 }
 
-/// What this start of this computer is called; none where there is no `/proc` (random(4)).
-pub(crate) fn boot_id() -> Option<String> {
-    let mut text = String::new();
-    File::open("/proc/sys/kernel/random/boot_id").ok()?.take(BOOT_ID_MAX_BYTES).read_to_string(&mut text).ok()?;
-    Some(text.trim_end().to_owned())
+/// Names this computer since its last start, and the container we are in: where process ids mean the same as they do to us
+/// (random(4), `pid_namespaces(7)`). None where there is no `/proc`.
+pub(crate) fn machine() -> Option<String> {
+    let mut boot = String::new();
+    File::open("/proc/sys/kernel/random/boot_id").ok()?.take(BOOT_ID_MAX_BYTES).read_to_string(&mut boot).ok()?;
+    let namespace = std::fs::read_link("/proc/self/ns/pid").ok()?;
+    Some(format!("{} {}", boot.trim_end(), namespace.display()))
 }
 
 #[cfg(test)]

@@ -139,6 +139,20 @@ impl Dir {
         })
     }
 
+    /// Makes a file unless there is one of that name. Whether we made it.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub(crate) fn make(&self, name: &str, bytes: &[u8]) -> Result<bool, StoreError> {
+        let path = self.path.join(name);
+        let made = OpenOptions::new().write(true).create_new(true).open(&path);
+        match made.and_then(|mut file| file.write_all(bytes)) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(source) => Err(StoreError::Io { path, source }),
+        }
+    }
+
     /// Writes a short note over the old one, in place. A note is lost or half written without harm.
     ///
     /// # Errors

@@ -14,16 +14,41 @@ pub(crate) struct ProcessIdentity {
 impl ProcessIdentity {
     /// Our parent: for an exec plugin, the program that wants to talk to the cluster.
     pub(crate) fn of_parent() -> Self {
-        let mut system = System::new();
-        let mut look = |pid: Pid| {
-            system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), false, ProcessRefreshKind::nothing());
-            system.process(pid).map(|process| (process.parent(), process.start_time()))
-        };
-        let parent = get_current_pid().ok().and_then(&mut look).and_then(|(parent, _)| parent);
-        let started = parent.and_then(&mut look).map(|(_, started)| started);
-        let pid = parent.and_then(|pid| i32::try_from(pid.as_u32()).ok());
+        Self::of(get_current_pid().ok().and_then(look).and_then(|(parent, _)| parent))
+    }
+
+    /// We ourselves.
+    pub(crate) fn own() -> Self {
+        Self::of(get_current_pid().ok())
+    }
+
+    /// Its process id.
+    pub(crate) const fn pid(self) -> i32 {
+        self.pid
+    }
+
+    /// Whether it still runs, on this computer; yes where nobody can say.
+    pub(crate) fn is_running(self) -> bool {
+        self.started.is_none() || Self::of(u32::try_from(self.pid).ok().map(Pid::from_u32)) == self
+    }
+
+    fn of(process: Option<Pid>) -> Self {
+        let started = process.and_then(look).map(|(_, started)| started);
+        let pid = process.and_then(|pid| i32::try_from(pid.as_u32()).ok());
         Self { pid: pid.unwrap_or_default(), started }
     }
+}
+
+/// The process's parent and start.
+fn look(pid: Pid) -> Option<(Option<Pid>, u64)> {
+    let mut system = System::new();
+    system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), false, ProcessRefreshKind::nothing());
+    system.process(pid).map(|process| (process.parent(), process.start_time()))
+}
+
+/// Names this computer since its last start: where process ids mean the same as they do to us.
+pub(crate) fn machine() -> Option<String> {
+    Some(format!("{:?} {}", System::host_name(), System::boot_time()))
 }
 
 #[cfg(test)]

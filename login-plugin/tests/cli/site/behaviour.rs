@@ -26,6 +26,8 @@ pub(crate) struct Behaviour {
     pub(crate) rotated: bool,
     pub(crate) announces_iss: bool,
     pub(crate) refresh: Refresh,
+    /// Whether a spent refresh token that comes again ends the login: no refresh until there is a new one.
+    pub(crate) reuse_ends_the_family: bool,
     pub(crate) refresh_gives_id_token: bool,
     /// Whether a refresh brings a new refresh token. Without, the old one stays good.
     pub(crate) refresh_gives_refresh_token: bool,
@@ -143,6 +145,7 @@ impl Default for Behaviour {
             rotated: false,
             announces_iss: true,
             refresh: Refresh::Rotates,
+            reuse_ends_the_family: false,
             refresh_gives_id_token: true,
             refresh_gives_refresh_token: true,
             refreshed_lifetime: None,

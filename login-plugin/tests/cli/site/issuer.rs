@@ -66,6 +66,7 @@ impl Inner {
         let nonce = match form.get("grant_type").map(String::as_str) {
             Some("authorization_code") => {
                 state.seen.logins += 1;
+                state.family_ended = false;
                 let Some(asked) = state.codes.remove(&form["code"]) else { return refused("invalid_grant") };
                 let challenge = BASE64_URL_SAFE_NO_PAD.encode(digest(&SHA256, form["code_verifier"].as_bytes()));
                 if asked["code_challenge"] != challenge || asked["redirect_uri"] != form["redirect_uri"] {
@@ -85,11 +86,13 @@ impl Inner {
                     Refresh::Status(status) => return unreadable(status),
                     Refresh::Refused(code) => return refused(code),
                     Refresh::InvalidGrant => return refused("invalid_grant"),
+                    Refresh::Rotates if state.family_ended => return refused("invalid_grant"),
                     // Each token is good once: a second use is a theft.
                     Refresh::Rotates if form["refresh_token"] != format!("refresh-{}", state.refresh_token) => {
                         if let Some((path, entry)) = state.behaviour.before_refusal.take() {
                             std::fs::write(path, entry).unwrap();
                         }
+                        state.family_ended = state.behaviour.reuse_ends_the_family;
                         return refused("invalid_grant");
                     }
                     Refresh::Rotates => None,
