@@ -5,7 +5,9 @@ mod credential;
 mod doctor;
 mod kubeconfig;
 mod login;
+mod logout;
 mod rejections;
+mod status;
 mod verbs;
 mod version;
 mod whoami;
@@ -22,7 +24,9 @@ pub(crate) use self::credential::{CredentialArgs, Flow, RedirectHost, Store, Tok
 pub(crate) use self::doctor::DoctorArgs;
 pub(crate) use self::kubeconfig::{KubeconfigArgs, NameTemplate, OutputTo};
 pub(crate) use self::login::{Choice, LoginArgs};
+pub(crate) use self::logout::LogoutArgs;
 pub(crate) use self::rejections::{Contexts, RejectionsArgs, RejectionsFormat};
+pub(crate) use self::status::StatusArgs;
 pub(crate) use self::verbs::VERBS;
 pub(crate) use self::whoami::WhoamiArgs;
 
@@ -41,8 +45,12 @@ pub(crate) enum Command {
     Kubeconfig(Box<KubeconfigArgs>),
     /// Log in.
     Login(Box<LoginArgs>),
+    /// Log out.
+    Logout(Box<LogoutArgs>),
     /// Show which tokens clusters refused.
     Rejections(Box<RejectionsArgs>),
+    /// Show which logins are kept.
+    Status(StatusArgs),
     /// Print the version.
     Version(Format),
     /// Ask the cluster who we are.
@@ -64,8 +72,12 @@ pub(crate) enum Topic {
     Kubeconfig,
     /// `login`.
     Login,
+    /// `logout`.
+    Logout,
     /// `rejections`.
     Rejections,
+    /// `status`.
+    Status,
     /// `version`.
     Version,
     /// `whoami`.
@@ -168,7 +180,9 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
             "help" => help(&mut parser),
             "kubeconfig" => kubeconfig::kubeconfig(&mut parser),
             "login" => login::login(&mut parser),
+            "logout" => logout::logout(&mut parser),
             "rejections" => rejections::rejections(&mut parser),
+            "status" => status::status(&mut parser),
             "version" => version::version(&mut parser),
             "whoami" => whoami::whoami(&mut parser),
             other => Err(UsageError::UnknownCommand(other.to_owned())),

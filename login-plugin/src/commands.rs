@@ -8,8 +8,10 @@ mod doctor;
 mod help;
 mod kubeconfig;
 mod login;
+mod logout;
 mod pinniped;
 mod rejections;
+mod status;
 mod table;
 mod version;
 mod whoami;
@@ -54,7 +56,9 @@ pub(crate) fn run(
         Command::Help(topic) => print(help::text(topic)),
         Command::Kubeconfig(args) => kubeconfig::run(*args, world),
         Command::Login(args) => login::run(&args, world),
+        Command::Logout(args) => logout::run(&args, world),
         Command::Rejections(args) => rejections::run(&args, world),
+        Command::Status(args) => status::run(&args, world),
         Command::Version(format) => version::run(format),
         Command::Whoami(args) => whoami::run(&args, world),
     }

@@ -3,8 +3,10 @@
 use super::Topic;
 
 /// Each verb and its page of help, in the order of the overview.
-pub(crate) const VERBS: [(&str, Topic); 9] = [
+pub(crate) const VERBS: [(&str, Topic); 11] = [
     ("login", Topic::Login),
+    ("logout", Topic::Logout),
+    ("status", Topic::Status),
     ("kubeconfig", Topic::Kubeconfig),
     ("whoami", Topic::Whoami),
     ("rejections", Topic::Rejections),

@@ -49,6 +49,11 @@ impl EntryName {
         ours.then(|| Self(name.to_owned()))
     }
 
+    /// The name of whoever logs in at a provider.
+    pub(crate) fn of_person(issuer: &str, account: Option<&str>) -> Self {
+        Fields::new("latchkey/person/v1").text(issuer).option("account", account).finish()
+    }
+
     /// The name of the server that a login has been taken to.
     pub(crate) fn of_server(issuer: &str, client_id: &str, audience: &str) -> Self {
         Fields::new("latchkey/server/v1").text(issuer).text(client_id).text(audience).finish()
@@ -88,10 +93,7 @@ impl Keys {
                 .text(&config.provider.issuer)
                 .roots(config.provider.roots.as_deref())
                 .finish(),
-            person: Fields::new("latchkey/person/v1")
-                .text(&config.provider.issuer)
-                .option("account", config.provider.account.as_deref())
-                .finish(),
+            person: EntryName::of_person(&config.provider.issuer, config.provider.account.as_deref()),
             server: EntryName::of_server(
                 &config.provider.issuer,
                 &config.provider.client_id,

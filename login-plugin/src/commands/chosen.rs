@@ -65,11 +65,14 @@ pub(super) fn chosen(choice: &Choice, world: World<'_>) -> Result<Vec<Result<Cho
     Ok(found)
 }
 
-/// The context that is in use, where nobody needs one: none if there is none of ours.
-pub(super) fn in_use(kubectl: &KubectlFlags, world: World<'_>) -> Option<Chosen> {
-    let files = KubeconfigFiles::read(kubectl.kubeconfig.as_deref(), world.environment).ok()?;
-    let target = files.target(kubectl).ok()?;
-    of_target(&target, &CredentialArgs::default(), &Stanza::of(&target).ok()?).ok()
+/// The login of one context.
+///
+/// # Errors
+/// When it cannot be told.
+pub(super) fn in_use(kubectl: &KubectlFlags, world: World<'_>) -> Result<Chosen, Failure> {
+    let files = KubeconfigFiles::read(kubectl.kubeconfig.as_deref(), world.environment)?;
+    let target = files.target(kubectl)?;
+    of_target(&target, &CredentialArgs::default(), &Stanza::of(&target)?)
 }
 
 fn typed(choice: &Choice, world: World<'_>) -> Result<Chosen, Failure> {

@@ -14,6 +14,7 @@ mod login;
 mod people;
 mod people_completion;
 mod people_login;
+mod people_logout;
 mod pinniped;
 mod plugin;
 mod protocol;

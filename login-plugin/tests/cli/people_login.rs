@@ -43,7 +43,7 @@ pub(crate) fn verb<'a>(laptop: &'a Laptop, arguments: &[&str]) -> Run<'a> {
 }
 
 /// Logs in as often as asked.
-async fn with_person(mut running: Running, site: &Site) -> Ended {
+pub(crate) async fn with_person(mut running: Running, site: &Site) -> Ended {
     while let Some(url) = running.url().await {
         log_in(site, &url).await;
     }

@@ -85,8 +85,8 @@ fn options(topic: Topic) -> Vec<HelpOption> {
     match topic {
         Topic::All => Vec::new(),
         // What it takes besides, as its page says.
-        Topic::Login => {
-            let own = help::options::options(help::text(Topic::Login));
+        Topic::Login | Topic::Logout => {
+            let own = help::options::options(help::text(topic));
             own.into_iter().chain(options(Topic::Credential)).collect()
         }
         topic => help::options::options(help::text(topic)),
