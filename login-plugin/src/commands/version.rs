@@ -14,6 +14,7 @@ const NAME: &str = "kubectl-latchkey";
 #[derive(Serialize)]
 struct Version {
     name: &'static str,
+    #[expect(clippy::struct_field_names, reason = "the name that programs read")]
     version: &'static str,
     os: &'static str,
     arch: &'static str,
