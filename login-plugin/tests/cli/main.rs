@@ -5,6 +5,7 @@
 mod cache;
 mod crowd;
 mod device;
+mod doctor;
 mod exchange;
 mod keyring;
 mod killed;

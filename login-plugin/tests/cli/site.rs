@@ -203,6 +203,13 @@ impl Inner {
                     json_answer(StatusCode::OK, &self.key_set(&state.behaviour))
                 }
             }
+            "/idp/authorize" if state.behaviour.refuses_redirects => {
+                json_answer(StatusCode::BAD_REQUEST, &json!("Invalid parameter: redirect_uri"))
+            }
+            "/apis/login.concierge.latchkey.dev/v1alpha1" => {
+                let list = json!({"kind": "APIResourceList", "resources": [{"name": "tokencredentialrequests"}]});
+                json_answer(StatusCode::from_u16(state.behaviour.api_group).unwrap(), &list)
+            }
             "/idp/authorize" => authorize(&mut state, query, &self.issuer()),
             "/idp/token" | "/idp/device_authorization" | "/idp/revoke" => {
                 let mut form = parameters(std::str::from_utf8(&body).unwrap());

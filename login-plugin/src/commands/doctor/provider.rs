@@ -142,7 +142,7 @@ fn judge_keys(keys: &Result<Vec<u8>, String>) -> Finding {
             if count == 0 {
                 Finding::fail(CHECK, "the provider publishes no key", tell)
             } else {
-                Finding::ok(CHECK, format!("the provider publishes {count}"))
+                Finding::ok(CHECK, format!("the provider publishes {count} for checking its tokens"))
             }
         }
     }

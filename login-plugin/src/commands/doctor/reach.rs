@@ -110,7 +110,12 @@ pub(super) async fn knock(party: Party, server: &Server, path: &str) -> (Knock, 
 pub(super) async fn get(transport: &Transport, address: &Url) -> Result<Answer, String> {
     let request = Request::get(address.as_str()).header(ACCEPT, "application/json, text/html").body(Vec::new());
     let request = request.map_err(|error| error.to_string())?;
-    transport.send(request).await.map_err(|error| Printable(&error.to_string()).to_string())
+    transport.send(request).await.map_err(|error| {
+        let words = error.to_string();
+        // What the HTTP library was doing says nothing to a person.
+        let words = words.trim_start_matches("error sending request: ").trim_start_matches("client error (Connect): ");
+        Printable(words).to_string()
+    })
 }
 
 async fn connect(host: &str, port: u16) -> Result<(), Outcome> {
@@ -213,7 +218,8 @@ impl Knock {
         let name = party.name();
         let lower = why.to_ascii_lowercase();
         let through = via.as_ref().map(|via| format!(" (through the proxy {})", via.proxy)).unwrap_or_default();
-        if lower.contains("unknownissuer") || lower.contains("unknown issuer") || lower.contains("self-signed") {
+        // A bad signature: the authority has the right name and another key, as after a cluster was made anew.
+        if ["unknownissuer", "unknown issuer", "self-signed", "badsignature"].iter().any(|sign| lower.contains(sign)) {
             let whom = if *has_roots {
                 "the authority that the settings name"
             } else {
@@ -307,6 +313,7 @@ mod tests {
             (Party::Cluster, Some(false), Outcome::NoName("x".to_owned()), "proxy-url"),
             (Party::Provider, None, no_answer("invalid peer certificate: UnknownIssuer"), "--ca-data"),
             (Party::Cluster, None, no_answer("invalid peer certificate: UnknownIssuer"), "certificate-authority-data"),
+            (Party::Cluster, None, no_answer("invalid peer certificate: BadSignature"), "not signed by the authority"),
             (Party::Cluster, None, no_answer("certificate not valid for name \"c\""), "tls-server-name"),
             (Party::Provider, None, no_answer("certificate expired: verified at"), "clock"),
             (Party::Provider, None, no_answer("operation timed out"), "gives no answer"),

@@ -45,6 +45,10 @@ pub(crate) struct Behaviour {
     pub(crate) keys_outage: bool,
     /// Members of the discovery document in place of the usual ones; null takes one out.
     pub(crate) metadata: Value,
+    /// The login page knows no redirect address of ours.
+    pub(crate) refuses_redirects: bool,
+    /// How the cluster answers the question for the exchange's API group.
+    pub(crate) api_group: u16,
     /// What the authorization response says in `iss`, where not the truth.
     pub(crate) response_issuer: Option<&'static str>,
     /// The client's secret, which is then wanted; taken in the header, or in the form where the discovery document says so.
@@ -135,6 +139,8 @@ impl Default for Behaviour {
     fn default() -> Self {
         Self {
             clock_ahead: 0,
+            refuses_redirects: false,
+            api_group: 200,
             audiences: json!(CLIENT),
             authorized_party: None,
             nonce: None,
