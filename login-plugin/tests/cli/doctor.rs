@@ -9,6 +9,8 @@ use crate::people_login::{laptop, stanza, verb};
 use crate::plugin::{Ended, Laptop, Run};
 use crate::site::{Site, base64};
 
+type Change = fn(&mut Value);
+
 /// A laptop on which all is well, but that nobody has logged in yet.
 fn well(site: &Site) -> Laptop {
     let laptop = laptop(site, &[("staging", stanza(site, &[]))]);
@@ -63,7 +65,7 @@ fn of(ended: &Ended, check: &str) -> Vec<(String, String)> {
 }
 
 /// Runs it and expects one check to fail or to warn with these words, and the exit status to agree.
-async fn expect(laptop: &Laptop, run: Run<'_>, check: &str, verdict: &str, words: &str) {
+async fn expect(run: Run<'_>, check: &str, verdict: &str, words: &str) {
     let ended = run.with("-o").with("json").end().await;
     let found = of(&ended, check);
     let matching = found.iter().any(|(is, text)| is == verdict && text.contains(words));
@@ -71,7 +73,6 @@ async fn expect(laptop: &Laptop, run: Run<'_>, check: &str, verdict: &str, words
     let failed = ended.stdout.contains("\"verdict\": \"fail\"");
     assert_eq!(ended.status.code(), Some(i32::from(failed)), "{ended:?}");
     assert!(!ended.stdout.contains("SECRET"), "{ended:?}");
-    drop(fs::metadata(laptop.path("kubeconfig")).unwrap());
 }
 
 #[tokio::test]
@@ -122,28 +123,28 @@ async fn what_is_wrong_with_the_provider_is_found() {
     let site = Site::start();
     let laptop = well(&site);
     site.behave(|it| it.clock_ahead = -3600);
-    expect(&laptop, doctor(&laptop, &[]), "clock", "fail", "60 min ahead of the identity provider's").await;
+    expect(doctor(&laptop, &[]), "clock", "fail", "60 min ahead of the identity provider's").await;
     site.behave(|it| it.clock_ahead = 120);
-    expect(&laptop, doctor(&laptop, &[]), "clock", "warn", "2 min behind the cluster's").await;
+    expect(doctor(&laptop, &[]), "clock", "warn", "2 min behind the cluster's").await;
     site.behave(|it| {
         it.clock_ahead = 0;
         it.metadata = json!({"issuer": "https://other.example/"});
     });
-    expect(&laptop, doctor(&laptop, &[]), "discovery", "fail", "--issuer=https://other.example/,").await;
+    expect(doctor(&laptop, &[]), "discovery", "fail", "--issuer=https://other.example/,").await;
     site.behave(|it| it.metadata = json!({"code_challenge_methods_supported": ["plain"]}));
-    expect(&laptop, doctor(&laptop, &[]), "pkce", "warn", "S256").await;
+    expect(doctor(&laptop, &[]), "pkce", "warn", "S256").await;
     site.behave(|it| it.metadata = json!({"scopes_supported": ["openid"]}));
-    expect(&laptop, doctor(&laptop, &[]), "refresh", "warn", "offline_access").await;
+    expect(doctor(&laptop, &[]), "refresh", "warn", "offline_access").await;
     site.behave(|it| {
         it.metadata = json!({});
         it.keys_outage = true;
     });
-    expect(&laptop, doctor(&laptop, &[]), "keys", "fail", "503").await;
+    expect(doctor(&laptop, &[]), "keys", "fail", "503").await;
     site.behave(|it| {
         it.keys_outage = false;
         it.refuses_redirects = true;
     });
-    expect(&laptop, doctor(&laptop, &[]), "redirect", "fail", "register http://127.0.0.1:").await;
+    expect(doctor(&laptop, &[]), "redirect", "fail", "register http://127.0.0.1:").await;
 }
 
 #[tokio::test]
@@ -156,18 +157,17 @@ async fn what_is_wrong_with_the_way_is_found() {
             &site,
             &[&format!("--concierge-ca-data={}", base64(&other.roots)), "--redirect-ports=0"],
         )["exec"]["args"]
-            .clone()
+            .clone();
     });
-    expect(&laptop, doctor(&laptop, &[]), "cluster", "fail", "not signed by the authority that the settings name")
-        .await;
+    expect(doctor(&laptop, &[]), "cluster", "fail", "not signed by the authority that the settings name").await;
     // Nobody listens there.
     with_user(&laptop, |user| *user = stanza(&site, &["--concierge-endpoint=https://127.0.0.1:9"]));
-    expect(&laptop, doctor(&laptop, &[]), "cluster", "fail", "no connection to the cluster at 127.0.0.1:9").await;
+    expect(doctor(&laptop, &[]), "cluster", "fail", "no connection to the cluster at 127.0.0.1:9").await;
     with_user(&laptop, |user| *user = stanza(&site, &["--concierge-endpoint=https://no-such-name.invalid"]));
-    expect(&laptop, doctor(&laptop, &[]), "cluster", "fail", "cannot be resolved").await;
+    expect(doctor(&laptop, &[]), "cluster", "fail", "cannot be resolved").await;
     with_user(&laptop, |user| *user = stanza(&site, &[]));
     let proxied = doctor(&laptop, &[]).set("HTTPS_PROXY", "http://jane:SECRET@127.0.0.1:9");
-    expect(&laptop, proxied, "provider", "fail", "NO_PROXY,127.0.0.1").await;
+    expect(proxied, "provider", "fail", "NO_PROXY,127.0.0.1").await;
 }
 
 #[tokio::test]
@@ -180,7 +180,7 @@ async fn what_is_wrong_with_the_cluster_is_found() {
         (401, "warn", "impersonation proxy"),
     ] {
         site.behave(|it| it.api_group = status);
-        expect(&laptop, doctor(&laptop, &[]), "concierge", verdict, words).await;
+        expect(doctor(&laptop, &[]), "concierge", verdict, words).await;
     }
 }
 
@@ -188,7 +188,7 @@ async fn what_is_wrong_with_the_cluster_is_found() {
 async fn what_is_wrong_with_the_stanza_is_found() {
     let site = Site::start();
     let laptop = well(&site);
-    let changes: [(fn(&mut Value), &str, &str); 5] = [
+    let changes: [(Change, &str, &str); 5] = [
         (|user| user["token"] = "SECRET".into(), "silenced", "kubectl config unset 'users.staging.token'"),
         (|user| user["exec"]["apiVersion"] = "client.authentication.k8s.io/v1alpha1".into(), "stanza", "v1alpha1"),
         (
@@ -202,9 +202,9 @@ async fn what_is_wrong_with_the_stanza_is_found() {
     for (change, check, words) in changes {
         with_user(&laptop, |user| *user = stanza(&site, &[]));
         with_user(&laptop, change);
-        expect(&laptop, doctor(&laptop, &[]), check, "fail", words).await;
+        expect(doctor(&laptop, &[]), check, "fail", words).await;
     }
-    expect(&laptop, doctor(&laptop, &["--context", "nowhere"]), "kubeconfig", "fail", "\"nowhere\"").await;
+    expect(doctor(&laptop, &["--context", "nowhere"]), "kubeconfig", "fail", "\"nowhere\"").await;
 }
 
 #[tokio::test]
@@ -216,15 +216,15 @@ async fn the_plugin_policy_of_kubectl_is_judged_with_its_mend() {
         fs::write(laptop.path("home/.kube/kuberc"), format!("{head}{text}")).unwrap();
     };
     policy("credentialPluginPolicy: DenyAll\n");
-    expect(&laptop, doctor(&laptop, &[]), "kuberc", "fail", "\n- name: kubectl-latchkey\n").await;
-    expect(&laptop, doctor(&laptop, &[]).set("KUBERC", "off"), "kuberc", "ok", "KUBERC=off").await;
+    expect(doctor(&laptop, &[]), "kuberc", "fail", "\n- name: kubectl-latchkey\n").await;
+    expect(doctor(&laptop, &[]).set("KUBERC", "off"), "kuberc", "ok", "KUBERC=off").await;
     policy("credentialPluginPolicy: Allowlist\ncredentialPluginAllowlist:\n- command: sh\n");
     let words = "--allowlist-entry command=sh --allowlist-entry command=kubectl-latchkey";
-    expect(&laptop, doctor(&laptop, &[]), "kuberc", "fail", words).await;
+    expect(doctor(&laptop, &[]), "kuberc", "fail", words).await;
     policy("credentialPluginPolicy: Allowlist\ncredentialPluginAllowlist:\n- command: kubectl-latchkey\n");
-    expect(&laptop, doctor(&laptop, &[]), "kuberc", "ok", "lets kubectl run").await;
+    expect(doctor(&laptop, &[]), "kuberc", "ok", "lets kubectl run").await;
     kubectl(&laptop, "v1.35.1");
-    expect(&laptop, doctor(&laptop, &[]), "kuberc", "fail", "write `name:`").await;
+    expect(doctor(&laptop, &[]), "kuberc", "fail", "write `name:`").await;
 }
 
 #[tokio::test]
@@ -232,24 +232,23 @@ async fn what_is_wrong_with_this_computer_is_found() {
     let site = Site::start();
     let laptop = well(&site);
     laptop.executable("bin/kubectl-latchkey-login", "#!/bin/sh\n");
-    expect(&laptop, doctor(&laptop, &[]), "shadowing", "fail", "`kubectl latchkey login` runs another program").await;
+    expect(doctor(&laptop, &[]), "shadowing", "fail", "`kubectl latchkey login` runs another program").await;
     fs::remove_file(laptop.path("bin/kubectl-latchkey-login")).unwrap();
     let sessions = laptop.path("cache/sessions");
     fs::set_permissions(&sessions, fs::Permissions::from_mode(0o777)).unwrap();
-    expect(&laptop, doctor(&laptop, &[]), "cache", "fail", "chmod 700").await;
+    expect(doctor(&laptop, &[]), "cache", "fail", "chmod 700").await;
     fs::set_permissions(&sessions, fs::Permissions::from_mode(0o700)).unwrap();
-    expect(&laptop, doctor(&laptop, &[]).set("LATCHKEY_FLWO", "none"), "environment", "warn", "unset LATCHKEY_FLWO")
-        .await;
+    expect(doctor(&laptop, &[]).set("LATCHKEY_FLWO", "none"), "environment", "warn", "unset LATCHKEY_FLWO").await;
     laptop.executable("bin/systemctl", "#!/bin/sh\necho PATH=/usr/bin:/bin\n");
-    expect(&laptop, doctor(&laptop, &[]), "desktop", "warn", "--command-path=").await;
+    expect(doctor(&laptop, &[]), "desktop", "warn", "--command-path=").await;
     fs::remove_file(laptop.path("bin/kubectl")).unwrap();
     let elsewhere = doctor(&laptop, &[]).set("PATH", laptop.path("bin").display().to_string());
-    expect(&laptop, elsewhere, "kubectl", "fail", "install kubectl").await;
+    expect(elsewhere, "kubectl", "fail", "install kubectl").await;
     let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = holder.local_addr().unwrap().port();
     kubectl(&laptop, "v1.36.3");
     with_user(&laptop, |user| *user = stanza(&site, &[&format!("--redirect-ports={port}")]));
-    expect(&laptop, doctor(&laptop, &[]), "loopback", "fail", "another program holds it").await;
+    expect(doctor(&laptop, &[]), "loopback", "fail", "another program holds it").await;
 }
 
 #[tokio::test]
