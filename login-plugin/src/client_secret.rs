@@ -3,16 +3,20 @@
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::config::ClientSecret;
-use crate::platform::keyring::{KeyringError, Patience, QUIET_MAX};
+use crate::platform::keyring::{Keyring, KeyringError, Patience, QUIET_MAX};
 use crate::secret::Secret;
 
 /// Providers give 32 to 64 characters, Entra ID 40; a file with more than this is another file.
-const SECRET_MAX_BYTES: usize = 4096;
+pub(crate) const SECRET_MAX_BYTES: usize = 4096;
+
+/// For a person who has to unlock the keyring, and came to do so.
+const UNLOCK_PATIENCE: Duration = Duration::from_mins(1);
 
 /// Under which the platform's keyring shows it.
 const SERVICE: &str = "latchkey-client-secret";
@@ -72,6 +76,15 @@ pub(crate) fn read(place: &ClientSecret, issuer: &str, client_id: &str) -> Resul
     }
 }
 
+/// Puts the secret of client `client_id` at `issuer` into the keyring, in place of the one that was there.
+///
+/// # Errors
+/// When it cannot be one, or the keyring does not take it.
+pub(crate) fn keep(keyring: &Keyring, issuer: &str, client_id: &str, secret: &Secret) -> Result<(), Error> {
+    let secret = checked(secret.expose(), || "what was given".to_owned())?;
+    Ok(keyring.set(SERVICE, &account(issuer, client_id), &secret, Patience::Person(UNLOCK_PATIENCE))?)
+}
+
 /// One secret for each client, whichever clusters it is for.
 fn account(issuer: &str, client_id: &str) -> String {
     format!("{client_id} at {issuer}")
@@ -89,7 +102,6 @@ fn checked(text: &str, place: impl Fn() -> String) -> Result<Secret, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::platform::keyring::Keyring;
 
     #[test]
     fn white_space_around_does_not_count_and_nonsense_is_no_secret() {

@@ -22,6 +22,8 @@ pub(crate) struct LoginArgs {
     pub(crate) choice: Choice,
     /// `--force`: a new login even where the old one is good.
     pub(crate) force: bool,
+    /// `--set-client-secret`: no login, only the client's secret into the keyring.
+    pub(crate) set_client_secret: bool,
 }
 
 pub(super) fn login(parser: &mut Parser) -> Result<Command, UsageError> {
@@ -29,6 +31,10 @@ pub(super) fn login(parser: &mut Parser) -> Result<Command, UsageError> {
     while let Some(arg) = parser.next()? {
         match arg {
             Arg::Long("force") => args.force = true,
+            Arg::Long("set-client-secret") => {
+                args.set_client_secret = true;
+                args.choice.credential.client_secret_keyring = Some(true);
+            }
             Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help(Topic::Login)),
             Arg::Long(name) => {
                 let name = name.to_owned();

@@ -1,5 +1,7 @@
 //! `login`: for a person at a time of their own, to one cluster or to all of them.
 
+mod client_secret;
+
 use super::chosen::{Chosen, Unclear, chosen};
 use super::credential::{self, Arrived};
 use super::table::span;
@@ -15,9 +17,12 @@ use crate::time::UnixTime;
 /// # Errors
 /// When some login did not succeed: the others are made all the same.
 pub(super) fn run(args: &LoginArgs, world: World<'_>) -> Result<(), Failure> {
-    let LoginArgs { choice, force } = args;
+    let LoginArgs { choice, force, set_client_secret } = args;
     world.output.settle(world.environment.switch("LATCHKEY_QUIET"), true);
     let logins = chosen(choice, world)?;
+    if *set_client_secret {
+        return client_secret::set(logins, world);
+    }
     let runtime = runtime()?;
     let asked = logins.len();
     let mut done = Done::default();

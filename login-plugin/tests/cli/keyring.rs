@@ -328,3 +328,26 @@ async fn a_person_who_wants_nothing_kept_logs_in_each_time() {
         }
     }
 }
+
+#[tokio::test]
+async fn the_secret_of_a_client_is_put_there_by_hand_and_read_from_there() {
+    let Some(desktop) = Desktop::start().await else { return };
+    let site = Site::start();
+    site.behave(|behaviour| behaviour.client_secret = Some("s3cr3t"));
+    let run = desktop.run(&site).with("--client-secret-keyring");
+    let ended = run.end_with_login(&site).await;
+    assert!(ended.failure(2).contains("is not in the keyring"), "{ended:?}");
+
+    let mut put = desktop.run(&site).with("--set-client-secret").with(&format!("--concierge-endpoint={}", site.url()));
+    put.arguments[0] = "login".to_owned();
+    let mut child = put.command().stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"s3cr3t\n").await.unwrap();
+    let output = child.wait_with_output().await.unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && said.contains("is in the keyring now") && !said.contains("s3cr3t"), "{said}");
+
+    let other = Laptop::new();
+    let elsewhere = credential(&other, &site).set("DBUS_SESSION_BUS_ADDRESS", bus(&desktop.laptop));
+    elsewhere.with("--client-secret-keyring").end_with_login(&site).await.credential();
+    assert_eq!(site.seen(|seen| (seen.logins, seen.token_requests.len())), (1, 1), "never asked without the secret");
+}
