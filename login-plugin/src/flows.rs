@@ -76,13 +76,12 @@ pub(crate) async fn log_in(
             (Ok(first), _) => {
                 return device::log_in(first, (browser.as_ref(), &way), provider, config, (clock, output)).await;
             }
-            (Err(failure), None) => return Err(failure.into()),
             // Administrators allow it for some clients only, or from some places only.
             (Err(failure), Some(redirect)) if failure.status != Status::Unreachable => {
                 output.warn(&format!("no login by code here: {failure}"));
                 redirect
             }
-            (Err(failure), Some(_)) => return Err(failure.into()),
+            (Err(failure), _) => return Err(failure.into()),
         },
     };
     browser::log_in(redirect, &way, provider, config, output).await

@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::output::Printable;
 use crate::platform::{System, desktop};
 
-/// For AppleScript: the words come as arguments, so nothing in them is a part of the script.
+/// For `osascript`: the words come as arguments, so nothing in them is a part of the script.
 const SCRIPT: [&str; 3] =
     ["on run words", "display notification (item 2 of words) with title (item 1 of words)", "end run"];
 

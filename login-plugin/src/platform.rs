@@ -24,7 +24,7 @@ pub(crate) enum System {
     /// Linux and the like, with a desktop by the rules of freedesktop.org, or without any.
     Unix,
     /// Windows.
-    #[cfg_attr(unix, expect(dead_code, reason = "its list of programs is tested on every system"))]
+    #[cfg_attr(all(unix, not(test)), expect(dead_code, reason = "its list of programs is tested on every system"))]
     Windows,
     /// Linux under Windows, whose browser is the one of Windows.
     Wsl,

@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn a_code_is_over_when_either_clock_says_so() {
         let wall = UnixTime::from_secs(1000);
-        let span = Span { began: Instant::now(), began_wall: wall, limit: Duration::from_secs(600) };
+        let span = Span { began: Instant::now(), began_wall: wall, limit: Duration::from_mins(10) };
         let left = |seconds, wall_seconds| {
             span.left(span.began + Duration::from_secs(seconds), wall.plus(wall_seconds)).as_secs()
         };

@@ -77,6 +77,8 @@ impl Answerer {
                 let parameters = request.uri().query().unwrap_or_default().to_owned();
                 self.receive(&parameters).await
             }
+            // Taken, and not asked for: nothing could be pasted from it, the redirect below leaves no code behind in the
+            // address bar either, and browsers are getting stricter about forms that lead from the web to this computer.
             Method::POST => match self.form(request).await {
                 Ok(parameters) => self.receive(&parameters).await,
                 Err(status) => words(status, NOT_OURS),

@@ -137,6 +137,13 @@ async fn localhost_is_bound_in_both_families() {
     running.end().await.credential();
 }
 
+/// The redirect address of a login that was just begun.
+async fn redirect_address(running: &mut crate::plugin::Running) -> (Url, Url) {
+    let url = running.url().await.unwrap();
+    let back = Url::parse(&parameters(url.query().unwrap())["redirect_uri"]).unwrap();
+    (url, back)
+}
+
 #[tokio::test]
 async fn a_port_in_use_is_skipped_or_named() {
     let (site, laptop) = (Site::start(), Laptop::new());
@@ -144,10 +151,61 @@ async fn a_port_in_use_is_skipped_or_named() {
     let port = squatter.local_addr().unwrap().port();
     let ended = credential(&laptop, &site).with(&format!("--redirect-ports={port}")).end().await;
     let said = ended.failure(1);
-    assert!(said.contains(&port.to_string()) && said.contains("--redirect-ports"), "{said}");
+    assert!(said.contains(&format!("on 127.0.0.1, ports {port}")) && said.contains("--redirect-ports"), "{said}");
     let other = Laptop::new();
     let run = credential(&other, &site).with(&format!("--redirect-ports={port},0"));
     run.end_with_login(&site).await.credential();
+}
+
+/// Somebody else would get the browser's answer on the other family.
+#[tokio::test]
+async fn a_port_that_somebody_has_on_the_other_family_is_not_taken_for_localhost() {
+    let Ok(squatter) = tokio::net::TcpListener::bind(("::1", 0)).await else { return };
+    let (site, laptop) = (Site::start(), Laptop::new());
+    let port = squatter.local_addr().unwrap().port();
+    let run = credential(&laptop, &site).with("--redirect-host=localhost").with(&format!("--redirect-ports={port},0"));
+    let mut running = run.start();
+    let (url, back) = redirect_address(&mut running).await;
+    assert_ne!(back.port(), Some(port));
+    log_in(&site, &url).await;
+    running.end().await.credential();
+}
+
+#[tokio::test]
+async fn hosts_and_paths_are_those_that_the_client_is_registered_with() {
+    let Ok(_) = tokio::net::TcpListener::bind(("::1", 0)).await else { return };
+    let squatter = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let (site, laptop) = (Site::start(), Laptop::new());
+    let port = squatter.local_addr().unwrap().port();
+    let run = credential(&laptop, &site)
+        .with("--redirect-host=127.0.0.1,[::1]")
+        .with(&format!("--redirect-ports={port}"))
+        .with("--redirect-path=/oauth2/back");
+    let mut running = run.start();
+    let (url, back) = redirect_address(&mut running).await;
+    assert_eq!(
+        back.as_str(),
+        format!("http://[::1]:{port}/oauth2/back"),
+        "the second host, where the first has no port"
+    );
+    // A browser that knows nothing but IPv6 finds us.
+    log_in(&site, &url).await;
+    running.end().await.credential();
+}
+
+#[tokio::test]
+async fn a_tab_that_was_left_behind_is_told_so_on_a_page() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    let mut running = credential(&laptop, &site).start();
+    let (url, mut stale) = redirect_address(&mut running).await;
+    stale.set_query(Some("code=old-code&state=of-another-login"));
+    let told = get(&browser(&site), &stale).await;
+    assert_eq!(told.status, StatusCode::BAD_REQUEST);
+    assert!(told.headers[CONTENT_TYPE].to_str().unwrap().starts_with("text/html"));
+    assert_eq!(told.headers[CACHE_CONTROL], "no-store");
+    assert!(told.body.contains("This tab belongs to another login") && !told.body.contains("old-code"), "{told:?}");
+    log_in(&site, &url).await;
+    running.end().await.credential();
 }
 
 #[tokio::test]
