@@ -17,6 +17,7 @@ mod people_completion;
 mod people_login;
 mod people_logout;
 mod pinniped;
+mod pinniped_stock;
 mod plugin;
 mod protocol;
 mod provider;

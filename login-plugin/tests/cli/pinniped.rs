@@ -17,7 +17,7 @@ const STOCK_SESSIONS: &str = include_str!("pinniped/sessions.yaml");
 const STOCK_CREDENTIALS: &str = include_str!("pinniped/credentials.yaml");
 
 /// The stanza that `pinniped get kubeconfig` writes for this site, with the URL shown.
-fn oidc<'a>(laptop: &'a Laptop, site: &Site) -> Run<'a> {
+pub(crate) fn oidc<'a>(laptop: &'a Laptop, site: &Site) -> Run<'a> {
     let mut arguments = vec!["login".to_owned(), "oidc".to_owned()];
     arguments.extend(concierge(site));
     arguments.extend([
@@ -51,18 +51,18 @@ fn fixed<'a>(laptop: &'a Laptop, site: &Site, token: &str) -> Run<'a> {
 }
 
 /// A site with a concierge of Pinniped's: it knows nothing of certificate requests and makes keys itself.
-fn stock_site() -> Site {
+pub(crate) fn stock_site() -> Site {
     let site = Site::start();
     site.behave(|behaviour| behaviour.exchange = Exchange::ServerKey);
     site
 }
 
 impl Laptop {
-    fn pinniped(&self, file: &str) -> PathBuf {
+    pub(crate) fn pinniped(&self, file: &str) -> PathBuf {
         self.path("home/.config/pinniped").join(file)
     }
 
-    fn yaml(&self, file: &str) -> Value {
+    pub(crate) fn yaml(&self, file: &str) -> Value {
         serde_norway::from_str(&fs::read_to_string(self.pinniped(file)).unwrap()).unwrap()
     }
 
@@ -76,14 +76,14 @@ impl Laptop {
     }
 
     /// Changes the one entry of a file as time, or another program, would have.
-    fn change(&self, file: &str, list: &str, change: impl FnOnce(&mut Value)) {
+    pub(crate) fn change(&self, file: &str, list: &str, change: impl FnOnce(&mut Value)) {
         let mut document = self.yaml(file);
         change(&mut document[list][0]);
         fs::write(self.pinniped(file), serde_norway::to_string(&document).unwrap()).unwrap();
     }
 }
 
-fn time(seconds: i64) -> String {
+pub(crate) fn time(seconds: i64) -> String {
     Timestamp::from_second(seconds).unwrap().to_string()
 }
 
