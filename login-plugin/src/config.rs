@@ -14,7 +14,7 @@ use thiserror::Error;
 
 pub(crate) use self::concierge::{ConciergeConfig, Destination, Server};
 use self::login::LOGIN_TIMEOUT_MAX_SECONDS;
-pub(crate) use self::login::LoginConfig;
+pub(crate) use self::login::{LoginConfig, SupervisorFlow, SupervisorLogin, SupervisorUpstream};
 pub(crate) use self::places::Places;
 pub(crate) use self::provider::{ClientSecret, OFFLINE_ACCESS, ProviderConfig};
 pub(crate) use self::workload::{TokenSource, WorkloadConfig};

@@ -4,6 +4,7 @@ mod account;
 mod browser;
 mod choice;
 mod device;
+pub(crate) mod password;
 mod paste;
 mod place;
 pub(crate) mod token;

@@ -9,6 +9,7 @@ mod error;
 mod grant;
 mod id_token;
 mod requests;
+mod supervisor;
 mod token_exchange;
 
 use std::cell::OnceCell;
@@ -219,21 +220,21 @@ impl<'a> Provider<'a> {
     }
 
     /// Trades the refresh token for new ones. What comes back has to be kept before it is judged. `granted` are the scopes
-    /// that the provider named at the login.
+    /// that the provider named at the login; an empty list stands for those of a login that somebody else made.
     ///
     /// # Errors
     /// When the provider refuses or is away.
     pub(crate) async fn refresh(&self, refresh_token: &Secret, granted: Option<&[String]>) -> Result<Grant, OidcError> {
         let endpoint = self.token_endpoint()?;
+        // An empty list: nobody knows. Then nothing is said, which means all of it.
+        let is_unknown = granted.is_some_and(<[String]>::is_empty);
         // Nothing that was not granted (RFC 6749 section 6): a provider that dropped a scope at the login refuses it here.
         // With `openid`: some providers send no ID token otherwise.
         let may_ask =
             |scope: &&str| *scope == "openid" || granted.is_none_or(|granted| granted.iter().any(|one| one == scope));
         let scopes: Vec<&str> = self.scopes().into_iter().filter(may_ask).collect();
-        let form = Form::default()
-            .with("grant_type", "refresh_token")
-            .with("refresh_token", refresh_token.expose())
-            .with("scope", scopes.join(" "));
+        let form = Form::default().with("grant_type", "refresh_token").with("refresh_token", refresh_token.expose());
+        let form = if is_unknown { form } else { form.with("scope", scopes.join(" ")) };
         let form = self.targets().fold(form, |form, (name, value)| form.with(name, value));
         match self.post(&endpoint, form).await {
             Ok(answer) => Grant::read(&answer),

@@ -31,6 +31,37 @@ pub(crate) struct LoginConfig {
     pub(crate) skip_browser: bool,
     /// Given by argument; otherwise it depends on who can see us.
     pub(crate) timeout: Option<Duration>,
+    /// Where the provider is a Pinniped Supervisor: which of the providers behind it, and how.
+    pub(crate) supervisor: Option<SupervisorLogin>,
+    /// Say nothing of the address when a browser was started.
+    pub(crate) hide_url: bool,
+}
+
+/// A login at a Pinniped Supervisor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SupervisorLogin {
+    /// The provider behind it, where there are several.
+    pub(crate) upstream: Option<SupervisorUpstream>,
+    /// How to log in; none if the Supervisor decides.
+    pub(crate) flow: Option<SupervisorFlow>,
+}
+
+/// A provider behind a Pinniped Supervisor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SupervisorUpstream {
+    /// Its name.
+    pub(crate) name: String,
+    /// `oidc`, `ldap`, `activedirectory` or `github`.
+    pub(crate) kind: String,
+}
+
+/// How a Supervisor lets people log in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SupervisorFlow {
+    /// `browser_authcode`.
+    Browser,
+    /// `cli_password`.
+    Password,
 }
 
 impl LoginConfig {
@@ -59,6 +90,8 @@ impl LoginConfig {
             redirect_path,
             skip_browser: args.skip_browser.unwrap_or_default(),
             timeout: timeout(args)?,
+            supervisor: None,
+            hide_url: false,
         })
     }
 }

@@ -45,7 +45,7 @@ pub(super) async fn log_in(
         announces_iss: provider.announces_iss(),
     };
     let mut serving = loopback.serve(expected.clone(), provider.origins());
-    let opened = invite(redirect, way, &attempt.url, cluster, output);
+    let opened = invite(redirect, way, &attempt.url, (cluster, config.login.hide_url), output);
     if way.is_in_background() && opened && !output.is_quiet() {
         // The tab may have opened behind everything else, or on another screen.
         notification::show(&format!("kubectl needs you to log in to {cluster}"), "A tab is open in your browser.");
@@ -76,8 +76,17 @@ pub(crate) fn failure_page(cluster: &str, failure: &Failure) -> Page {
 }
 
 /// One line before anything is waited for, the URL always in it: "opened" is a guess. Whether a browser was started.
-fn invite(redirect: &Redirect, way: &Way, url: &reqwest::Url, cluster: &str, output: &Output) -> bool {
+fn invite(
+    redirect: &Redirect,
+    way: &Way,
+    url: &reqwest::Url,
+    (cluster, hide_url): (&str, bool),
+    output: &Output,
+) -> bool {
     let opened = redirect.browser.as_ref().map(|browser| browser.open(url));
+    if hide_url && opened == Some(true) {
+        return true;
+    }
     let line = match opened {
         Some(true) => format!("Log in to {cluster}: opening your browser. If nothing opens, visit {url}"),
         Some(false) => format!("Log in to {cluster}: no browser could be started. Visit {url}"),

@@ -12,6 +12,7 @@ use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
 use super::OidcError;
+use super::supervisor::SupervisorDiscovery;
 use crate::cache::{Cache, Documents, EntryName};
 use crate::output::Printable;
 use crate::time::{Clock, UnixTime};
@@ -48,6 +49,9 @@ pub(super) struct Additional {
     pub(super) revocation_endpoint: Option<String>,
     /// OIDC RP-Initiated Logout 1.0 section 2.1.
     pub(super) end_session_endpoint: Option<String>,
+    /// Where this is a Pinniped Supervisor.
+    #[serde(rename = "discovery.supervisor.pinniped.dev/v1alpha1")]
+    pub(super) supervisor: Option<SupervisorDiscovery>,
 }
 
 impl AdditionalProviderMetadata for Additional {}

@@ -7,6 +7,7 @@ use base64::prelude::BASE64_STANDARD;
 use latchkey_crds::groups::GroupSuffix;
 
 use super::flags::{self, Flag, FlagError, Given, Kind};
+use crate::config::{SupervisorFlow, SupervisorUpstream};
 use crate::environment::Environment;
 
 /// The client that a Pinniped Supervisor has for everybody.
@@ -143,27 +144,9 @@ pub(crate) struct OidcLogin {
     /// Paste only.
     pub(crate) skip_listen: bool,
     /// Which provider behind a Pinniped Supervisor.
-    pub(crate) upstream: Option<Upstream>,
+    pub(crate) upstream: Option<SupervisorUpstream>,
     /// How to log in there; none if the Supervisor decides.
-    pub(crate) flow: Option<UpstreamFlow>,
-}
-
-/// A provider behind a Pinniped Supervisor.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Upstream {
-    /// Its name.
-    pub(crate) name: String,
-    /// `oidc`, `ldap`, `activedirectory` or `github`.
-    pub(crate) kind: String,
-}
-
-/// How a Supervisor lets people log in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum UpstreamFlow {
-    /// `browser_authcode`.
-    Browser,
-    /// `cli_password`.
-    Password,
+    pub(crate) flow: Option<SupervisorFlow>,
 }
 
 /// Flags of `login static`.
@@ -281,16 +264,16 @@ fn oidc(words: impl Iterator<Item = String>, environment: &Environment) -> Resul
         session_cache,
         skip_browser: given.switch("skip-browser"),
         skip_listen: given.switch("skip-listen"),
-        upstream: given.filled("upstream-identity-provider-name").map(|name| Upstream { name, kind }),
+        upstream: given.filled("upstream-identity-provider-name").map(|name| SupervisorUpstream { name, kind }),
         flow: flow.transpose()?,
     });
     login(given, by, environment)
 }
 
-fn upstream_flow(text: &str) -> Result<UpstreamFlow, FlagError> {
+fn upstream_flow(text: &str) -> Result<SupervisorFlow, FlagError> {
     match text {
-        "browser_authcode" => Ok(UpstreamFlow::Browser),
-        "cli_password" => Ok(UpstreamFlow::Password),
+        "browser_authcode" => Ok(SupervisorFlow::Browser),
+        "cli_password" => Ok(SupervisorFlow::Password),
         other => Err(FlagError::Value(format!(
             "--upstream-identity-provider-flow, or PINNIPED_UPSTREAM_IDENTITY_PROVIDER_FLOW: expected \
              \"browser_authcode\" or \"cli_password\", found {other:?}"
@@ -432,8 +415,11 @@ mod tests {
         assert_eq!(login.credential_cache, None);
         assert_eq!(login.remarks, ["Flag --concierge-namespace has been deprecated, not needed anymore"]);
         assert_eq!(oidc.scopes, ["email", "openid"]);
-        assert_eq!(oidc.upstream.unwrap(), Upstream { name: "corp-ldap".to_owned(), kind: "ldap".to_owned() });
-        assert_eq!(oidc.flow, Some(UpstreamFlow::Password));
+        assert_eq!(
+            oidc.upstream.unwrap(),
+            SupervisorUpstream { name: "corp-ldap".to_owned(), kind: "ldap".to_owned() }
+        );
+        assert_eq!(oidc.flow, Some(SupervisorFlow::Password));
         assert!(oidc.skip_browser && oidc.skip_listen && oidc.debug_session_cache);
         assert_eq!((oidc.listen_port, oidc.request_audience.as_deref()), (48095, Some("a")));
     }
@@ -477,6 +463,6 @@ mod tests {
         let Command::Login(login) = parse(&line.map(ToOwned::to_owned), &environment).unwrap() else {
             panic!("no login")
         };
-        assert!(matches!(login.by, By::Oidc(OidcLogin { flow: Some(UpstreamFlow::Browser), .. })));
+        assert!(matches!(login.by, By::Oidc(OidcLogin { flow: Some(SupervisorFlow::Browser), .. })));
     }
 }

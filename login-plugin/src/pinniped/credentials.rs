@@ -74,10 +74,11 @@ impl CredentialFile {
     pub(crate) fn keep(&self, key: &CredentialKey, held: &HeldCredential, now: UnixTime) -> Result<(), DocumentError> {
         self.0.change(|entries| {
             entries.retain(|entry| is_good(entry, now));
-            let entry = match entries.iter().position(|entry| is(entry, key)) {
-                Some(place) => &mut entries[place],
-                None => entries.push_mut(Map::new()),
-            };
+            let place = entries.iter().position(|entry| is(entry, key)).unwrap_or_else(|| {
+                entries.push(Map::new());
+                entries.len() - 1
+            });
+            let entry = &mut entries[place];
             entry.insert("key".to_owned(), json!(key.0));
             entry.insert("creationTimestamp".to_owned(), json!(now.to_string()));
             entry.insert("lastUsedTimestamp".to_owned(), json!(now.to_string()));

@@ -114,14 +114,12 @@ impl SessionFile {
     pub(crate) fn keep(&self, key: &SessionKey, session: &Session, now: UnixTime) -> Result<(), DocumentError> {
         self.document.change(|entries| {
             entries.retain_mut(|entry| prune(entry, now));
-            let entry = match entries.iter().position(|entry| key.is_of(entry)) {
-                Some(place) => &mut entries[place],
-                None => {
-                    let new = json!({"key": key.value(), "creationTimestamp": now.to_string()});
-                    let Value::Object(new) = new else { unreachable!("it is written as an object") };
-                    entries.push_mut(new)
-                }
-            };
+            let place = entries.iter().position(|entry| key.is_of(entry)).unwrap_or_else(|| {
+                let new = [("key", key.value()), ("creationTimestamp", json!(now.to_string()))];
+                entries.push(new.into_iter().map(|(member, value)| (member.to_owned(), value)).collect());
+                entries.len() - 1
+            });
+            let entry = &mut entries[place];
             entry.insert("lastUsedTimestamp".to_owned(), json!(now.to_string()));
             let tokens = entry.entry("tokens").or_insert_with(|| json!({}));
             if !tokens.is_object() {
@@ -202,7 +200,8 @@ fn session(entry: &Map<String, Value>, key: &SessionKey, wanted: &Wanted, now: U
         nonce: None,
         authenticated_at: None,
         refresh_is_useless: false,
-        scopes: None,
+        // Not noted there, and the stock program asks for none again.
+        scopes: Some(Vec::new()),
         identity: ["username", "preferred_username", "email"]
             .iter()
             .find_map(|name| claim(name))

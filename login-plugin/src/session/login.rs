@@ -2,9 +2,11 @@
 
 use super::{Context, Usable};
 use crate::cache::{FailedAttempt, Lock, Session, Unanswered, Waited};
+use crate::config::{SupervisorFlow, SupervisorLogin};
 use crate::failure::Failure;
 use crate::flows::{self, LoggedIn, NotLoggedIn, Place, Reader, Way};
 use crate::notification;
+use crate::oidc::Provider;
 use crate::output::Output;
 use crate::platform::{desktop, terminal};
 use crate::time::UnixTime;
@@ -38,6 +40,12 @@ impl Context<'_> {
         {
             return Err(attempt.failure);
         }
+        if let Some(supervisor) = &self.config.login.supervisor {
+            let mut provider = self.provider().await?;
+            if provider.supervisor_flow(supervisor).await? == SupervisorFlow::Password {
+                return self.log_in_by_password(supervisor, &mut provider).await;
+            }
+        }
         let place = Place::new(self.environment, desktop::system(), self.reader());
         let mut way = flows::choose(&self.config.login, place)
             .map_err(|impossible| flows::impossible(cluster, &impossible.to_string()))?;
@@ -58,6 +66,8 @@ impl Context<'_> {
                 self.mention_skew(tokens.identity.local_ahead);
                 let session = self.session_of(tokens);
                 self.cache.keep_session(&self.keys.session, &session);
+                // Another program's file may not say whose login it kept.
+                let before = before.filter(|before| !before.subject.is_empty());
                 let instead_of = before.filter(|before| before.subject != session.subject).map(|before| before.name);
                 if let Some(name) = &instead_of {
                     self.output.say(&format!("You are {} at {cluster} now; so far you were {name}", session.identity));
@@ -78,6 +88,28 @@ impl Context<'_> {
                     );
                 }
                 let attempt = FailedAttempt { at: now, parent: self.parent, failure };
+                self.cache.keep_failed_attempt(&self.keys.session, &attempt);
+                Err(attempt.failure)
+            }
+        }
+    }
+
+    /// Where a Pinniped Supervisor takes name and password itself, no browser has a part in it.
+    async fn log_in_by_password(
+        &self,
+        supervisor: &SupervisorLogin,
+        provider: &mut Provider<'_>,
+    ) -> Result<Usable, Failure> {
+        let at_terminal = self.reader() == Reader::AtTerminal;
+        match flows::password::log_in(supervisor, provider, self.config, self.environment, at_terminal).await {
+            Ok(tokens) => {
+                self.cache.drop_failed_attempt(&self.keys.session);
+                let session = self.session_of(tokens);
+                self.cache.keep_session(&self.keys.session, &session);
+                Ok(Usable { session, is_new: true, page: None, instead_of: None })
+            }
+            Err(NotLoggedIn { failure, .. }) => {
+                let attempt = FailedAttempt { at: self.clock.now(), parent: self.parent, failure };
                 self.cache.keep_failed_attempt(&self.keys.session, &attempt);
                 Err(attempt.failure)
             }

@@ -185,7 +185,12 @@ impl Inner {
     /// `None` ends the connection without an answer.
     async fn answer(&self, request: Request<Incoming>) -> Option<Reply> {
         let path = request.uri().path().to_owned();
-        let query = parameters(request.uri().query().unwrap_or_default());
+        let mut query = parameters(request.uri().query().unwrap_or_default());
+        // What a Pinniped Supervisor takes in place of a login page.
+        for name in ["pinniped-username", "pinniped-password"] {
+            let shown = request.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+            query.extend(shown.map(|value| (format!(":{name}"), value)));
+        }
         let authorization = request.headers().get("authorization").map(|header| header.to_str().unwrap().to_owned());
         let body = request.into_body().collect().await.map(Collected::to_bytes).unwrap_or_default();
         let mut state = self.state();
@@ -203,6 +208,7 @@ impl Inner {
                     json_answer(StatusCode::OK, &self.key_set(&state.behaviour))
                 }
             }
+            "/idp/upstreams" => json_answer(StatusCode::OK, &state.behaviour.upstreams),
             "/idp/authorize" if state.behaviour.refuses_redirects => {
                 json_answer(StatusCode::BAD_REQUEST, &json!("Invalid parameter: redirect_uri"))
             }

@@ -11,7 +11,7 @@ use crate::args::{CredentialArgs, Flow, RedirectHost, Store};
 use crate::cache::{Cache, EntryName, Keys};
 use crate::commands::World;
 use crate::commands::credential::{self, workload};
-use crate::config::{CredentialConfig, Settings};
+use crate::config::{CredentialConfig, Settings, SupervisorFlow, SupervisorLogin};
 use crate::environment::Environment;
 use crate::exec_credential::{ApiVersion, ExecInfo};
 use crate::failure::{Failure, Status};
@@ -102,11 +102,13 @@ fn settings(login: &Login, by: &OidcLogin, interactive: bool, environment: &Envi
     // Of the client's cluster the stock program takes nothing but its name in the cache.
     let exec = ExecInfo { version: Some(ApiVersion::V1Beta1), interactive, cluster: None };
     let mut settings = Settings::new(args, exec, environment)?;
-    if let Settings::Person(config) = &mut settings
-        && audience != by.client_id
-    {
+    if let Settings::Person(config) = &mut settings {
         // An ID token is always for its client; only a Supervisor trades it for one that is for the cluster.
-        config.provider.exchange_audience = Some(audience);
+        config.provider.exchange_audience = Some(audience).filter(|audience| *audience != by.client_id);
+        config.login.hide_url = environment.text("PINNIPED_SKIP_PRINT_LOGIN_URL").as_deref() == Some("true");
+        // Without a name any provider may be meant, and a browser is what all of them have.
+        let is_plain = by.upstream.is_none() && by.flow != Some(SupervisorFlow::Password);
+        config.login.supervisor = (!is_plain).then(|| SupervisorLogin { upstream: by.upstream.clone(), flow: by.flow });
     }
     Ok(settings)
 }

@@ -65,6 +65,8 @@ pub(crate) struct Behaviour {
     pub(crate) revocation: Option<u16>,
     /// Offer the page that ends the session.
     pub(crate) end_session: bool,
+    /// What stands behind it, as a Pinniped Supervisor lists it at `/idp/upstreams`.
+    pub(crate) upstreams: Value,
     /// Audiences of a token from an exchange (RFC 8693), where not the one asked for.
     pub(crate) traded_audiences: Option<Value>,
     /// The scopes that a login is granted, where not all that were asked for.
@@ -169,6 +171,7 @@ impl Default for Behaviour {
             job_token_failures: Vec::new(),
             revocation: None,
             end_session: false,
+            upstreams: json!({"pinniped_identity_providers": []}),
             traded_audiences: None,
             granted: None,
             at_hash: None,
