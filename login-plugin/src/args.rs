@@ -22,7 +22,7 @@ use thiserror::Error;
 pub(crate) use self::completion::{COMPLETION_WORDS, CompletionArgs, Shell, words};
 pub(crate) use self::credential::{CredentialArgs, Flow, RedirectHost, Store, TokenKind};
 pub(crate) use self::doctor::DoctorArgs;
-pub(crate) use self::kubeconfig::{KubeconfigArgs, NameTemplate, OutputTo};
+pub(crate) use self::kubeconfig::{ForeignPlugin, KubeconfigArgs, NameTemplate, OutputTo};
 pub(crate) use self::login::{Choice, LoginArgs};
 pub(crate) use self::logout::LogoutArgs;
 pub(crate) use self::rejections::{Contexts, RejectionsArgs, RejectionsFormat};

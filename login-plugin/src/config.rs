@@ -16,7 +16,7 @@ pub(crate) use self::concierge::{ConciergeConfig, Destination, Server};
 use self::login::LOGIN_TIMEOUT_MAX_SECONDS;
 pub(crate) use self::login::{LoginConfig, SupervisorFlow, SupervisorLogin, SupervisorUpstream};
 pub(crate) use self::places::Places;
-pub(crate) use self::provider::{ClientSecret, OFFLINE_ACCESS, ProviderConfig};
+pub(crate) use self::provider::{ClientSecret, OFFLINE_ACCESS, ProviderConfig, is_own_parameter};
 pub(crate) use self::workload::{TokenSource, WorkloadConfig};
 use crate::args::{CredentialArgs, Store};
 use crate::environment::Environment;

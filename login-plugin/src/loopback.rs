@@ -129,8 +129,10 @@ impl Loopback {
         let (noise_in, noise) = mpsc::channel(1);
         let (page, pages) = watch::channel(None);
         let (progress_in, progress) = watch::channel(Progress::default());
+        // A browser asks for the root where the address has no path.
+        let path = if self.path.is_empty() { "/".to_owned() } else { self.path };
         let answerer =
-            Answerer::new((self.authority, self.path), expected, origins, (answers_in, noise_in), pages, progress_in);
+            Answerer::new((self.authority, path), expected, origins, (answers_in, noise_in), pages, progress_in);
         let answerer = Arc::new(answerer);
         let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let mut tasks = JoinSet::new();

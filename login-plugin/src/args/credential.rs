@@ -47,6 +47,8 @@ pub(crate) struct CredentialArgs {
     pub(crate) concierge_ca_data: Option<String>,
     /// `--concierge-endpoint`: where to exchange the token.
     pub(crate) concierge_endpoint: Option<String>,
+    /// `--exchange-audience`: an audience to trade each login's access token for (RFC 8693), as a Pinniped Supervisor wants it.
+    pub(crate) exchange_audience: Option<String>,
     /// `--extra-params`: further parameters of the authorization request (and of the device request).
     pub(crate) extra_params: Option<BTreeMap<String, String>>,
     /// `--flow`: how to log in; `LATCHKEY_FLOW` wins.
@@ -227,6 +229,7 @@ impl CredentialArgs {
             cluster_name: self.cluster_name.or(other.cluster_name),
             concierge_ca_data: self.concierge_ca_data.or(other.concierge_ca_data),
             concierge_endpoint: self.concierge_endpoint.or(other.concierge_endpoint),
+            exchange_audience: self.exchange_audience.or(other.exchange_audience),
             extra_params: self.extra_params.or(other.extra_params),
             flow: self.flow.or(other.flow),
             // What either forbids is forbidden.
@@ -291,6 +294,7 @@ pub(super) fn option(args: &mut CredentialArgs, name: &str, parser: &mut Parser)
         "cluster-name" => args.cluster_name = Some(text(parser)?),
         "concierge-ca-data" => args.concierge_ca_data = Some(text(parser)?),
         "concierge-endpoint" => args.concierge_endpoint = Some(text(parser)?),
+        "exchange-audience" => args.exchange_audience = Some(text(parser)?),
         "extra-params" => args.extra_params.get_or_insert_default().extend(parameters(parser)?),
         "flow" => args.flow = Some(parsed(parser, "flow", Flow::EXPECTED)?),
         "forbid-flows" => args.forbid_flows.get_or_insert_default().extend(flows(parser)?),

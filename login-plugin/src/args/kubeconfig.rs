@@ -27,6 +27,8 @@ pub(crate) struct KubeconfigArgs {
     pub(crate) credential_issuer: Option<String>,
     /// `--force`.
     pub(crate) force: bool,
+    /// `--from`: rewrite what another plugin's users say.
+    pub(crate) from: Option<ForeignPlugin>,
     /// `--install-hint`: what kubectl says where the plugin is missing.
     pub(crate) install_hint: Option<String>,
     /// `--issuer-ca`: a PEM file with the issuer's roots.
@@ -57,6 +59,39 @@ pub(crate) enum OutputTo {
     /// `-`.
     Stdout,
 }
+
+/// Whose users can be rewritten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ForeignPlugin {
+    /// int128/kubelogin, also as `kubectl oidc-login`.
+    Kubelogin,
+    /// Pinniped's CLI.
+    Pinniped,
+}
+
+impl ForeignPlugin {
+    /// Its name.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Kubelogin => "kubelogin",
+            Self::Pinniped => "pinniped",
+        }
+    }
+}
+
+impl FromStr for ForeignPlugin {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        match text {
+            "kubelogin" => Ok(Self::Kubelogin),
+            "pinniped" => Ok(Self::Pinniped),
+            _ => Err(UnknownName(FOREIGN)),
+        }
+    }
+}
+
+const FOREIGN: &str = "\"pinniped\" or \"kubelogin\"";
 
 /// A name with placeholders.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,13 +168,14 @@ impl Contexts {
 }
 
 /// Options of `credential` that say how people shall log in; the others follow from the cluster.
-const LOGIN_OPTIONS: [&str; 28] = [
+const LOGIN_OPTIONS: [&str; 29] = [
     "account",
     "audience",
     "client-id",
     "client-secret-env",
     "client-secret-file",
     "client-secret-keyring",
+    "exchange-audience",
     "extra-params",
     "flow",
     "forbid-flows",
@@ -182,6 +218,7 @@ pub(super) fn kubeconfig(parser: &mut Parser) -> Result<Command, UsageError> {
             }
             Arg::Long("credential-issuer") => args.credential_issuer = Some(parser.value()?.string()?),
             Arg::Long("force") => args.force = true,
+            Arg::Long("from") => args.from = Some(parsed(parser, "from", FOREIGN)?),
             Arg::Long("install-hint") => args.install_hint = Some(parser.value()?.string()?),
             Arg::Long("issuer-ca") => args.issuer_ca = Some(parser.value()?.into()),
             Arg::Long("kubeconfig") => args.kubectl.kubeconfig = Some(parser.value()?.into()),
@@ -217,6 +254,16 @@ impl KubeconfigArgs {
     fn check(&self) -> Result<(), UsageError> {
         if self.output_dir.is_some() && (self.output.is_some() || self.merge) {
             return Err(both("output-dir", if self.merge { "merge" } else { "output" }));
+        }
+        if self.from.is_some()
+            && self.merge
+            && (self.settings_in_cluster || self.name.is_some() || self.name_template.is_some())
+        {
+            return Err(UsageError::Value {
+                option: "from",
+                expected: "no --settings-in-cluster and no name with --merge, which rewrites the users where they stand",
+                found: "one of them".to_owned(),
+            });
         }
         if self.name.is_some() && self.name_template.is_some() {
             return Err(both("name", "name-template"));

@@ -6,6 +6,7 @@ mod discover;
 mod entries;
 mod file;
 mod fleet;
+mod foreign;
 mod merge;
 mod names;
 mod objects;
@@ -52,7 +53,27 @@ pub(super) fn run(mut args: KubeconfigArgs, world: World<'_>) -> Result<(), Fail
     args.login.ca_data = args.issuer_ca.as_deref().map(issuer_roots).transpose()?;
     let args = Arc::new(args);
     let place = place(&args, world.environment)?;
-    let Answers { found, mut failures } = runtime()?.block_on(fleet::ask(&args, world.environment, world.output))?;
+    let manner = Manner {
+        command: args.command_path.clone(),
+        install_hint: args.install_hint.clone(),
+        settings_in_cluster: args.settings_in_cluster,
+    };
+    let answers = match args.from {
+        None => runtime()?.block_on(fleet::ask(&args, world.environment, world.output))?,
+        Some(plugin) => {
+            let foreign = runtime()?.block_on(foreign::read(&args, plugin, world.environment, world.output))?;
+            if let Place::Merge { files, rehearse } = &place {
+                let wishes = Wishes { entries: foreign::in_place(&foreign, &manner), current: None };
+                merged(files, &wishes, *rehearse, world.output)?;
+                return if *rehearse { print(&stanza::users(&wishes.entries)) } else { Ok(()) };
+            }
+            if foreign.is_empty() {
+                world.output.say("Nothing to change.");
+            }
+            Answers { found: foreign.into_iter().map(|foreign| foreign.found).collect(), failures: Vec::new() }
+        }
+    };
+    let Answers { found, mut failures } = answers;
     for found in &found {
         for warning in &found.warnings {
             world.output.warn(&if args.contexts.are_many() {
@@ -63,11 +84,6 @@ pub(super) fn run(mut args: KubeconfigArgs, world: World<'_>) -> Result<(), Fail
         }
     }
     let stanzas = stanzas(&args, &place, found, world)?;
-    let manner = Manner {
-        command: args.command_path.clone(),
-        install_hint: args.install_hint.clone(),
-        settings_in_cluster: args.settings_in_cluster,
-    };
     let asked = stanzas.len() + failures.len();
     if !stanzas.is_empty() {
         failures.extend(put(&args, &place, &stanzas, &manner, world)?);

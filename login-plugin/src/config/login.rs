@@ -25,7 +25,7 @@ pub(crate) struct LoginConfig {
     pub(crate) redirect_hosts: Vec<RedirectHost>,
     /// Ports to try on each, in order.
     pub(crate) redirect_ports: Vec<u16>,
-    /// Path of the redirect URL; begins with a slash.
+    /// Path of the redirect URL; begins with a slash, or is empty where the client is registered without any.
     pub(crate) redirect_path: String,
     /// Never start a browser.
     pub(crate) skip_browser: bool,
@@ -79,7 +79,7 @@ impl LoginConfig {
             })?),
         };
         let redirect_path = args.redirect_path.clone().unwrap_or_else(|| REDIRECT_PATH.to_owned());
-        if !redirect_path.starts_with('/') || redirect_path.contains(['?', '#', ' ']) {
+        if !(redirect_path.is_empty() || redirect_path.starts_with('/')) || redirect_path.contains(['?', '#', ' ']) {
             return Err(ConfigError::RedirectPath(redirect_path));
         }
         Ok(Self {

@@ -86,6 +86,11 @@ pub(crate) enum ClientSecret {
     Keyring(Keyring),
 }
 
+/// Whether a parameter of the authorization request is set by this plugin alone.
+pub(crate) fn is_own_parameter(name: &str) -> bool {
+    OWN_PARAMETERS.contains(&name)
+}
+
 impl ProviderConfig {
     pub(super) fn new(args: &CredentialArgs, environment: &Environment) -> Result<Self, ConfigError> {
         let issuer = args.issuer.clone().ok_or(ConfigError::Missing("--issuer"))?;
@@ -98,7 +103,7 @@ impl ProviderConfig {
         let mut parameters: BTreeMap<String, String> =
             profile.parameters.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
         for (name, value) in args.extra_params.iter().flatten() {
-            if OWN_PARAMETERS.contains(&name.as_str()) {
+            if is_own_parameter(name) {
                 return Err(ConfigError::OwnParameter(name.clone()));
             }
             parameters.insert(name.clone(), value.clone());
@@ -107,7 +112,11 @@ impl ProviderConfig {
         let optional_scopes = args.optional_scopes.clone().unwrap_or_else(|| vec![OFFLINE_ACCESS.to_owned()]);
         let scopes = args.scopes.clone().unwrap_or_default();
         Ok(Self {
-            audience: args.audience.clone().unwrap_or_else(|| client_id.clone()),
+            audience: args
+                .audience
+                .clone()
+                .or_else(|| args.exchange_audience.clone())
+                .unwrap_or_else(|| client_id.clone()),
             issuer,
             client_id,
             client_secret: client_secret(args, environment)?,
@@ -116,7 +125,7 @@ impl ProviderConfig {
             optional_scopes: canonical(optional_scopes.into_iter()),
             resources: canonical(args.resource.clone().unwrap_or_default().into_iter()),
             request_audience: args.request_audience.clone(),
-            exchange_audience: None,
+            exchange_audience: args.exchange_audience.clone(),
             account: args.account.clone(),
             login_hint: args.login_hint.clone().or_else(|| args.account.clone()),
             prompt: args.prompt.clone().or_else(|| profile.prompt.map(ToOwned::to_owned)),

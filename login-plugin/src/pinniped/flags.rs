@@ -6,7 +6,7 @@ use thiserror::Error;
 
 /// What a flag takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// Nothing, or `=true` and its relatives.
     Switch,
     /// Any text; the last one counts.
@@ -21,25 +21,25 @@ pub(super) enum Kind {
 
 /// One flag.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Flag {
+pub(crate) struct Flag {
     /// Without dashes.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// The letter, if there is one.
-    pub(super) short: Option<char>,
+    pub(crate) short: Option<char>,
     /// What it takes.
-    pub(super) kind: Kind,
+    pub(crate) kind: Kind,
     /// Why nobody needs it any more, if so.
-    pub(super) deprecated: Option<&'static str>,
+    pub(crate) deprecated: Option<&'static str>,
 }
 
 /// What was given.
 #[derive(Debug, Default)]
-pub(super) struct Given {
+pub(crate) struct Given {
     values: BTreeMap<&'static str, Vec<String>>,
     /// What to say about flags that nobody needs any more.
-    pub(super) remarks: Vec<String>,
+    pub(crate) remarks: Vec<String>,
     /// `-h` or `--help`.
-    pub(super) help: bool,
+    pub(crate) help: bool,
 }
 
 /// Why the command line is refused, in cobra's words: scripts and people know them.
@@ -87,27 +87,32 @@ pub(crate) enum FlagError {
 
 impl Given {
     /// The last value.
-    pub(super) fn text(&self, name: &str) -> Option<&str> {
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.values.get(name)?.last().map(String::as_str)
     }
 
     /// The last value, none if it is empty.
-    pub(super) fn filled(&self, name: &str) -> Option<String> {
+    pub(crate) fn filled(&self, name: &str) -> Option<String> {
         self.text(name).filter(|text| !text.is_empty()).map(ToOwned::to_owned)
     }
 
+    /// Every value as it was given.
+    pub(crate) fn every(&self, name: &str) -> &[String] {
+        self.values.get(name).map_or(&[], Vec::as_slice)
+    }
+
     /// Whether it is on.
-    pub(super) fn switch(&self, name: &str) -> bool {
+    pub(crate) fn switch(&self, name: &str) -> bool {
         self.text(name).is_some_and(|text| truth(text) == Some(true))
     }
 
     /// All values of a list; none if it was not given.
-    pub(super) fn list(&self, name: &str) -> Option<Vec<String>> {
+    pub(crate) fn list(&self, name: &str) -> Option<Vec<String>> {
         Some(self.values.get(name)?.iter().flat_map(|text| fields(text)).collect())
     }
 
     /// A port; 0 if it was not given.
-    pub(super) fn port(&self, name: &str) -> u16 {
+    pub(crate) fn port(&self, name: &str) -> u16 {
         self.text(name).and_then(|text| text.parse().ok()).unwrap_or_default()
     }
 }
@@ -116,7 +121,7 @@ impl Given {
 ///
 /// # Errors
 /// At the first one that is not understood.
-pub(super) fn parse(
+pub(crate) fn parse(
     words: impl IntoIterator<Item = String>,
     command: &'static str,
     known: &[Flag],
@@ -202,7 +207,7 @@ fn truth(text: &str) -> Option<bool> {
 }
 
 /// Whole seconds of a Go duration, rounded up: numbers with units, added up.
-pub(super) fn seconds(text: &str) -> Option<u64> {
+pub(crate) fn seconds(text: &str) -> Option<u64> {
     if text == "0" {
         return Some(0);
     }

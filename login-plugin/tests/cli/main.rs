@@ -11,6 +11,7 @@ mod keyring;
 mod killed;
 mod kubeconfig;
 mod kubeconfig_fleet;
+mod kubeconfig_from;
 mod login;
 mod people;
 mod people_completion;

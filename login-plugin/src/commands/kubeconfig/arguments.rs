@@ -74,6 +74,7 @@ fn settings(login: &CredentialArgs) -> Vec<(&'static str, Setting)> {
         cluster_name,
         concierge_ca_data,
         concierge_endpoint,
+        exchange_audience,
         extra_params,
         flow,
         forbid_flows,
@@ -119,6 +120,7 @@ fn settings(login: &CredentialArgs) -> Vec<(&'static str, Setting)> {
         ("optional-scopes", list(optional_scopes)),
         ("resource", resource.clone().map(Setting::Repeated)),
         ("request-audience", text(request_audience)),
+        ("exchange-audience", text(exchange_audience)),
         ("login-hint", text(login_hint)),
         ("prompt", text(prompt)),
         ("extra-params", extra_params.clone().map(|pairs| Setting::Pairs(pairs.into_iter().collect()))),
@@ -204,6 +206,7 @@ mod tests {
             cluster_name: some("c"),
             concierge_ca_data: some("Qg=="),
             concierge_endpoint: some("https://c"),
+            exchange_audience: some("traded"),
             extra_params: Some(BTreeMap::from([
                 ("a".to_owned(), "b=c,d".to_owned()),
                 ("e".to_owned(), "f g".to_owned()),

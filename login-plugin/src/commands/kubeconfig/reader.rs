@@ -15,6 +15,8 @@ pub(in crate::commands) struct View {
     contexts: Vec<NamedContext>,
     #[serde(deserialize_with = "null_is_empty")]
     users: Vec<NamedUser>,
+    #[serde(rename = "current-context")]
+    current_context: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -106,6 +108,11 @@ impl View {
     /// All contexts.
     pub(super) fn contexts(&self) -> &[NamedContext] {
         &self.contexts
+    }
+
+    /// The context in use.
+    pub(super) fn current(&self) -> &str {
+        &self.current_context
     }
 
     /// The context's namespace.

@@ -4,7 +4,7 @@ use serde_norway::{Mapping, Value};
 
 use super::arguments;
 use super::entries::{Entry, Kind};
-use super::merge::EXEC_EXTENSION;
+use super::merge::{EXEC_EXTENSION, Wish};
 use super::names::Names;
 use super::reader::Cluster;
 use super::yaml;
@@ -110,6 +110,12 @@ pub(super) fn exec(login: &CredentialArgs, environment: &[(String, String)], man
     exec.insert("provideClusterInfo".into(), true.into());
     exec.insert("installHint".into(), manner.install_hint.as_deref().unwrap_or(INSTALL_HINT).into());
     Value::Mapping(exec)
+}
+
+/// The list of users as far as these are in it, to be looked at.
+pub(super) fn users(wishes: &[Wish]) -> String {
+    let items = wishes.iter().filter_map(|wish| yaml::item(&wish.entry.item(), 0, "\n"));
+    format!("users:\n{}", items.collect::<String>())
 }
 
 /// A kubeconfig of these alone.
