@@ -10,9 +10,7 @@ mod kept;
 mod sessions;
 
 pub(crate) use self::answer::{Expires, answer};
-pub(crate) use self::arguments::{
-    By, Command, Concierge, Login, OidcLogin, Output, StaticLogin, UpstreamFlow, Whoami, parse, words,
-};
+pub(crate) use self::arguments::{By, Command, Concierge, Login, OidcLogin, Output, StaticLogin, Whoami, parse, words};
 pub(crate) use self::credentials::{CredentialFile, CredentialKey};
 pub(crate) use self::flags::FlagError;
 pub(crate) use self::kept::Kept;

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::{Rewritten, bundle, unmappable};
 use crate::args::{CredentialArgs, Flow, RedirectHost};
+use crate::config::SupervisorFlow;
 use crate::environment::Environment;
 use crate::failure::{Failure, Status};
-use crate::pinniped::{self, By, Command, Login, OidcLogin, StaticLogin, UpstreamFlow};
+use crate::pinniped::{self, By, Command, Login, OidcLogin, StaticLogin};
 
 /// Says a user's arguments in our words.
 ///
@@ -53,7 +54,7 @@ fn oidc(by: OidcLogin) -> Result<CredentialArgs, Failure> {
     if by.session_cache.is_none() {
         return Err(unmappable("--session-cache=\"\"", "say --store=none in its place"));
     }
-    if by.flow == Some(UpstreamFlow::Password) {
+    if by.flow == Some(SupervisorFlow::Password) {
         return Err(unmappable(
             "--upstream-identity-provider-flow=cli_password",
             "no password is typed into a terminal",
