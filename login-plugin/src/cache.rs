@@ -46,6 +46,9 @@ const VERSION: u32 = 1;
 /// A certificate lives a day at most; a day later nobody can want its file.
 const SWEEP_AFTER_SECONDS: i64 = 2 * 24 * 3600;
 
+/// A login that nobody used for so long is ended at most providers, or should be.
+const FORGET_AFTER_SECONDS: i64 = 90 * 24 * 3600;
+
 /// Who got the credential last.
 #[derive(Debug, Serialize, Deserialize)]
 struct Asked {
@@ -137,7 +140,7 @@ impl<'a> Cache<'a> {
         }
         self.write(Room::Cache, &name.file("json"), held, false);
         if let Some(dir) = self.opened(Room::Cache) {
-            dir.sweep(now.plus(-SWEEP_AFTER_SECONDS).as_secs());
+            dir.sweep(now.plus(-SWEEP_AFTER_SECONDS).as_secs(), |_| true);
         }
     }
 
@@ -220,6 +223,7 @@ impl<'a> Cache<'a> {
                 }
             },
         };
+        self.sweep_sessions();
         match sealing {
             None => self.write(Room::State, &name.file("json"), session, true),
             Some(key) => self.write_bytes(Room::State, &name.file("json"), &key.seal(name, session), true),
@@ -316,6 +320,15 @@ impl<'a> Cache<'a> {
         }
     }
 
+    /// Throws away a few logins that nobody uses any more, and what killed runs left half written.
+    fn sweep_sessions(&self) {
+        let Some(dir) = self.opened(Room::State) else { return };
+        let before = |seconds: i64| self.clock.now().plus(-seconds).as_secs();
+        // A known server is written once and guards for as long as the login is used.
+        dir.sweep(before(FORGET_AFTER_SECONDS), |name| !name.ends_with(".server"));
+        dir.sweep(before(SWEEP_AFTER_SECONDS), is_unfinished);
+    }
+
     /// A login as it stands in its file.
     fn found(&self, name: &EntryName) -> Option<Found> {
         let (dir, file) = (self.opened(Room::State)?, name.file("json"));
@@ -399,6 +412,11 @@ impl<'a> Cache<'a> {
     }
 }
 
+/// Whether this is the name of a file that was to be renamed: it ends in 16 hexadecimal digits.
+fn is_unfinished(name: &str) -> bool {
+    name.rsplit_once('.').is_some_and(|(_, end)| end.len() == 16 && end.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
 /// Half a file, another release's file or anything else that is not exactly ours is no entry.
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     if version(bytes)? == VERSION { serde_json::from_slice(bytes).ok() } else { None }
@@ -473,6 +491,33 @@ mod tests {
 
     fn at(seconds: i64) -> UnixTime {
         UnixTime::from_secs(seconds)
+    }
+
+    #[test]
+    fn logins_that_nobody_uses_are_swept_and_known_servers_stay() {
+        let directory = test_directory();
+        let place = directory.path().join("s");
+        let places = Places { state: Some(place.clone()), cache: None, keyring: Keyring::absent() };
+        let output = Output::new(Talk::Not);
+        let day = 24 * 3600;
+        let clock = StoppedClock(100 * day);
+        let cache = Cache::new(&places, Store::File, &clock, &output);
+        let left_over = format!("{}.0123456789abcdef", sessions::name("b").file("json"));
+        let ages = [
+            (sessions::name("b").file("json"), 91),
+            (sessions::name("b").file("server"), 91),
+            (sessions::name("c").file("json"), 89),
+            (left_over.clone(), 3),
+        ];
+        let dir = cache.created(Room::State).unwrap();
+        for (name, age) in &ages {
+            dir.replace(name, b"{}", false).unwrap();
+            let written = std::time::UNIX_EPOCH + Duration::from_secs((100 - age) * 24 * 3600);
+            fs::File::options().write(true).open(place.join(name)).unwrap().set_modified(written).unwrap();
+        }
+        cache.keep_session(&sessions::name("a"), &sessions::session(None, "staging"));
+        let left: Vec<bool> = ages.iter().map(|(name, _)| place.join(name).exists()).collect();
+        assert_eq!(left, [false, true, true, false]);
     }
 
     #[test]

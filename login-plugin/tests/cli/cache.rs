@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::plugin::{Ended, Laptop, credential};
 use crate::site::Site;
@@ -113,4 +114,112 @@ async fn what_is_kept_is_private_whatever_the_umask() {
     let mut extensions: Vec<_> = extensions.collect();
     extensions.sort();
     assert_eq!(extensions, ["asked", "idp", "json"], "no temporary file is left");
+}
+
+/// A small file system of its own where the cache is, gone with the test.
+struct Disk {
+    path: PathBuf,
+}
+
+impl Disk {
+    /// Says so where none can be had: only root may mount.
+    fn mount(laptop: &Laptop) -> Option<Self> {
+        let path = laptop.path("cache");
+        fs::create_dir(&path).unwrap();
+        if !mount(&["-t", "tmpfs", "-o", "size=256k,mode=700", "none"], &path) {
+            eprintln!("skipped: no file system can be mounted here");
+            return None;
+        }
+        Some(Self { path })
+    }
+
+    fn fill(&self) {
+        let filled = fs::write(self.path.join("filler"), vec![b' '; 1024 * 1024]);
+        assert_eq!(filled.unwrap_err().kind(), std::io::ErrorKind::StorageFull);
+    }
+
+    fn make_room(&self) {
+        fs::remove_file(self.path.join("filler")).unwrap();
+    }
+
+    fn forbid_writing(&self) {
+        assert!(mount(&["-o", "remount,ro"], &self.path));
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _gone = Command::new("umount").arg("--lazy").arg(&self.path).status();
+    }
+}
+
+fn mount(arguments: &[&str], place: &Path) -> bool {
+    let output = Command::new("mount").args(arguments).arg(place).output();
+    output.is_ok_and(|output| output.status.success())
+}
+
+#[tokio::test]
+async fn a_full_disk_is_one_warning_and_no_failed_login() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    let Some(disk) = Disk::mount(&laptop) else { return };
+    disk.fill();
+    let ended = credential(&laptop, &site).end_with_login(&site).await;
+    ended.credential();
+    assert_eq!(ended.said.matches("warning:").count(), 1, "{ended:?}");
+    assert!(ended.said.contains("going on without the cache"), "{ended:?}");
+    disk.make_room();
+    let ended = credential(&laptop, &site).end_with_login(&site).await;
+    ended.credential();
+    assert!(!ended.said.contains("warning:"), "nothing half written is in the way: {ended:?}");
+    credential(&laptop, &site).end().await.credential();
+    assert_eq!(site.seen(|seen| seen.logins), 2);
+}
+
+#[tokio::test]
+async fn a_disk_that_fills_up_later_leaves_whole_files() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    let Some(disk) = Disk::mount(&laptop) else { return };
+    site.behave(|behaviour| (behaviour.id_token_lifetime, behaviour.certificate_lifetime) = (4, 4));
+    let run = credential(&laptop, &site);
+    run.end_with_login(&site).await.credential();
+    disk.fill();
+    let ended = run.end().await;
+    ended.credential();
+    assert_eq!(ended.said.matches("warning:").count(), 1, "{ended:?}");
+    disk.make_room();
+    // The rotated token had no place: that is a login, and nothing worse.
+    run.end_with_login(&site).await.credential();
+    assert_eq!(site.seen(|seen| seen.logins), 2);
+}
+
+#[tokio::test]
+async fn a_read_only_disk_is_one_warning_and_what_is_kept_there_is_used() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    let Some(disk) = Disk::mount(&laptop) else { return };
+    credential(&laptop, &site).end_with_login(&site).await.credential();
+    disk.forbid_writing();
+    let warm = credential(&laptop, &site).end().await;
+    warm.credential();
+    assert_eq!(site.seen(|seen| seen.logins), 1);
+    let other = credential(&laptop, &site).with("--scopes=email").end_with_login(&site).await;
+    other.credential();
+    assert_eq!(other.said.matches("warning:").count(), 1, "{other:?}");
+    assert!(other.said.to_lowercase().contains("read-only"), "{other:?}");
+}
+
+#[tokio::test]
+async fn a_session_of_somebody_else_is_not_used() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    let run = credential(&laptop, &site);
+    run.end_with_login(&site).await.credential();
+    fs::remove_file(laptop.entry("credentials", "json")).unwrap();
+    if std::os::unix::fs::chown(laptop.entry("sessions", "json"), Some(12_345), None).is_err() {
+        eprintln!("skipped: only root can give a file away");
+        return;
+    }
+    let ended = run.end_with_login(&site).await;
+    ended.credential();
+    assert_eq!(ended.said.matches("warning:").count(), 1, "{ended:?}");
+    assert!(ended.said.contains("belongs to user 12345"), "{ended:?}");
+    assert_eq!(site.seen(|seen| seen.logins), 2);
 }

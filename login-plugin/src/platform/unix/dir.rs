@@ -232,12 +232,14 @@ impl Dir {
         names.filter(|name| name != "." && name != "..").take(max).collect()
     }
 
-    /// Removes a few files that nobody has written since `before` (seconds since the epoch).
-    pub(crate) fn sweep(&self, before: i64) {
+    /// Removes a few files of `these` names that nobody has written since `before` (seconds since the epoch).
+    pub(crate) fn sweep(&self, before: i64, these: impl Fn(&str) -> bool) {
         let Ok(entries) = rustix::fs::Dir::read_from(&self.handle) else { return };
         let old = entries.flatten().take(SWEEP_MAX_ENTRIES).filter(|entry| {
-            rustix::fs::statat(&self.handle, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW)
-                .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file() && stat.st_mtime < before)
+            these(&entry.file_name().to_string_lossy())
+                && rustix::fs::statat(&self.handle, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| {
+                    rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file() && stat.st_mtime < before
+                })
         });
         for entry in old.take(SWEEP_MAX_REMOVALS) {
             let name = OsStr::from_bytes(entry.file_name().to_bytes());
@@ -385,7 +387,9 @@ mod tests {
         dir.replace("new", b"", false).unwrap();
         let old = File::options().write(true).open(place.path().join("d/old")).unwrap();
         old.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1000)).unwrap();
-        dir.sweep(2000);
+        dir.sweep(2000, |name| name != "old");
+        assert!(dir.read("old").unwrap().is_some());
+        dir.sweep(2000, |_| true);
         assert!(dir.read("old").unwrap().is_none());
         assert!(dir.read("new").unwrap().is_some());
     }

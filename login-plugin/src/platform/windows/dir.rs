@@ -216,13 +216,14 @@ impl Dir {
         entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).take(max).collect()
     }
 
-    /// Removes a few files that nobody has written since `before` (seconds since the epoch).
-    pub(crate) fn sweep(&self, before: i64) {
+    /// Removes a few files of `these` names that nobody has written since `before` (seconds since the epoch).
+    pub(crate) fn sweep(&self, before: i64, these: impl Fn(&str) -> bool) {
         let Ok(entries) = fs::read_dir(&self.path) else { return };
         let old = entries.flatten().take(SWEEP_MAX_ENTRIES).filter(|entry| {
-            entry.metadata().is_ok_and(|metadata| {
-                metadata.is_file() && metadata.modified().is_ok_and(|written| seconds(written) < before)
-            })
+            these(&entry.file_name().to_string_lossy())
+                && entry.metadata().is_ok_and(|metadata| {
+                    metadata.is_file() && metadata.modified().is_ok_and(|written| seconds(written) < before)
+                })
         });
         for entry in old.take(SWEEP_MAX_REMOVALS) {
             let _best_effort = fs::remove_file(entry.path());
