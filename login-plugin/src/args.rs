@@ -3,6 +3,7 @@
 mod completion;
 mod credential;
 mod doctor;
+mod explain;
 mod kubeconfig;
 mod login;
 mod logout;
@@ -22,6 +23,7 @@ use thiserror::Error;
 pub(crate) use self::completion::{COMPLETION_WORDS, CompletionArgs, Shell, words};
 pub(crate) use self::credential::{CredentialArgs, Flow, RedirectHost, Store, TokenKind};
 pub(crate) use self::doctor::DoctorArgs;
+pub(crate) use self::explain::ExplainArgs;
 pub(crate) use self::kubeconfig::{ForeignPlugin, KubeconfigArgs, NameTemplate, OutputTo};
 pub(crate) use self::login::{Choice, LoginArgs};
 pub(crate) use self::logout::LogoutArgs;
@@ -39,6 +41,8 @@ pub(crate) enum Command {
     Credential(Box<CredentialArgs>),
     /// Try everything that can go wrong.
     Doctor(Box<DoctorArgs>),
+    /// Say why a cluster refused.
+    Explain(ExplainArgs),
     /// Explain a verb, or all of them.
     Help(Topic),
     /// Write a kubeconfig.
@@ -68,6 +72,8 @@ pub(crate) enum Topic {
     Credential,
     /// `doctor`.
     Doctor,
+    /// `explain`.
+    Explain,
     /// `kubeconfig`.
     Kubeconfig,
     /// `login`.
@@ -177,6 +183,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
             "completion" => completion::completion(&mut parser),
             "credential" => credential::credential(&mut parser),
             "doctor" => doctor::doctor(&mut parser),
+            "explain" => explain::explain(&mut parser),
             "help" => help(&mut parser),
             "kubeconfig" => kubeconfig::kubeconfig(&mut parser),
             "login" => login::login(&mut parser),

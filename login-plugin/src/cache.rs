@@ -24,7 +24,9 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 pub(crate) use self::elsewhere::Elsewhere;
-pub(crate) use self::entries::{Documents, FailedAttempt, HeldCredential, KnownServer, Session, SessionLabel};
+pub(crate) use self::entries::{
+    Documents, FailedAttempt, HeldCredential, KnownServer, LastRefusal, Session, SessionLabel,
+};
 pub(crate) use self::key::{EntryName, Keys, roots_fingerprint};
 pub(crate) use self::lock::{Lock, Waited};
 use self::seal::{Clear, Sealed};
@@ -295,6 +297,18 @@ impl<'a> Cache<'a> {
     /// Where the known server is kept, for messages.
     pub(crate) fn known_server_path(&self, name: &EntryName) -> Option<PathBuf> {
         Some(self.place(Room::State)?.join(name.file("server")))
+    }
+
+    /// The last time that the cluster refused what this credential is made of.
+    pub(crate) fn last_refusal(&self, name: &EntryName) -> Option<LastRefusal> {
+        self.read(Room::Cache, &name.file("refused"))
+    }
+
+    /// Remembers that the cluster refused.
+    pub(crate) fn keep_last_refusal(&self, name: &EntryName, refusal: &LastRefusal) {
+        if self.keeps() {
+            self.write(Room::Cache, &name.file("refused"), refusal, false);
+        }
     }
 
     /// The provider's documents, however old.

@@ -5,6 +5,7 @@ mod completion;
 mod credential;
 mod data;
 mod doctor;
+mod explain;
 mod help;
 mod kubeconfig;
 mod login;
@@ -53,6 +54,7 @@ pub(crate) fn run(
         Command::Completion(args) => completion::run(&args, world),
         Command::Credential(args) => credential::run(*args, world),
         Command::Doctor(args) => doctor::run(&args, world),
+        Command::Explain(args) => explain::run(&args, world),
         Command::Help(topic) => print(help::text(topic)),
         Command::Kubeconfig(args) => kubeconfig::run(*args, world),
         Command::Login(args) => login::run(&args, world),

@@ -3,12 +3,13 @@
 use super::Topic;
 
 /// Each verb and its page of help, in the order of the overview.
-pub(crate) const VERBS: [(&str, Topic); 11] = [
+pub(crate) const VERBS: [(&str, Topic); 12] = [
     ("login", Topic::Login),
     ("logout", Topic::Logout),
     ("status", Topic::Status),
     ("kubeconfig", Topic::Kubeconfig),
     ("whoami", Topic::Whoami),
+    ("explain", Topic::Explain),
     ("rejections", Topic::Rejections),
     ("doctor", Topic::Doctor),
     ("credential", Topic::Credential),

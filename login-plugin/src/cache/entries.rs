@@ -105,6 +105,21 @@ pub(crate) struct KnownServer {
     pub(crate) roots: String,
 }
 
+/// The last time that the cluster refused a login: one for each stanza, in words that were cut and made safe when they came.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LastRefusal {
+    /// When, by this computer's clock.
+    pub(crate) at: UnixTime,
+    /// What people call the cluster.
+    pub(crate) cluster: String,
+    /// Who refused.
+    pub(crate) endpoint: String,
+    /// What it said.
+    pub(crate) message: String,
+    /// Under which the reason stands in the cluster's audit log.
+    pub(crate) audit_id: Option<String>,
+}
+
 /// The provider's documents as they came.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Documents {

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::{World, print, runtime};
 use crate::args::CredentialArgs;
-use crate::cache::{Cache, EntryName, HeldCredential, Keys, KnownServer, Lock, Session, Waited, roots_fingerprint};
+use crate::cache::{
+    Cache, EntryName, HeldCredential, Keys, KnownServer, LastRefusal, Lock, Session, Waited, roots_fingerprint,
+};
 use crate::config::{CredentialConfig, Destination, Settings};
 use crate::environment::Environment;
 use crate::exchange::{self, ExchangeError, Exchanged};
@@ -252,7 +254,11 @@ async fn exchange_session(
         session = refreshed;
         exchanged = attempt(context, &session).await;
     }
-    match exchanged? {
+    let exchanged = exchanged?;
+    if let Err(ExchangeError::Refused { message, audit_id }) = &exchanged {
+        remember_refusal(context, message, audit_id.as_ref());
+    }
+    match exchanged {
         Ok(exchanged) => {
             if exchanged.subject != session.certificate_subject {
                 session.certificate_subject.clone_from(&exchanged.subject);
@@ -322,6 +328,18 @@ fn remember_server(context: &Context<'_>) {
     {
         context.cache.keep_known_server(&context.keys.server, &here);
     }
+}
+
+/// For `explain`: the audit id is gone from the screen when somebody asks for it.
+fn remember_refusal(context: &Context<'_>, message: &str, audit_id: Option<&String>) {
+    let refusal = LastRefusal {
+        at: context.clock.now(),
+        cluster: context.config.answering.cluster_name.clone(),
+        endpoint: context.config.destination.server().map(|server| server.endpoint.to_string()).unwrap_or_default(),
+        message: message.to_owned(),
+        audit_id: audit_id.cloned(),
+    };
+    context.cache.keep_last_refusal(&context.keys.credential, &refusal);
 }
 
 /// The server that sees the token; unknown where the client takes the token itself and does not say where.

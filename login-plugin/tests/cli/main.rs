@@ -15,6 +15,7 @@ mod kubeconfig_from;
 mod login;
 mod people;
 mod people_completion;
+mod people_explain;
 mod people_login;
 mod people_logout;
 mod pinniped;

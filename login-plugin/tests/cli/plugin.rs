@@ -70,7 +70,12 @@ impl Laptop {
 
     /// Changes a kept entry as time would have.
     pub(crate) fn edit(&self, directory: &str, change: impl FnOnce(&mut Value)) {
-        let path = self.entry(directory, "json");
+        self.edit_extension(directory, "json", change);
+    }
+
+    /// The same for entries of another kind.
+    pub(crate) fn edit_extension(&self, directory: &str, extension: &str, change: impl FnOnce(&mut Value)) {
+        let path = self.entry(directory, extension);
         let mut entry: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
         change(&mut entry);
         // In place, so that owner and mode stay.

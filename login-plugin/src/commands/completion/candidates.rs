@@ -3,8 +3,8 @@
 use std::fmt;
 
 use crate::args::{COMPLETION_WORDS, Topic, VERBS};
-use crate::commands::help;
 use crate::commands::help::options::HelpOption;
+use crate::commands::{explain, help};
 use crate::output::is_dangerous;
 
 /// More than anybody reads; a kubeconfig of a whole fleet has fewer contexts.
@@ -97,6 +97,7 @@ fn options(topic: Topic) -> Vec<HelpOption> {
 fn words_behind(topic: Topic, line: &Line<'_>) -> Vec<Candidate> {
     match (topic, line.words.as_slice()) {
         (Topic::All, []) => help::verbs().map(|(verb, summary)| Candidate::new(verb, summary)).collect(),
+        (Topic::Explain, []) => explain::reasons().map(|(code, meaning)| Candidate::new(code, meaning)).collect(),
         (Topic::Completion, []) => COMPLETION_WORDS.map(|word| Candidate::new(word, "")).to_vec(),
         _ => Vec::new(),
     }
@@ -107,6 +108,9 @@ fn values(option: &HelpOption, typed: &str, kubeconfig: Option<&str>, names: &im
     // Of a list only the last item is being typed.
     let settled = typed.rfind(',').filter(|_| is_list).map_or("", |comma| &typed[..=comma]);
     let mut found: Vec<Candidate> = option.choices().into_iter().map(|word| Candidate::new(word, "")).collect();
+    if option.long == "code" {
+        found.extend(explain::reasons().map(|(code, meaning)| Candidate::new(code, meaning)));
+    }
     found.extend(names.of(option.long, kubeconfig));
     let directive = match option.value {
         _ if is_list => Directive::NoFilesNoSpace,

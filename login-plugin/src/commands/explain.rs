@@ -1,0 +1,172 @@
+//! `explain`: why a cluster refused, as far as it can be told from here, and whom to ask for the rest.
+
+mod codes;
+
+use std::fmt::Write as _;
+
+pub(super) use self::codes::all as reasons;
+use super::chosen::{Chosen, in_use};
+use super::table::span;
+use super::{World, print};
+use crate::args::{ExplainArgs, KubectlFlags};
+use crate::cache::{Cache, Keys, LastRefusal, Session};
+use crate::config::Destination;
+use crate::failure::{Failure, Status};
+use crate::kubeconfig_files::KubeconfigFiles;
+use crate::output::Printable;
+use crate::stanza::Stanza;
+use crate::time::UnixTime;
+use crate::unverified_claims::UnverifiedClaims;
+
+/// Widest line of a paragraph, in characters.
+const LINE_MAX_CHARS: usize = 92;
+
+/// Explains a code, or what happened to a context.
+///
+/// # Errors
+/// When there is no such code, or the context is not ours.
+pub(super) fn run(args: &ExplainArgs, world: World<'_>) -> Result<(), Failure> {
+    match &args.code {
+        Some(code) => print(&of_code(code)?),
+        None => print(&of_context(&args.kubectl, world)?),
+    }
+}
+
+fn of_code(code: &str) -> Result<String, Failure> {
+    let Some(reason) = codes::reason(code) else {
+        return Err(Failure::new(Status::Usage, format!("{code:?} is no reason of a refusal"))
+            .hint("`kubectl latchkey rejections` and audit records name it in the column or member `code`"));
+    };
+    Ok(format!("{}\n\n{}\n{}", reason.code, paragraph(reason.meaning, "  "), paragraph(reason.mend, "  ")))
+}
+
+fn of_context(kubectl: &KubectlFlags, world: World<'_>) -> Result<String, Failure> {
+    let Chosen { context, config, .. } = in_use(kubectl, world)?;
+    let keys = Keys::new(&config);
+    let cache = Cache::new(&config.places, config.store, world.clock, world.output);
+    let now = world.clock.now();
+    let mut text = String::new();
+    let mut line = |label: &str, words: &str| {
+        let _cannot_fail = writeln!(text, "{label:<9} {words}");
+    };
+    line("Context:", &Printable(context.as_deref().unwrap_or("(none)")).to_string());
+    let server = config.destination.server().map_or("not told", |server| server.endpoint.as_str());
+    let authenticator = match &config.destination {
+        Destination::Direct(_) => String::new(),
+        Destination::Exchange(concierge) => {
+            format!(", {} {}", concierge.authenticator_kind, concierge.authenticator_name)
+        }
+    };
+    line("Cluster:", &Printable(&format!("{server}{authenticator}")).to_string());
+    let wanted = &config.provider.audience;
+    line("Asks for:", &Printable(&format!("a token for {wanted:?}, of {}", config.provider.issuer)).to_string());
+    let session = cache.session(&keys.session);
+    match &session {
+        None => line("Login:", "none is kept; `kubectl latchkey login` makes one"),
+        Some(session) => token_lines(session, wanted, kubectl, world, &mut line),
+    }
+    if let Some(attempt) = cache.failed_attempt(&keys.session) {
+        line("Failed:", &format!("the last login, {} ago: {}", span(now.since(attempt.at)), attempt.failure.message));
+    }
+    match cache.last_refusal(&keys.credential) {
+        None => line("Refused:", "never, as far as this computer knows"),
+        Some(refusal) => {
+            line("Refused:", &format!("{} ({} ago) by {}", refusal.at, span(now.since(refusal.at)), refusal.endpoint));
+            line("", &format!("{:?}", refusal.message));
+            let is_past = cache.credential(&keys.credential, now).is_some_and(|held| held.received_at > refusal.at);
+            if is_past {
+                line("", "since then it has let you in");
+            }
+            text.push_str(&next_steps(&refusal));
+        }
+    }
+    Ok(text)
+}
+
+/// What the kept token says of itself, and whether it may go to this cluster at all.
+fn token_lines(
+    session: &Session,
+    wanted: &str,
+    kubectl: &KubectlFlags,
+    world: World<'_>,
+    line: &mut impl FnMut(&str, &str),
+) {
+    let now = world.clock.now();
+    line("Login:", &format!("as {}", Printable(&session.identity)));
+    let Some(claims) = UnverifiedClaims::read(session.id_token.expose()) else {
+        return line("Token:", "it cannot be read");
+    };
+    let audiences = claims.audiences();
+    let text = |claim| claims.text(claim).unwrap_or("nobody").to_owned();
+    line("Token:", &Printable(&format!("for {audiences:?}, by {}", text("iss"))).to_string());
+    line("", &Printable(&format!("about {}", text("sub"))).to_string());
+    let time = |claim: &str| claims.all().get(claim).and_then(serde_json::Value::as_i64).map(UnixTime::from_secs);
+    if let Some(issued) = time("iat") {
+        line("", &format!("made {issued}, {} ago", span(now.since(issued))));
+    }
+    if let Some(expires) = time("exp") {
+        let left = expires.since(now);
+        let words = if left > 0 { format!("for another {}", span(left)) } else { format!("{} ago", span(-left)) };
+        line("", &format!("ends {expires}, {words}"));
+    }
+    if claims.is_for_only(wanted) {
+        return line("Check:", "the token is for this cluster and no other, so it is sent there");
+    }
+    // In the words of the concierge, so that the two can be matched.
+    let found = Printable(&format!("{audiences:?}")).to_string();
+    line("Check:", &format!("audience {found} is not ours, expected {wanted:?}: the token is not sent"));
+    for name in contexts_for(&audiences, kubectl, world) {
+        line(
+            "",
+            &format!("it is the token of context {:?}, whose cluster is another one", Printable(&name).to_string()),
+        );
+    }
+}
+
+/// Contexts that ask for a token of such an audience.
+fn contexts_for(audiences: &[String], kubectl: &KubectlFlags, world: World<'_>) -> Vec<String> {
+    let Ok(files) = KubeconfigFiles::read(kubectl.kubeconfig.as_deref(), world.environment) else { return Vec::new() };
+    let asks = |name: &str| {
+        let flags = KubectlFlags { context: Some(name.to_owned()), ..KubectlFlags::default() };
+        let args = Stanza::of(&files.target(&flags).ok()?).ok()?.args;
+        args.audience.or(args.client_id)
+    };
+    let contexts = files.contexts().map(|(name, _)| name.to_owned());
+    contexts.filter(|name| asks(name).is_some_and(|audience| audiences.contains(&audience))).collect()
+}
+
+fn next_steps(refusal: &LastRefusal) -> String {
+    let mut text = String::from("\nA cluster tells its reason only to its administrators. ");
+    match &refusal.audit_id {
+        Some(id) => {
+            let _cannot_fail = write!(
+                text,
+                "Give them the audit id; they run:\n  latchkey-concierge audit show --audit-id {} audit.jsonl\n",
+                Printable(id)
+            );
+        }
+        None => text.push_str("It sent no audit id; give them the time.\n"),
+    }
+    text.push_str(
+        "With the right to read them you see refused tokens of your clusters yourself:\n  kubectl latchkey rejections\n\
+         What the code of the reason means:\n  kubectl latchkey explain CODE\n",
+    );
+    text
+}
+
+/// Lines of words that fit a terminal.
+fn paragraph(words: &str, indent: &str) -> String {
+    let mut lines = vec![indent.to_owned()];
+    for word in words.split_whitespace() {
+        let last = lines.last_mut().expect("there is a first line");
+        if last.chars().count() + 1 + word.chars().count() > LINE_MAX_CHARS {
+            lines.push(format!("{indent}{word}"));
+        } else {
+            if last.len() > indent.len() {
+                last.push(' ');
+            }
+            last.push_str(word);
+        }
+    }
+    lines.join("\n") + "\n"
+}

@@ -1,0 +1,54 @@
+//! `explain`: what is told of a refusal, and of a reason's code.
+
+use serde_json::json;
+
+use crate::people_login::{laptop, stanza, verb, with_person};
+use crate::site::{Exchange, Site};
+
+#[tokio::test]
+async fn a_refusal_is_explained_with_what_the_administrator_needs() {
+    let site = Site::start();
+    let laptop = laptop(&site, &[("staging", stanza(&site, &[]))]);
+    let before = verb(&laptop, &["explain"]).end().await;
+    assert!(before.status.success(), "{before:?}");
+    assert!(before.stdout.contains("Login:    none is kept; `kubectl latchkey login` makes one\n"), "{before:?}");
+    assert!(before.stdout.ends_with("Refused:  never, as far as this computer knows\n"), "{before:?}");
+    site.behave(|behaviour| behaviour.exchange = Exchange::Refused);
+    let refused = with_person(verb(&laptop, &["login"]).start(), &site).await;
+    assert_eq!(refused.status.code(), Some(5), "{refused:?}");
+    let told = verb(&laptop, &["explain"]).end().await.stdout;
+    for words in [
+        "Context:  staging\n",
+        &format!("Cluster:  {}/, JWTAuthenticator people\n", site.url()),
+        &format!("Asks for: a token for \"staging\", of {}\n", site.issuer()),
+        "Login:    as jane@example.com\n",
+        &format!("Token:    for [\"staging\"], by {}\n          about jane\n", site.issuer()),
+        "Check:    the token is for this cluster and no other, so it is sent there\n",
+        "          \"authentication failed\"\n",
+        "\n  latchkey-concierge audit show --audit-id audit-42 audit.jsonl\n",
+        "\n  kubectl latchkey rejections\n",
+    ] {
+        assert!(told.contains(words), "{words:?} in\n{told}");
+    }
+    assert!(!told.contains("since then"), "{told}");
+    site.behave(|behaviour| behaviour.exchange = Exchange::Certificate);
+    laptop.edit_extension("credentials", "refused", |refusal| refusal["at"] = 1000.into());
+    assert!(verb(&laptop, &["login"]).end().await.status.success());
+    let told = verb(&laptop, &["explain"]).end().await.stdout;
+    assert!(told.contains("since then it has let you in\n"), "{told}");
+    assert_eq!(site.seen(|seen| seen.logins), 1, "nobody was asked");
+}
+
+#[tokio::test]
+async fn a_reason_is_explained_by_its_code() {
+    let site = Site::start();
+    let laptop = laptop(&site, &[("aws", json!({"exec": {"command": "aws"}}))]);
+    let told = verb(&laptop, &["explain", "audience-other-cluster"]).end().await;
+    assert!(told.status.success(), "{told:?}");
+    assert!(told.stdout.starts_with("audience-other-cluster\n\n  The token is genuine, and it was made for another"));
+    assert!(told.stdout.lines().all(|line| line.chars().count() <= 92), "{told:?}");
+    let unknown = verb(&laptop, &["explain", "audience-wrong"]).end().await;
+    assert!(unknown.failure(2).contains("\"audience-wrong\" is no reason of a refusal"), "{unknown:?}");
+    let other = verb(&laptop, &["explain"]).end().await;
+    assert!(other.failure(2).contains("does not log in by this plugin"), "{other:?}");
+}
