@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use crate::environment::Environment;
 use crate::failure::Failure;
+use crate::platform::terminal;
 
 /// Longer foreign text than this says nothing more and may be an attack on the terminal.
 const FOREIGN_TEXT_MAX_CHARS: usize = 200;
@@ -28,12 +29,20 @@ pub(crate) enum Talk {
 #[derive(Debug)]
 pub(crate) struct Output {
     talk: Cell<Talk>,
+    /// Whether a program reads standard output and takes all of it for the answer.
+    answers_a_program: Cell<bool>,
 }
 
 impl Output {
     /// Speaks as `talk` says; errors are always said.
     pub(crate) const fn new(talk: Talk) -> Self {
-        Self { talk: Cell::new(talk) }
+        Self { talk: Cell::new(talk), answers_a_program: Cell::new(false) }
+    }
+
+    /// Before words that would stand before an answer in one stream, there will be none: fabric8's Java client reads
+    /// standard output and standard error by one pipe, and a word before the answer costs the whole answer.
+    pub(crate) fn keep_the_answer_alone(&self) {
+        self.answers_a_program.set(true);
     }
 
     /// Decides how much to say once it is known whether a person sits at the terminal.
@@ -76,6 +85,7 @@ impl Output {
 
     /// One line for the person. Nobody listening is no reason to fail.
     pub(crate) fn say(&self, line: &str) {
+        self.mind_the_answer();
         match self.talk.get() {
             Talk::Least | Talk::Not => return,
             Talk::Little => self.talk.set(Talk::Least),
@@ -86,6 +96,7 @@ impl Output {
 
     /// Where to log in: said whatever was said before.
     pub(crate) fn invite(&self, line: &str) {
+        self.mind_the_answer();
         if self.talk.get() != Talk::Not {
             Self::words(line);
         }
@@ -93,8 +104,16 @@ impl Output {
 
     /// One line about something odd that did not stop us.
     pub(crate) fn warn(&self, line: &str) {
+        self.mind_the_answer();
         if self.talk.get() == Talk::Freely {
             Self::words(&format!("warning: {line}"));
+        }
+    }
+
+    /// Looks at the two streams only when there is something to say: the warm path has nothing to say.
+    fn mind_the_answer(&self) {
+        if self.answers_a_program.take() && terminal::is_one_pipe(&io::stdout(), &io::stderr()) {
+            self.talk.set(Talk::Not);
         }
     }
 

@@ -64,6 +64,7 @@ pub(super) fn run(args: CredentialArgs, world: World<'_>) -> Result<(), Failure>
     let World { environment, output, .. } = world;
     let exec = ExecInfo::read(environment)?;
     output.settle(environment.switch("LATCHKEY_QUIET"), exec.interactive);
+    output.keep_the_answer_alone();
     match Settings::new(args, exec, environment)? {
         Settings::Person(config) => person(&config, world).map_err(|failure| under_sudo(failure, environment)),
         Settings::Workload(config) => workload::run(&config, world),

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::plugin::{Laptop, Run, credential, exec_info};
+use crate::plugin::{Laptop, Run, credential, exec_info, log_in};
 use crate::site::{CLIENT, Site, base64};
 
 #[tokio::test]
@@ -272,4 +272,36 @@ async fn under_sudo_the_persons_own_login_is_mentioned_and_their_home_is_spared(
     assert!(ended.failure(3).contains("login of jane is not used"), "{ended:?}");
     run().end_with_login(&site).await.credential();
     assert_eq!(std::fs::read_dir(&home).unwrap().count(), 0, "no file of root's in another home");
+}
+
+/// fabric8's Java client gives the plugin one pipe for both.
+#[tokio::test]
+async fn where_words_and_answer_share_a_pipe_the_answer_stands_alone() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    let opened = laptop.path("opened");
+    let script = format!("#!/bin/sh\nprintf %s \"$1\" > {0}.part\nmv {0}.part {0}\n", opened.display());
+    let browser = laptop.executable("browser", &script);
+    let mut run = credential(&laptop, &site).set("LATCHKEY_BROWSER", browser.to_str().unwrap());
+    run.arguments.retain(|argument| argument != "--skip-browser");
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let mut command = run.command();
+    command.stdout(writer.try_clone().unwrap()).stderr(writer);
+    let mut child = command.spawn().unwrap();
+    // It holds the other end.
+    drop(command);
+    let url = async {
+        loop {
+            match std::fs::read_to_string(&opened) {
+                Ok(url) => break url,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    };
+    let url = tokio::time::timeout(std::time::Duration::from_secs(30), url).await.unwrap();
+    log_in(&site, &url.parse().unwrap()).await;
+    assert!(child.wait().await.unwrap().success());
+    let mut both = String::new();
+    reader.read_to_string(&mut both).unwrap();
+    assert_eq!(both.matches('\n').count(), 1, "{both}");
+    assert_eq!(serde_json::from_str::<Value>(&both).unwrap()["kind"], "ExecCredential");
 }

@@ -51,6 +51,15 @@ pub(crate) fn is_shared(stream: &(impl IsTerminal + AsFd)) -> bool {
         && tcgetattr(stream).is_ok_and(|modes| modes.local_modes.contains(LocalModes::ICANON))
 }
 
+/// Whether two streams end in one file or pipe that is no terminal, so that what goes into one is found in the other.
+pub(crate) fn is_one_pipe(one: &(impl IsTerminal + AsFd), other: &impl AsFd) -> bool {
+    let place = |stat: rustix::fs::Stat| (stat.st_dev, stat.st_ino);
+    let (Ok(first), Ok(second)) = (rustix::fs::fstat(one).map(place), rustix::fs::fstat(other).map(place)) else {
+        return false;
+    };
+    first == second && !one.is_terminal()
+}
+
 /// Shows a text on the terminal itself, whatever became of standard error. To be used only where the terminal is ours.
 pub(crate) fn tell(text: &str) {
     let _no_terminal = File::options()

@@ -33,6 +33,11 @@ pub(crate) enum PasteError {
     Io(#[from] io::Error),
 }
 
+/// Whether two streams are one pipe. No client on Windows is known to do that, and there is no portable way to ask.
+pub(crate) fn is_one_pipe(_one: &impl IsTerminal, _other: &impl IsTerminal) -> bool {
+    false
+}
+
 /// Whether standard input is a console that we may read and write line by line.
 pub(crate) fn is_ours() -> bool {
     is_shared(&io::stdin())
