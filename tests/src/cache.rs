@@ -3,10 +3,11 @@
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result};
+use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::wait::{self, Observation};
 
@@ -26,6 +27,43 @@ pub(crate) fn user_cache() -> Result<PathBuf> {
 /// The folder that an environment variable names, if it names one.
 pub(crate) fn folder_from(variable: &str) -> Option<PathBuf> {
     std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// What `make` makes in an empty folder, made once per machine and content of the files `pinned`: `latchkey/<name>/<hash>`
+/// in the user's cache. Who is interrupted leaves nothing that looks finished.
+///
+/// # Errors
+/// If there is no place for a cache, a pinned file cannot be read, or `make` fails.
+pub(crate) async fn made_once(
+    name: &str,
+    pinned: &[PathBuf],
+    make: impl AsyncFnOnce(&Path) -> Result<()>,
+) -> Result<PathBuf> {
+    let mut content = Vec::new();
+    for file in pinned {
+        content.extend(fs::read(file).with_context(|| format!("reading {}", file.display()))?);
+    }
+    let hash = hex::encode(digest(&SHA256, &content));
+    let cache = user_cache()?.join("latchkey").join(name).join(&hash[..16]);
+    let ready = cache.join("ready");
+    if ready.is_dir() {
+        return Ok(ready);
+    }
+    fs::create_dir_all(&cache).with_context(|| format!("making {}", cache.display()))?;
+    let _lock = lock(&cache).await?;
+    if !ready.is_dir() {
+        let half = cache.join("half");
+        if half.exists() {
+            fs::remove_dir_all(&half).with_context(|| format!("removing {}", half.display()))?;
+        }
+        fs::create_dir(&half).with_context(|| format!("making {}", half.display()))?;
+        eprintln!("{name}: made once per machine and version");
+        let start = Instant::now();
+        make(&half).await?;
+        fs::rename(&half, &ready).with_context(|| format!("renaming {}", half.display()))?;
+        eprintln!("{name}: made in {:.1} s", start.elapsed().as_secs_f32());
+    }
+    Ok(ready)
 }
 
 /// Two test processes must not fill the same folder at once. The system drops the lock with its holder.

@@ -7,6 +7,7 @@
 //! | [`concierge`], [`programs`] | our own programs, installed and run as a user would |
 //! | [`exchange`] | the exchange on the wire, without the plugin |
 //! | [`review`] | certificates and flags of the `TokenReview` webhook |
+//! | [`clients`] | Kubernetes clients beside kubectl: Go, Java, JavaScript, Python, Rust, Helm |
 //! | [`site`], [`person`] | a cluster with all of it, and somebody at a laptop |
 //! | [`conformance`] | what kube-apiserver says of a token, beside what we say |
 //! | [`issuer`] | an identity provider of ours that misbehaves on command |
@@ -26,6 +27,7 @@
 pub mod browser;
 mod cache;
 pub mod child;
+pub mod clients;
 pub mod cluster;
 pub mod concierge;
 pub mod conformance;

@@ -1,7 +1,9 @@
 //! A person at a laptop: a cache of their own, kubectl and the plugin on the `PATH`, and a browser.
 
+mod runs;
+
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs,
     io::ErrorKind,
     os::unix::fs::PermissionsExt as _,
@@ -11,8 +13,9 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
-use tokio::process::Command;
+use tokio::{io::AsyncWriteExt as _, process::Command};
 
+pub use self::runs::Run;
 use crate::programs::Programs;
 
 /// Who sits there, and how their commands find what they need.
@@ -163,20 +166,48 @@ impl Person {
     ///
     /// # Errors
     /// If it cannot be started.
-    pub async fn run(&self, mut command: Command) -> Result<Answer> {
-        command.env("PATH", &self.path).env("LATCHKEY_CACHE_DIR", &self.cache).env("KUBERC", "off").kill_on_drop(true);
-        command.stdin(Stdio::null()).stdout(Stdio::piped());
-        if let Some(browser) = &self.browser {
-            command.env("LATCHKEY_BROWSER", browser).env("LATCHKEY_FLOW", "browser").stderr(Stdio::piped());
-        } else {
-            command.stderr(Stdio::inherit());
+    pub async fn run(&self, command: Command) -> Result<Answer> {
+        self.run_fed(command, "").await
+    }
+
+    /// The same with something on its standard input; nothing at all where `input` is empty.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub async fn run_fed(&self, mut command: Command, input: &str) -> Result<Answer> {
+        // What the caller has set stays.
+        let set: Vec<OsString> = command.as_std().get_envs().map(|(name, _)| name.to_owned()).collect();
+        let ours = self.environment().into_iter().filter(|(name, _)| set.iter().all(|other| other != name));
+        command.envs(ours).kill_on_drop(true).stdout(Stdio::piped());
+        command.stdin(if input.is_empty() { Stdio::null() } else { Stdio::piped() });
+        command.stderr(if self.browser.is_some() { Stdio::piped() } else { Stdio::inherit() });
+        let program = command.as_std().get_program().display().to_string();
+        let mut child = command.spawn().with_context(|| format!("starting {program}"))?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // Whoever ends without reading it has said enough.
+            let _unread = stdin.write_all(input.as_bytes()).await;
         }
-        let output = command.spawn()?.wait_with_output().await?;
+        let output = child.wait_with_output().await?;
         Ok(Answer {
             ok: output.status.success(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         })
+    }
+
+    /// What this person's programs find in their environment.
+    #[must_use]
+    pub fn environment(&self) -> Vec<(&'static str, OsString)> {
+        let mut environment = vec![
+            ("PATH", self.path.clone()),
+            ("LATCHKEY_CACHE_DIR", self.cache.clone().into_os_string()),
+            ("KUBERC", OsStr::new("off").to_owned()),
+        ];
+        if let Some(browser) = &self.browser {
+            environment.push(("LATCHKEY_BROWSER", browser.clone().into_os_string()));
+            environment.push(("LATCHKEY_FLOW", OsStr::new("browser").to_owned()));
+        }
+        environment
     }
 }
 

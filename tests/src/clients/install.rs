@@ -1,0 +1,161 @@
+//! Puts the clients' packages on this machine, each once per version.
+
+use std::{
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+
+use super::SOURCES;
+use crate::{cache, child::Child, folder::TempFolder};
+
+/// Each step fetches at most 100 MiB or has Go compile Helm, which took 100 s of CPU.
+const STEP_LIMIT: Duration = Duration::from_mins(15);
+
+/// In client-go's source: the clock by which a credential expires, and what we put in its place.
+const CLOCK: (&str, &str) =
+    ("now:             time.Now,", "now: func() time.Time { return time.Now().Add(latchkeyTestClockAhead) },");
+
+/// What `CLOCK` needs, behind client-go's own text.
+const CLOCK_AHEAD: &str = r#"
+var latchkeyTestClockAhead = func() time.Duration {
+	ahead, err := time.ParseDuration(os.Getenv("LATCHKEY_TEST_CLOCK_AHEAD") + "s")
+	if err != nil {
+		panic(err)
+	}
+	return ahead
+}()
+"#;
+
+/// The folder with all jars of both Java clients.
+pub(super) async fn jars() -> Result<PathBuf> {
+    let pom = source("java/pom.xml");
+    let ready = cache::made_once("clients/java", std::slice::from_ref(&pom), async |folder| {
+        let mut command = Command::new("mvn");
+        command.args(["--quiet", "--batch-mode", "--file"]).arg(&pom);
+        command.arg(format!("-Dfolder={}", folder.display())).arg("generate-resources");
+        run("mvn", command, "Maven and a JDK 17 or later (Debian packages maven and default-jdk-headless)").await
+    })
+    .await?;
+    Ok(ready.join("jars"))
+}
+
+/// A folder with the JavaScript program beside its packages: Node looks for them from the program's folder upwards.
+pub(super) async fn javascript() -> Result<PathBuf> {
+    let files = ["package.json", "package-lock.json", "client.mjs"].map(|file| source("javascript").join(file));
+    cache::made_once("clients/javascript", &files, async |folder| {
+        for file in &files {
+            let name = file.file_name().context("a file has a name")?;
+            fs::copy(file, folder.join(name)).with_context(|| format!("copying {}", file.display()))?;
+        }
+        let mut command = Command::new("npm");
+        command.current_dir(folder).args(["ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"]);
+        run("npm", command, "Node.js 20 or later with npm (Debian packages nodejs and npm)").await
+    })
+    .await
+}
+
+/// The folder with Python's packages, for `PYTHONPATH`: a virtual environment could not be moved to its place.
+pub(super) async fn python() -> Result<PathBuf> {
+    let requirements = source("python/requirements.txt");
+    let ready = cache::made_once("clients/python", std::slice::from_ref(&requirements), async |folder| {
+        let mut command = Command::new("python3");
+        command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]);
+        command.args(["--no-deps", "--target"]).arg(folder.join("packages")).arg("--requirement").arg(&requirements);
+        run("pip", command, "Python 3.11 or later with pip (Debian packages python3 and python3-pip)").await
+    })
+    .await?;
+    Ok(ready.join("packages"))
+}
+
+/// Helm as its own module has it.
+pub(super) async fn helm() -> Result<PathBuf> {
+    let pinned = ["go/go.mod", "go/go.sum"].map(source);
+    let ready = cache::made_once("clients/helm", &pinned, async |folder| {
+        go_build(&folder.join("helm"), "helm.sh/helm/v4/cmd/helm", None).await
+    })
+    .await?;
+    Ok(ready.join("helm"))
+}
+
+/// controller-runtime's program.
+pub(super) async fn go_client() -> Result<PathBuf> {
+    let ready = cache::made_once("clients/controller-runtime", &go_sources(), async |folder| {
+        go_build(&folder.join("client"), ".", None).await
+    })
+    .await?;
+    Ok(ready.join("client"))
+}
+
+/// The same with another clock in client-go.
+pub(super) async fn go_client_with_a_clock() -> Result<PathBuf> {
+    let mut pinned = go_sources().to_vec();
+    // How the clock is changed is a part of what is made.
+    pinned.push(source("../src/clients/install.rs"));
+    let ready = cache::made_once("clients/controller-runtime-clock", &pinned, async |folder| {
+        let copy = folder.join("client-go");
+        copy_module("k8s.io/client-go", &copy)?;
+        let file = copy.join("plugin/pkg/client/auth/exec/exec.go");
+        let text = fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
+        ensure!(text.matches(CLOCK.0).count() == 1, "client-go's clock is no longer where it was");
+        fs::write(&file, text.replace(CLOCK.0, CLOCK.1) + CLOCK_AHEAD)?;
+        let module = folder.join("clock.mod");
+        let replaced = format!("\nreplace k8s.io/client-go => {}\n", copy.display());
+        fs::write(&module, fs::read_to_string(source("go/go.mod"))? + &replaced)?;
+        fs::copy(source("go/go.sum"), folder.join("clock.sum"))?;
+        go_build(&folder.join("client"), ".", Some(&module)).await?;
+        fs::remove_dir_all(&copy).with_context(|| format!("removing {}", copy.display()))
+    })
+    .await?;
+    Ok(ready.join("client"))
+}
+
+fn go_sources() -> [PathBuf; 3] {
+    ["go/go.mod", "go/go.sum", "go/main.go"].map(source)
+}
+
+fn source(name: &str) -> PathBuf {
+    Path::new(SOURCES).join(name)
+}
+
+fn go() -> Command {
+    let mut command = Command::new("go");
+    // The same as for the control plane: what was compiled for kubectl is not compiled again.
+    command.current_dir(source("go")).env("CGO_ENABLED", "0");
+    command
+}
+
+/// Copies a module out of Go's cache, where nothing may be changed.
+fn copy_module(module: &str, folder: &Path) -> Result<()> {
+    let list = go().args(["list", "-m", "-f", "{{.Dir}}", module]).output().context("starting go")?;
+    ensure!(list.status.success(), "go list: {}", String::from_utf8_lossy(&list.stderr));
+    let original = String::from_utf8_lossy(&list.stdout).trim().to_owned();
+    // Its folders and files are read-only there.
+    let copy = Command::new("cp").args(["-r", "--no-preserve=mode", &original]).arg(folder).output()?;
+    ensure!(copy.status.success(), "copying {original}: {}", String::from_utf8_lossy(&copy.stderr));
+    Ok(())
+}
+
+async fn go_build(program: &Path, package: &str, module: Option<&Path>) -> Result<()> {
+    let mut command = go();
+    command.args(["build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o"]).arg(program);
+    command.args(module.map(|module| format!("-modfile={}", module.display())));
+    command.arg(package);
+    run("go", command, "Go 1.26 or later (Debian package golang-go, or from its site)").await
+}
+
+async fn run(name: &str, command: Command, needed: &str) -> Result<()> {
+    let logs = TempFolder::new(name)?;
+    let mut child =
+        Child::spawn(name, command, logs.path()).map_err(|error| match error.downcast_ref::<std::io::Error>() {
+            Some(cause) if cause.kind() == ErrorKind::NotFound => anyhow!("{error:#}: install {needed}"),
+            _ => error,
+        })?;
+    let status = child.ended(STEP_LIMIT).await?;
+    ensure!(status.success(), "{name} failed: {status} (it needs {needed})\n{}", child.last_words());
+    Ok(())
+}
