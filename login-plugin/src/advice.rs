@@ -36,7 +36,8 @@ impl From<ExecInfoError> for Failure {
         let failure = Self::new(Status::Usage, error.to_string());
         match error {
             ExecInfoError::Version(_) => failure.hint("set the stanza's apiVersion to client.authentication.k8s.io/v1"),
-            _ => failure,
+            ExecInfoError::Kind(_) | ExecInfoError::Malformed(_) | ExecInfoError::TooLarge(_) => failure
+                .hint("Kubernetes clients set this variable for each call; where you have set it yourself, unset it"),
         }
     }
 }

@@ -101,7 +101,7 @@ impl Transport {
     pub(crate) async fn send(&self, request: Request<Vec<u8>>) -> Result<Answer, TransportError> {
         let exchange = |error: reqwest::Error| {
             // The URL is said by the caller, in its own words.
-            TransportError::Exchange(failure::chain(&error.without_url()))
+            TransportError::Exchange(plainly(&failure::chain(&error.without_url())))
         };
         let request = request.try_into().map_err(exchange)?;
         let mut response = self.client.execute(request).await.map_err(exchange)?;
@@ -114,6 +114,14 @@ impl Transport {
         }
         Ok(Answer { status: response.status(), headers: response.headers().clone(), body })
     }
+}
+
+/// Without what the HTTP library says of its own work in front of the reason: it tells a person nothing.
+fn plainly(words: &str) -> String {
+    ["error sending request: ", "client error (Connect): ", "client error (SendRequest): "]
+        .into_iter()
+        .fold(words, |words, noise| words.strip_prefix(noise).unwrap_or(words))
+        .to_owned()
 }
 
 impl Answer {

@@ -42,8 +42,8 @@ pub(super) fn doctor(parser: &mut Parser) -> Result<Command, UsageError> {
     if args.all_contexts && args.kubectl.context.is_some() {
         return Err(UsageError::Value {
             option: "all-contexts",
-            expected: "either --context or --all-contexts, not both",
-            found: "both".to_owned(),
+            expected: "no --context beside it",
+            found: args.kubectl.context.unwrap_or_default(),
         });
     }
     Ok(Command::Doctor(Box::new(args)))

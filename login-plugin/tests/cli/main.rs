@@ -27,5 +27,6 @@ mod refresh;
 mod rejections;
 mod requests;
 mod site;
+mod snapshots;
 mod terminal;
 mod workload;

@@ -110,12 +110,7 @@ pub(super) async fn knock(party: Party, server: &Server, path: &str) -> (Knock, 
 pub(super) async fn get(transport: &Transport, address: &Url) -> Result<Answer, String> {
     let request = Request::get(address.as_str()).header(ACCEPT, "application/json, text/html").body(Vec::new());
     let request = request.map_err(|error| error.to_string())?;
-    transport.send(request).await.map_err(|error| {
-        let words = error.to_string();
-        // What the HTTP library was doing says nothing to a person.
-        let words = words.trim_start_matches("error sending request: ").trim_start_matches("client error (Connect): ");
-        Printable(words).to_string()
-    })
+    transport.send(request).await.map_err(|error| Printable(&error.to_string()).to_string())
 }
 
 async fn connect(host: &str, port: u16) -> Result<(), Outcome> {
