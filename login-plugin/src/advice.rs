@@ -25,7 +25,12 @@ impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         let hint = match error {
             ConfigError::Insecure(_) => "put the cluster's CA into certificate-authority-data instead",
-            _ => "`kubectl latchkey kubeconfig` writes a stanza that is complete",
+            ConfigError::Several(_) => "leave all but one of them out",
+            ConfigError::Variable { .. } => "correct the variable in your environment, or unset it",
+            ConfigError::Missing(_) | ConfigError::Settings(_) => {
+                "`kubectl latchkey kubeconfig` writes a stanza that is complete"
+            }
+            _ => "correct the stanza's args, or have a new one written by `kubectl latchkey kubeconfig`",
         };
         Self::new(Status::Usage, error.to_string()).hint(hint)
     }
@@ -71,8 +76,11 @@ impl From<OidcError> for Failure {
             OidcError::Metadata(_) => Self::new(Status::ProviderRefused, message)
                 .hint("compare --issuer with the `issuer` of its /.well-known/openid-configuration"),
             OidcError::Refused { error, .. } => Self::new(Status::ProviderRefused, message).hint(refusal_hint(&error)),
-            OidcError::Token(_) => Self::new(Status::ProviderRefused, message)
+            OidcError::Token(words) if words.starts_with("audience-") => Self::new(Status::ProviderRefused, message)
                 .hint("nothing was sent to the cluster; each cluster needs its own client at the provider"),
+            OidcError::Token(_) => Self::new(Status::ProviderRefused, message).hint(
+                "nothing was sent to the cluster; log in again, and if it stays, tell the provider's administrator",
+            ),
             OidcError::Unreachable { .. } => {
                 Self::new(Status::Unreachable, message).hint("your login is kept; try again when the network is back")
             }

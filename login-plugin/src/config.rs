@@ -137,7 +137,7 @@ impl Settings {
             None => args,
             Some(settings) => {
                 let settings: CredentialArgs =
-                    serde_json::from_value(settings).map_err(|error| ConfigError::Settings(error.to_string()))?;
+                    serde_json::from_value(settings).map_err(|error| ConfigError::Settings(unlisted(&error)))?;
                 args.or(settings)
             }
         };
@@ -163,6 +163,12 @@ impl Settings {
             }
         })
     }
+}
+
+/// What is wrong, without the list of everything that would be right: that is on the page of help.
+fn unlisted(error: &serde_json::Error) -> String {
+    let words = error.to_string();
+    words.split_once(", expected one of").map_or(words.as_str(), |(words, _)| words).to_owned()
 }
 
 /// Our part of the extension, which other plugins may use as well: its member `latchkey`, or all of it if it names an
