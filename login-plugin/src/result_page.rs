@@ -191,8 +191,9 @@ dt{color:var(--soft)}dd{margin:0;font-weight:600;overflow-wrap:anywhere}b,dd{uni
 .reason{margin:0 0 1rem;font-weight:600;overflow-wrap:anywhere}\
 .hint{margin:0 0 1.25rem;overflow-wrap:anywhere}\
 .next,footer{color:var(--soft);margin:0;text-wrap:pretty}\
-code{font:600 .95em ui-monospace,'SF Mono',Menlo,Consolas,'Noto Sans Mono',monospace;color:var(--ink)}\
-footer{font-size:.875rem}";
+code{font:600 .95em ui-monospace,'SF Mono',Menlo,Consolas,'Noto Sans Mono',monospace;color:var(--ink);white-space:nowrap}\
+footer{font-size:.875rem}\
+@media(max-width:30rem){main{padding:1.5rem 1.5rem 1.25rem}dl{grid-template-columns:1fr;gap:.1rem}dd+dt{margin-top:.6rem}}";
 
 #[cfg(test)]
 mod tests {
