@@ -29,7 +29,7 @@ async fn plugins_started_at_once_share_one_login_and_one_refresh() -> Result<()>
     site.trust(&issuer).await?;
     site.offers("CertificateSigningRequestAPI").await?;
 
-    for plugins in [2, 10] {
+    for plugins in [2, 10, 50] {
         let ann = person(&work.path().join(format!("cold-{plugins}")), &site, &issuer).await?;
         site.write_kubeconfig(&ann).await?;
         a_cold_cache_costs_one_login(plugins, &site, &issuer, &ann).await?;
