@@ -1,9 +1,8 @@
 //! What is kept between runs: logins, credentials, failed attempts. Losing any of it is never a failed login.
 //!
 //! Logins can last for months, so they are sealed where the platform has a keyring for the key. Credentials for a cluster
-//! stay in plain files that only their owner can read: kubectl asks for one at each call, and a keyring would cost more than
-//! the whole of that call and might want a person. What bounds the harm is their lifetime, minutes to a day, and that a
-//! program that can read them runs as their owner and could ask us, or the keyring, for one as well.
+//! stay in plain files that only their owner can read: a keyring would cost more than the whole of a call and might want a
+//! person. They live minutes to a day, and a program that can read them could ask us, or the keyring, for one as well.
 
 mod elsewhere;
 mod entries;

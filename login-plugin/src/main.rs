@@ -22,6 +22,7 @@ mod oidc;
 mod output;
 mod pinniped;
 mod platform;
+mod printable;
 mod providers;
 mod result_page;
 mod secret;

@@ -4,8 +4,8 @@ use security_framework::os::macos::keychain::SecKeychain;
 use security_framework::passwords::{delete_generic_password, get_generic_password, set_generic_password};
 
 use crate::environment::Environment;
-use crate::output::Printable;
 use crate::platform::keyring::KeyringError;
+use crate::printable::Printable;
 use crate::secret::Secret;
 
 /// `errSecItemNotFound` (Security framework result codes).

@@ -8,8 +8,8 @@ use zbus::zvariant::{ObjectPath, OwnedObjectPath, OwnedValue, Value};
 use zbus::{Connection, MatchRule, Message, MessageStream};
 
 use crate::environment::Environment;
-use crate::output::Printable;
 use crate::platform::keyring::KeyringError;
+use crate::printable::Printable;
 use crate::secret::Secret;
 
 const DESTINATION: &str = "org.freedesktop.secrets";

@@ -6,8 +6,8 @@ use keyring_core::{CredentialStore, Entry};
 use windows_native_keyring_store::Store;
 
 use crate::environment::Environment;
-use crate::output::Printable;
 use crate::platform::keyring::KeyringError;
+use crate::printable::Printable;
 use crate::secret::Secret;
 
 /// The credentials of this user.
