@@ -78,14 +78,12 @@ pub(crate) fn judge_pasted(text: &str, expected: &Expected) -> Result<Secret, Re
     }
     if text.contains('=') && (text.contains("code=") || text.contains("error=")) {
         let found = Parameters::parse(text.trim_start_matches('?')).ok_or(ResponseError::NotOurs)?;
-        return match found.state {
-            Some(_) => judge(text.trim_start_matches('?'), expected),
-            // Half an address, as a person copies it: no issuer stands in it, as none does in a bare code.
-            None => {
-                let announces_iss = expected.announces_iss && found.iss.is_some();
-                found.code_after_state(&Expected { announces_iss, ..expected.clone() })
-            }
-        };
+        if found.state.is_some() {
+            return judge(text.trim_start_matches('?'), expected);
+        }
+        // Half an address, as a person copies it: no issuer stands in it, as none does in a bare code.
+        let announces_iss = expected.announces_iss && found.iss.is_some();
+        return found.code_after_state(&Expected { announces_iss, ..expected.clone() });
     }
     if text.len() < BARE_CODE_MIN_BYTES || text.contains(char::is_whitespace) || text.contains("://") {
         return Err(ResponseError::NotOurs);

@@ -149,19 +149,14 @@ impl Settings {
             interactive,
             cluster_name: args.cluster_name.clone().unwrap_or_else(|| host.unwrap_or("the cluster").to_owned()),
         };
-        Ok(match source {
-            Some(source) => {
-                let keeping = (Places::new(environment), store(&args, environment)?);
-                Self::Workload(Box::new(WorkloadConfig::new(&args, answering, source, destination, keeping)?))
-            }
-            None => {
-                let provider = ProviderConfig::new(&args, environment)?;
-                let login = LoginConfig::new(&args, provider.profile, environment)?;
-                let places = Places::new(environment);
-                let store = store(&args, environment)?;
-                Self::Person(Box::new(CredentialConfig { answering, provider, destination, login, places, store }))
-            }
-        })
+        let (places, store) = (Places::new(environment), store(&args, environment)?);
+        if let Some(source) = source {
+            let config = WorkloadConfig::new(&args, answering, source, destination, (places, store))?;
+            return Ok(Self::Workload(Box::new(config)));
+        }
+        let provider = ProviderConfig::new(&args, environment)?;
+        let login = LoginConfig::new(&args, provider.profile, environment)?;
+        Ok(Self::Person(Box::new(CredentialConfig { answering, provider, destination, login, places, store })))
     }
 }
 
