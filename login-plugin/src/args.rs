@@ -9,6 +9,7 @@ mod login;
 mod logout;
 mod rejections;
 mod status;
+mod token;
 mod verbs;
 mod version;
 mod whoami;
@@ -29,6 +30,7 @@ pub(crate) use self::login::{Choice, LoginArgs};
 pub(crate) use self::logout::LogoutArgs;
 pub(crate) use self::rejections::{Contexts, RejectionsArgs, RejectionsFormat};
 pub(crate) use self::status::StatusArgs;
+pub(crate) use self::token::TokenArgs;
 pub(crate) use self::verbs::VERBS;
 pub(crate) use self::whoami::WhoamiArgs;
 
@@ -55,6 +57,8 @@ pub(crate) enum Command {
     Rejections(Box<RejectionsArgs>),
     /// Show which logins are kept.
     Status(StatusArgs),
+    /// Show what a token says.
+    Token(TokenArgs),
     /// Print the version.
     Version(Format),
     /// Ask the cluster who we are.
@@ -84,6 +88,8 @@ pub(crate) enum Topic {
     Rejections,
     /// `status`.
     Status,
+    /// `token`.
+    Token,
     /// `version`.
     Version,
     /// `whoami`.
@@ -190,6 +196,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
             "logout" => logout::logout(&mut parser),
             "rejections" => rejections::rejections(&mut parser),
             "status" => status::status(&mut parser),
+            "token" => token::token(&mut parser),
             "version" => version::version(&mut parser),
             "whoami" => whoami::whoami(&mut parser),
             other => Err(UsageError::UnknownCommand(other.to_owned())),

@@ -14,6 +14,7 @@ mod pinniped;
 mod rejections;
 mod status;
 mod table;
+mod token;
 mod version;
 mod whoami;
 
@@ -61,6 +62,7 @@ pub(crate) fn run(
         Command::Logout(args) => logout::run(&args, world),
         Command::Rejections(args) => rejections::run(&args, world),
         Command::Status(args) => status::run(&args, world),
+        Command::Token(args) => token::run(&args, world),
         Command::Version(format) => version::run(format),
         Command::Whoami(args) => whoami::run(&args, world),
     }

@@ -3,13 +3,14 @@
 use super::Topic;
 
 /// Each verb and its page of help, in the order of the overview.
-pub(crate) const VERBS: [(&str, Topic); 12] = [
+pub(crate) const VERBS: [(&str, Topic); 13] = [
     ("login", Topic::Login),
     ("logout", Topic::Logout),
     ("status", Topic::Status),
     ("kubeconfig", Topic::Kubeconfig),
     ("whoami", Topic::Whoami),
     ("explain", Topic::Explain),
+    ("token", Topic::Token),
     ("rejections", Topic::Rejections),
     ("doctor", Topic::Doctor),
     ("credential", Topic::Credential),

@@ -17,6 +17,7 @@ pub(super) const fn text(topic: Topic) -> &'static str {
         Topic::Logout => include_str!("help/logout.txt"),
         Topic::Rejections => include_str!("help/rejections.txt"),
         Topic::Status => include_str!("help/status.txt"),
+        Topic::Token => include_str!("help/token.txt"),
         Topic::Version => include_str!("help/version.txt"),
         Topic::Whoami => include_str!("help/whoami.txt"),
     }
@@ -90,6 +91,8 @@ mod tests {
             (own(include_str!("../args/status.rs")), Topic::Status),
             (of_kubectl.clone(), Topic::Status),
             (of_kubectl.clone(), Topic::Explain),
+            (own(include_str!("../args/token.rs")), Topic::Token),
+            (of_kubectl.clone(), Topic::Token),
             (own(include_str!("../args/rejections.rs")), Topic::Rejections),
             (own(include_str!("../args/version.rs")), Topic::Version),
             (own(include_str!("../args/whoami.rs")), Topic::Whoami),

@@ -18,6 +18,7 @@ mod people_completion;
 mod people_explain;
 mod people_login;
 mod people_logout;
+mod people_token;
 mod pinniped;
 mod pinniped_stock;
 mod plugin;
