@@ -202,6 +202,8 @@ impl Person {
             ("PATH", self.path.clone()),
             ("LATCHKEY_CACHE_DIR", self.cache.clone().into_os_string()),
             ("KUBERC", OsStr::new("off").to_owned()),
+            // The keyring of whoever runs this is not for a made-up person's logins.
+            ("LATCHKEY_STORE", OsStr::new("file").to_owned()),
         ];
         if let Some(browser) = &self.browser {
             environment.push(("LATCHKEY_BROWSER", browser.clone().into_os_string()));
