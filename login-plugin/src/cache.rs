@@ -47,9 +47,6 @@ const VERSION: u32 = 1;
 /// A certificate lives a day at most; a day later nobody can want its file.
 const SWEEP_AFTER_SECONDS: i64 = 2 * 24 * 3600;
 
-/// A login that nobody used for so long is ended at most providers, or should be.
-const FORGET_AFTER_SECONDS: i64 = 90 * 24 * 3600;
-
 /// Who got the credential last.
 #[derive(Debug, Serialize, Deserialize)]
 struct Asked {
@@ -333,15 +330,6 @@ impl<'a> Cache<'a> {
         }
     }
 
-    /// Throws away a few logins that nobody uses any more, and what killed runs left half written.
-    fn sweep_sessions(&self) {
-        let Some(dir) = self.opened(Room::State) else { return };
-        let before = |seconds: i64| self.clock.now().plus(-seconds).as_secs();
-        // A known server is written once and guards for as long as the login is used.
-        dir.sweep(before(FORGET_AFTER_SECONDS), |name| !name.ends_with(".server"));
-        dir.sweep(before(SWEEP_AFTER_SECONDS), is_unfinished);
-    }
-
     /// A login as it stands in its file.
     fn found(&self, name: &EntryName) -> Option<Found> {
         let (dir, file) = (self.opened(Room::State)?, name.file("json"));
@@ -423,11 +411,6 @@ impl<'a> Cache<'a> {
             self.output.warn(words);
         }
     }
-}
-
-/// Whether this is the name of a file that was to be renamed: it ends in 16 hexadecimal digits.
-fn is_unfinished(name: &str) -> bool {
-    name.rsplit_once('.').is_some_and(|(_, end)| end.len() == 16 && end.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// Half a file, another release's file or anything else that is not exactly ours is no entry.

@@ -3,11 +3,14 @@
 use std::path::PathBuf;
 
 use super::seal::{Clear, Sealed};
-use super::{Cache, EntryName, Found, HeldCredential, Room, Session, SessionLabel};
+use super::{Cache, EntryName, Found, HeldCredential, Room, SWEEP_AFTER_SECONDS, Session, SessionLabel};
 use crate::time::UnixTime;
 
 /// More logins than one person has; a directory with more files than this is somebody's mistake.
 const ENTRIES_MAX: usize = 1024;
+
+/// A login that nobody used for so long is ended at most providers, or should be.
+const FORGET_AFTER_SECONDS: i64 = 90 * 24 * 3600;
 
 /// A login as `status` shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,10 +98,24 @@ impl Cache<'_> {
         }
     }
 
+    /// Throws away a few logins that nobody uses any more, and what killed runs left half written.
+    pub(super) fn sweep_sessions(&self) {
+        let Some(dir) = self.opened(Room::State) else { return };
+        let before = |seconds: i64| self.clock.now().plus(-seconds).as_secs();
+        // A known server is written once and guards for as long as the login is used.
+        dir.sweep(before(FORGET_AFTER_SECONDS), |name| !name.ends_with(".server"));
+        dir.sweep(before(SWEEP_AFTER_SECONDS), is_unfinished);
+    }
+
     fn names(&self, room: Room) -> Vec<EntryName> {
         let Some(dir) = self.opened(room) else { return Vec::new() };
         dir.names(ENTRIES_MAX).iter().filter_map(|file| EntryName::of_file(file, "json")).collect()
     }
+}
+
+/// Whether this is the name of a file that was to be renamed: it ends in 16 hexadecimal digits.
+fn is_unfinished(name: &str) -> bool {
+    name.rsplit_once('.').is_some_and(|(_, end)| end.len() == 16 && end.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 #[cfg(test)]
