@@ -62,6 +62,7 @@ fn kept<'a>(login: &Login, key: &CredentialKey, world: World<'a>) -> Kept<'a> {
         sessions: None,
         clock: world.clock,
         output: world.output,
+        debug: false,
         warned: Cell::new(false),
     }
 }

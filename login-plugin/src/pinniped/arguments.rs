@@ -364,7 +364,8 @@ fn output(given: &Given, for_people: &str, refusal: impl Fn(&str) -> String) -> 
 /// `$XDG_CONFIG_HOME/pinniped`, else `~/.config/pinniped`, on every system.
 fn place(environment: &Environment, file: &str) -> Option<PathBuf> {
     let base = environment.text("XDG_CONFIG_HOME").map(PathBuf::from);
-    let home = || environment.text("HOME").map(|home| PathBuf::from(home).join(".config"));
+    let home = || environment.text("HOME").or_else(|| environment.text("USERPROFILE"));
+    let home = || home().map(|home| PathBuf::from(home).join(".config"));
     Some(base.or_else(home)?.join("pinniped").join(file))
 }
 

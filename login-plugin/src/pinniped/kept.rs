@@ -20,6 +20,8 @@ pub(crate) struct Kept<'a> {
     pub(crate) clock: &'a dyn Clock,
     /// Where words go.
     pub(crate) output: &'a Output,
+    /// Whether to say why a file is not used each time, whoever listens.
+    pub(crate) debug: bool,
     /// Whether a word was said already.
     pub(crate) warned: Cell<bool>,
 }
@@ -27,7 +29,9 @@ pub(crate) struct Kept<'a> {
 impl Kept<'_> {
     fn lived_with<T: Default>(&self, result: Result<T, DocumentError>) -> T {
         result.unwrap_or_else(|error| {
-            if !self.warned.replace(true) {
+            if self.debug {
+                Output::remark(&format!("debug: {error}"));
+            } else if !self.warned.replace(true) {
                 self.output.warn(&format!("going on without the cache: {error}"));
             }
             T::default()

@@ -297,7 +297,10 @@ async fn files_that_are_damaged_or_linked_are_handled_with_care() {
     fs::remove_file(laptop.pinniped("credentials.yaml")).unwrap();
     let ended = run.end_with_login(&site).await;
     ended.credential();
-    assert!(ended.said.contains("is of another version and left alone"), "{}", ended.said);
+    assert_eq!(ended.said.matches("is of another version and left alone").count(), 1, "once: {}", ended.said);
+    fs::remove_file(laptop.pinniped("credentials.yaml")).unwrap();
+    let ended = oidc(&laptop, &site).with("--debug-session-cache").end_with_login(&site).await;
+    assert!(ended.said.matches("debug: ").count() > 1, "each time: {}", ended.said);
     assert_eq!(fs::read_to_string(&real).unwrap(), later);
 }
 
@@ -435,6 +438,13 @@ async fn a_supervisor_that_prefers_the_browser_gets_one_and_its_address_may_stay
     let ended = running.end().await;
     answer(&ended);
     assert!(!ended.said.contains("https://"), "{}", ended.said);
+}
+
+#[tokio::test]
+async fn a_concierge_that_speaks_the_newest_tls_only_is_spoken_to() {
+    let (site, laptop) = (Site::start_speaking(&[&rustls::version::TLS13]), Laptop::new());
+    site.behave(|behaviour| behaviour.exchange = Exchange::ServerKey);
+    answer(&fixed(&laptop, &site, "opaque").end().await);
 }
 
 #[tokio::test]

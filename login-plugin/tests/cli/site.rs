@@ -64,6 +64,11 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) fn start() -> Self {
+        Self::start_speaking(rustls::DEFAULT_VERSIONS)
+    }
+
+    /// A server of these versions of TLS and no others.
+    pub(crate) fn start_speaking(versions: &[&'static rustls::SupportedProtocolVersion]) -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -74,7 +79,7 @@ impl Site {
         let server = CertificateParams::new(vec!["127.0.0.1".to_owned(), "cluster.test".to_owned()]).unwrap();
         let certificate = server.signed_by(&server_key, &authority).unwrap();
         let tls = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .unwrap()
             .with_no_client_auth()
             .with_single_cert(

@@ -37,6 +37,7 @@ pub(super) fn run(login: &Login, by: &OidcLogin, arguments: &[String], world: Wo
     };
     let key = CredentialKey::of_oidc(arguments, exec_info(world).as_deref());
     let mut kept = kept(login, &key, world);
+    kept.debug = by.debug_session_cache;
     let session = SessionKey {
         client_id: by.client_id.clone(),
         issuer: by.issuer.clone(),
