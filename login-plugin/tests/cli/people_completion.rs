@@ -108,7 +108,7 @@ fn bash_completes_by_the_script() {
 fn zsh_and_fish_take_their_scripts() {
     let laptop = laptop();
     if let Some(zsh) = shell("zsh") {
-        let script = "autoload -Uz compinit; compinit -u -d /dev/null; source <(kubectl-latchkey completion zsh); \
+        let script = "autoload -Uz compinit; compinit -u -D; source <(kubectl-latchkey completion zsh); \
                       print -r -- $_comps[kubectl-latchkey]";
         assert_eq!(said(&program(&laptop, &zsh).args(["-f", "-c", script]).output().unwrap()), "_kubectl_latchkey\n");
     }
