@@ -99,7 +99,8 @@ impl Holder {
         // A clock set back must not keep it for ever.
         let is_old = !(0..STALE_SECONDS).contains(&seen_by.at.since(self.at));
         let same_machine = self.machine.is_some() && self.machine == seen_by.machine;
-        is_old || (same_machine && !self.process.is_running())
+        // Here it is known, and a long `--login-timeout` is longer than the limit.
+        if same_machine && self.process.is_known() { !self.process.is_running() } else { is_old }
     }
 }
 
@@ -121,10 +122,12 @@ mod tests {
         let cases = [
             (us(1000), 1000, false),
             (us(1000), 1599, false),
-            (us(1000), 1600, true),
-            (us(1000), 999, true),
+            (us(1000), 3000, false),
+            (us(1000), 999, false),
             (holder(dead, here, 1000), 1001, true),
             (holder(dead, Some("elsewhere"), 1000), 1001, false),
+            (holder(dead, Some("elsewhere"), 1000), 1600, true),
+            (holder(dead, Some("elsewhere"), 1000), 999, true),
             (holder(dead, None, 1000), 1001, false),
         ];
         for (lease, now, expected) in cases {
@@ -138,10 +141,16 @@ mod tests {
         let dir = Dir::create(&place.path().join("d")).unwrap();
         let claim = async |now| Lease::claim(&dir, "entry.lease", &StoppedClock(now)).await.unwrap();
         let Claimed::Ours(first) = claim(1000).await else { panic!("nobody else is here") };
-        let Claimed::Held(Some(pid)) = claim(1001).await else { panic!("it is held") };
+        let Claimed::Held(Some(pid)) = claim(1700).await else { panic!("it is held, however long it takes") };
         assert_eq!(pid, std::process::id().to_string());
-        let Claimed::Ours(second) = claim(1600).await else { panic!("the first is stale") };
         drop(first);
+        let elsewhere = holder(ProcessIdentity::own(), Some("elsewhere"), 1000);
+        let text = serde_json::to_vec(&Versioned { version: VERSION, entry: &elsewhere }).unwrap();
+        dir.replace("entry.lease", &text, false).unwrap();
+        let theirs = Lease { place: dir.path_of(""), file: "entry.lease".to_owned(), text };
+        assert!(matches!(claim(1599).await, Claimed::Held(_)));
+        let Claimed::Ours(second) = claim(1600).await else { panic!("theirs is stale") };
+        drop(theirs);
         assert!(matches!(claim(1601).await, Claimed::Held(_)), "the first takes nothing of the second's along");
         drop(second);
         dir.replace("entry.lease", b"{\"version\":1,\"pro", false).unwrap();

@@ -35,6 +35,11 @@ impl ProcessIdentity {
         self.pid
     }
 
+    /// Whether `is_running` can tell.
+    pub(crate) const fn is_known(self) -> bool {
+        self.started.is_some()
+    }
+
     /// Whether it still runs, on this computer; yes where nobody can say.
     pub(crate) fn is_running(self) -> bool {
         self.started.is_none() || Self::of(self.pid) == self
