@@ -41,6 +41,10 @@ const PERSON_PATIENCE: Duration = Duration::from_secs(30);
 /// A keyring that would not is asked again the next day, or by the next `login`.
 const MEMORY_SECONDS: i64 = 24 * 3600;
 
+/// One that would not open a login is asked again much sooner: each login that stays closed costs the person one, and a
+/// computer that has just woken up is slow only for a moment.
+const OPEN_AGAIN_SECONDS: i64 = 60;
+
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
@@ -125,7 +129,7 @@ impl Cache<'_> {
     fn ask_keyring(&self, purpose: Purpose) -> Result<Option<SealingKey>, KeyringError> {
         let keyring = &self.places.keyring;
         let Some(address) = keyring.address() else { return Err(KeyringError::Absent) };
-        let remembered = self.remembered_problem(address);
+        let remembered = self.remembered_problem(address, purpose);
         let limit = match purpose {
             Purpose::Open => OPEN_MAX,
             Purpose::Seal => QUIET_MAX,
@@ -151,11 +155,15 @@ impl Cache<'_> {
         answer
     }
 
-    fn remembered_problem(&self, address: &str) -> Option<Problem> {
+    fn remembered_problem(&self, address: &str, purpose: Purpose) -> Option<Problem> {
         let memory: Memory = self.read(Room::State, MEMORY)?;
         let age = self.clock.now().since(memory.asked_at);
         let same = memory.address == address && memory.machine == process::machine();
-        (same && (0..MEMORY_SECONDS).contains(&age)).then_some(memory.problem)
+        let limit = match purpose {
+            Purpose::Open => OPEN_AGAIN_SECONDS,
+            Purpose::Seal => MEMORY_SECONDS,
+        };
+        (same && (0..limit).contains(&age)).then_some(memory.problem)
     }
 
     fn stored_key(&self, patience: Patience) -> Result<Option<SealingKey>, KeyringError> {
