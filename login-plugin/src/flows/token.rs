@@ -19,6 +19,7 @@ use crate::config::TokenSource;
 use crate::environment::Environment;
 use crate::secret::Secret;
 use crate::transport::{Route, Transport};
+use crate::unverified_claims::UnverifiedClaims;
 
 /// The largest token that a concierge judges is 64 KiB.
 const TOKEN_MAX_BYTES: u64 = 64 * 1024;
@@ -132,6 +133,9 @@ fn token(text: &str, place: impl FnOnce() -> String) -> Result<Secret, TokenErro
         "several lines"
     } else if !alone.bytes().all(|byte| byte.is_ascii_graphic()) {
         "other text"
+    } else if UnverifiedClaims::read(alone).is_none() {
+        // A password or another service's key in the place that somebody else's kubeconfig names stays here.
+        "no JWT"
     } else {
         return Ok(Secret::from(alone));
     };
@@ -227,12 +231,14 @@ mod tests {
 
     #[test]
     fn a_token_stands_alone() {
-        assert_eq!(token(" a.b.c\n", String::new).unwrap().expose(), "a.b.c");
+        assert_eq!(token(" e30.e30.c2ln\n", String::new).unwrap().expose(), "e30.e30.c2ln");
         let large = "x".repeat(64 * 1024 + 1);
         let cases = [
             ("", "nothing"),
             ("\n", "nothing"),
             ("not a token", "other text"),
+            ("AKIAIOSFODNN7EXAMPLE", "no JWT"),
+            ("a.b.c", "no JWT"),
             ("<html>\n<body>", "several lines"),
             ("a.b.c\r\nd.e.f", "several lines"),
             ("a\u{202e}b", "other text"),

@@ -52,6 +52,8 @@ async fn what_is_no_token_is_sent_nowhere() {
         ("\n\n", "holds nothing"),
         ("a.b.c\nd.e.f\n", "holds several lines"),
         ("no token today", "holds other text"),
+        // What a kubeconfig of somebody else may name in place of a token.
+        ("ghp_0123456789abcdefABCDEF", "holds no JWT"),
     ] {
         fs::write(laptop.path("token"), content).unwrap();
         let ended = file.end().await;
