@@ -8,7 +8,7 @@ use super::desktop;
 use super::keeping::{self, Login};
 use super::kubeconfig::Context;
 use super::kuberc::{self, Kuberc};
-use super::report::{Finding, Section};
+use super::report::{Finding, Section, Verdict};
 use super::stanza::{self, Judged};
 use super::tools::{SearchPath, Tools};
 use super::{cluster, provider, surroundings};
@@ -49,13 +49,17 @@ pub(super) async fn examine(context: Context, typed: bool, machine: &Machine<'_>
     }
     let mut answered = None;
     if let Some((exec, program)) = &runs {
+        let mut is_forbidden = false;
         if !typed {
-            findings.push(kuberc::judge(machine.kuberc, machine.tools.version(), &exec.command, &|command| {
+            let policy = kuberc::judge(machine.kuberc, machine.tools.version(), &exec.command, &|command| {
                 machine.path.resolve(command)
-            }));
+            });
+            is_forbidden = policy.verdict == Verdict::Fail;
+            findings.push(policy);
             findings.extend(machine.desktop.map(|desktop| desktop::judge(desktop, &exec.command, program)));
         }
-        if settings.is_some() {
+        // What kubectl may not run, we do not run for it.
+        if settings.is_some() && !is_forbidden {
             answered = Some(answer::ask(&context, exec, Path::new(program)));
         }
     }
