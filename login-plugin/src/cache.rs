@@ -54,6 +54,12 @@ struct Asked {
     parent: ProcessIdentity,
 }
 
+/// That a person let a client's secret be shown.
+#[derive(Debug, Serialize, Deserialize)]
+struct ShownSecret {
+    since: UnixTime,
+}
+
 #[derive(Serialize)]
 struct Versioned<'a, T> {
     version: u32,
@@ -288,6 +294,17 @@ impl<'a> Cache<'a> {
             return;
         }
         self.write(Room::State, &name.file("server"), server, false);
+    }
+
+    /// Whether a person let a secret be shown as this client's.
+    pub(crate) fn may_show_secret(&self, client: &EntryName) -> bool {
+        self.read::<ShownSecret>(Room::State, &client.file("client")).is_some()
+    }
+
+    /// Remembers that a person let a secret be shown as this client's. The note says nothing of the secret, and is kept even
+    /// where no login is.
+    pub(crate) fn let_show_secret(&self, client: &EntryName) {
+        self.write(Room::State, &client.file("client"), &ShownSecret { since: self.clock.now() }, true);
     }
 
     /// Where the known server is kept, for messages.

@@ -61,8 +61,11 @@ pub(crate) fn read(place: &ClientSecret, issuer: &str, client_id: &str) -> Resul
         }
         ClientSecret::File(path) => {
             let failed = |error| Error::File { path: path.clone(), error };
+            // A pipe would be waited for as long as nobody writes.
+            if !std::fs::metadata(path).map_err(failed)?.is_file() {
+                return Err(failed(io::Error::other("it is not a regular file")));
+            }
             let mut text = Zeroizing::new(Vec::with_capacity(SECRET_MAX_BYTES + 1));
-            // The limit also ends a file that never ends.
             let limit = u64::try_from(SECRET_MAX_BYTES).unwrap_or(u64::MAX) + 1;
             File::open(path).map_err(failed)?.take(limit).read_to_end(&mut text).map_err(failed)?;
             let place = || path.display().to_string();
@@ -115,9 +118,9 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_end_is_no_secret() {
+    fn a_device_or_pipe_is_no_secret() {
         let read = read(&ClientSecret::File("/dev/zero".into()), "https://idp", "staging");
-        assert!(matches!(read, Err(Error::Nonsense(_))), "{read:?}");
+        assert!(matches!(read, Err(Error::File { .. })), "{read:?}");
         let read = super::read(&ClientSecret::File("/nowhere/at/all".into()), "https://idp", "staging");
         assert!(matches!(read, Err(Error::File { .. })), "{read:?}");
     }

@@ -38,6 +38,8 @@ pub(crate) struct Answering {
     pub(crate) api_version: ApiVersion,
     /// Whether the client says that standard input belongs to the person.
     pub(crate) interactive: bool,
+    /// Whether the client said anything at all: some never set the variable for it.
+    pub(crate) client_speaks: bool,
     /// What people call the cluster.
     pub(crate) cluster_name: String,
 }
@@ -147,6 +149,7 @@ impl Settings {
         let answering = Answering {
             api_version: version.or(args.api_version).unwrap_or_default(),
             interactive,
+            client_speaks: version.is_some(),
             cluster_name: args.cluster_name.clone().unwrap_or_else(|| host.unwrap_or("the cluster").to_owned()),
         };
         let (places, store) = (Places::new(environment), store(&args, environment)?);

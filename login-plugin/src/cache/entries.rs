@@ -103,6 +103,9 @@ pub(crate) struct KnownServer {
     pub(crate) endpoint: String,
     /// Fingerprint of the roots that its certificate was checked with.
     pub(crate) roots: String,
+    /// The name that its certificate was checked for; unknown in files of releases that did not note it.
+    #[serde(default)]
+    pub(crate) name: Option<String>,
 }
 
 /// The last time that the cluster refused a login: one for each stanza, in words that were cut and made safe when they came.
@@ -138,6 +141,14 @@ impl Session {
             (TokenKind::Access, Some(token)) => token,
             (TokenKind::Access, None) | (TokenKind::Id, _) => &self.id_token,
         }
+    }
+}
+
+impl KnownServer {
+    /// Whether this is the server that was known before. What an earlier release did not note is not held against it.
+    pub(crate) fn is_same(&self, known: &Self) -> bool {
+        (&self.endpoint, &self.roots) == (&known.endpoint, &known.roots)
+            && (known.name.is_none() || self.name == known.name)
     }
 }
 

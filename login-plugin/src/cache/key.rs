@@ -18,6 +18,8 @@ const NAME_LENGTH: usize = 43;
 /// The names of everything that one stanza keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Keys {
+    /// Our client at this provider: whether its secret may be shown there.
+    pub(crate) client: EntryName,
     /// The cluster's credential.
     pub(crate) credential: EntryName,
     /// What the provider says about itself, and its keys.
@@ -88,6 +90,11 @@ impl Keys {
     pub(crate) fn new(config: &CredentialConfig) -> Self {
         let session = session(&config.provider);
         Self {
+            client: Fields::new("latchkey/client/v1")
+                .text(&config.provider.issuer)
+                .text(&config.provider.client_id)
+                .roots(config.provider.roots.as_deref())
+                .finish(),
             credential: credential(&session, &config.destination, &config.provider.audience),
             discovery: Fields::new("latchkey/discovery/v1")
                 .text(&config.provider.issuer)
@@ -142,7 +149,18 @@ fn session(provider: &ProviderConfig) -> EntryName {
 
 fn credential(session: &EntryName, destination: &Destination, audience: &str) -> EntryName {
     let concierge = match destination {
-        Destination::Direct(_) => return Fields::new("latchkey/direct/v1").text(&session.0).text(audience).finish(),
+        Destination::Direct(server) => {
+            // With the server, where it is known: no other one gets the token without a look at who it is.
+            let fields = Fields::new("latchkey/direct/v1").text(&session.0).text(audience);
+            return match server {
+                None => fields.finish(),
+                Some(Server { endpoint, roots, tls_server_name, proxy: _ }) => fields
+                    .text(endpoint.as_str())
+                    .roots(roots.as_deref())
+                    .text(tls_server_name.as_deref().unwrap_or_default())
+                    .finish(),
+            };
+        }
         Destination::Exchange(concierge) => concierge,
     };
     // The proxy is a way, not a place.

@@ -102,8 +102,9 @@ impl Cache<'_> {
     pub(super) fn sweep_sessions(&self) {
         let Some(dir) = self.opened(Room::State) else { return };
         let before = |seconds: i64| self.clock.now().plus(-seconds).as_secs();
-        // A known server is written once and guards for as long as the login is used.
-        dir.sweep(before(FORGET_AFTER_SECONDS), |name| !name.ends_with(".server"));
+        // Written once, these two guard for as long as the login is used.
+        let guards = |name: &str| name.ends_with(".server") || name.ends_with(".client");
+        dir.sweep(before(FORGET_AFTER_SECONDS), |name| !guards(name));
         dir.sweep(before(SWEEP_AFTER_SECONDS), is_unfinished);
     }
 
@@ -182,7 +183,7 @@ mod tests {
         assert_eq!(cache.sessions(), []);
         cache.keep_session(&name("b"), &session(Some("ops"), "staging"));
         cache.keep_session(&name("a"), &session(None, "staging"));
-        cache.keep_known_server(&name("c"), &KnownServer { endpoint: String::new(), roots: String::new() });
+        cache.keep_known_server(&name("c"), &KnownServer { endpoint: String::new(), roots: String::new(), name: None });
         let seen = cache.sessions();
         let seen: Vec<_> =
             seen.iter().map(|kept| (&kept.name, kept.label.account.as_deref(), kept.renewable)).collect();
@@ -213,7 +214,7 @@ mod tests {
         let output = Output::new(Talk::Not);
         let cache = Cache::new(&places, Store::Auto, &StoppedClock(1000), &output);
         let server = EntryName::of_server("https://idp.example", "staging", "staging");
-        cache.keep_known_server(&server, &KnownServer { endpoint: String::new(), roots: String::new() });
+        cache.keep_known_server(&server, &KnownServer { endpoint: String::new(), roots: String::new(), name: None });
         let now = UnixTime::from_secs(1000);
         for (letter, account) in [("a", "dev"), ("b", "ops")] {
             cache.keep_session(&name(letter), &session(Some(account), "staging"));

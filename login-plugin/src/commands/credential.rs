@@ -98,6 +98,10 @@ fn person(config: &CredentialConfig, world: World<'_>) -> Result<(), Failure> {
 /// # Errors
 /// When there is no credential to be had.
 pub(super) fn outcome(context: &Context<'_>) -> Result<Outcome, Failure> {
+    // Where the server is known it is in the name of what is kept; where it is not, it has to be looked at.
+    if matches!(context.config.destination, Destination::Direct(None)) {
+        check_server(context)?;
+    }
     match context.cache.credential(&context.keys.credential, context.clock.now()) {
         // The warm path: no runtime, no TLS, no lock, no network.
         Some(held)
@@ -124,6 +128,12 @@ pub(super) async fn log_in(config: &CredentialConfig, world: World<'_>, anew: bo
     cache.drop_failed_attempt(&keys.session);
     cache.drop_unanswered(&keys.person);
     cache.ask_keyring_again();
+    if let Some(place) = config.provider.loose_secret() {
+        // No link: nobody is to open it.
+        let issuer = config.provider.issuer.trim_start_matches("https://");
+        output.say(&format!("The secret in {place} is shown to {} from now on", Printable(issuer)));
+        cache.let_show_secret(&keys.client);
+    }
     let effort = if anew { Effort::LoginAnyway } else { Effort::Login { waiting_since: None } };
     let (_outcome, session) = ask(&context, effort).await.map_err(|failure| under_sudo(failure, environment))?;
     let Session { identity, usable_until, refresh_token, .. } = session;
@@ -167,6 +177,7 @@ async fn obtain(context: &Context<'_>, suspect: Option<HeldCredential>) -> Resul
     {
         return Ok(found.into());
     }
+    check_secret(context)?;
     let effort = match &suspect {
         // Never answer suspicion with a browser.
         Some(_) => match context.config.destination {
@@ -296,20 +307,42 @@ async fn attempt(context: &Context<'_>, session: &Session) -> Result<Result<Exch
     })
 }
 
+/// A client's secret from a file or a variable is shown only to a provider where a person logged in at a time of their own:
+/// a kubeconfig of somebody else could name any file, and a provider that collects it without a question.
+fn check_secret(context: &Context<'_>) -> Result<(), Failure> {
+    let provider = &context.config.provider;
+    let Some(place) = provider.loose_secret().filter(|_| !context.cache.may_show_secret(&context.keys.client)) else {
+        return Ok(());
+    };
+    let issuer = Printable(&provider.issuer);
+    Err(Failure::new(
+        Status::LoginNeeded,
+        format!("this kubeconfig shows the secret in {place} to {issuer}, and so far nobody has allowed that"),
+    )
+    .hint("if you trust it, run once: kubectl latchkey login, with --kubeconfig and --context as for kubectl"))
+}
+
 /// A login is taken only to the server it was first taken to: a kubeconfig of somebody else could name another server,
 /// with roots to match, and collect the token.
 fn check_server(context: &Context<'_>) -> Result<(), Failure> {
     let Some(known) = context.cache.known_server(&context.keys.server) else { return Ok(()) };
-    let Some(here) = this_server(context) else { return Ok(()) };
-    if known == here {
-        return Ok(());
-    }
-    let provider = &context.config.provider;
-    let difference = if known.endpoint == here.endpoint {
-        format!("with other root certificates than before ({})", known.endpoint)
-    } else {
-        format!("to {}, and so far it was used with {}", here.endpoint, known.endpoint)
+    let difference = match this_server(context) {
+        Some(here) if here.is_same(&known) => return Ok(()),
+        // Some clients never say where they go: nobody else's kubeconfig can choose those for us.
+        None if !context.config.answering.client_speaks => return Ok(()),
+        None => format!(
+            "to a server that it does not tell (provideClusterInfo is not true), and so far it was used with {}",
+            known.endpoint
+        ),
+        Some(here) if known.endpoint != here.endpoint => {
+            format!("to {}, and so far it was used with {}", here.endpoint, known.endpoint)
+        }
+        Some(here) if known.roots != here.roots => {
+            format!("with other root certificates than before ({})", known.endpoint)
+        }
+        Some(_) => format!("with another tls-server-name than before ({})", known.endpoint),
     };
+    let provider = &context.config.provider;
     let failure = Failure::new(
         Status::Usage,
         format!(
@@ -324,7 +357,7 @@ fn check_server(context: &Context<'_>) -> Result<(), Failure> {
 }
 
 fn remember_server(context: &Context<'_>) {
-    if context.cache.known_server(&context.keys.server).is_none()
+    if context.cache.known_server(&context.keys.server).is_none_or(|known| known.name.is_none())
         && let Some(here) = this_server(context)
     {
         context.cache.keep_known_server(&context.keys.server, &here);
@@ -346,7 +379,12 @@ fn remember_refusal(context: &Context<'_>, message: &str, audit_id: Option<&Stri
 /// The server that sees the token; unknown where the client takes the token itself and does not say where.
 fn this_server(context: &Context<'_>) -> Option<KnownServer> {
     let server = context.config.destination.server()?;
-    Some(KnownServer { endpoint: server.endpoint.to_string(), roots: roots_fingerprint(server.roots.as_deref()) })
+    let name = server.tls_server_name.as_deref().or_else(|| server.endpoint.host_str());
+    Some(KnownServer {
+        endpoint: server.endpoint.to_string(),
+        roots: roots_fingerprint(server.roots.as_deref()),
+        name: name.map(ToOwned::to_owned),
+    })
 }
 
 fn provider_host(context: &Context<'_>) -> String {

@@ -1,6 +1,7 @@
 //! Who takes the token: a concierge that exchanges it, or the API server itself.
 
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read as _};
 
 use latchkey_crds::groups::GroupSuffix;
 use reqwest::Url;
@@ -8,6 +9,9 @@ use reqwest::Url;
 use super::{ConfigError, certificates, https_url};
 use crate::args::CredentialArgs;
 use crate::exec_credential::Cluster;
+
+/// All roots of a large system are a quarter of this.
+const ROOTS_MAX_BYTES: u64 = 1024 * 1024;
 
 /// Who takes the token.
 #[derive(Clone, Debug)]
@@ -63,10 +67,11 @@ impl Destination {
     }
 
     pub(super) fn new(args: &CredentialArgs, cluster: Cluster) -> Result<Self, ConfigError> {
-        let server = Server::new(args, cluster)?;
         if args.no_exchange.unwrap_or_default() {
-            return Ok(Self::Direct(server));
+            // The client takes the token to the server that it knows, whatever an option of ours says.
+            return Server::new(&CredentialArgs::default(), cluster).map(Self::Direct);
         }
+        let server = Server::new(args, cluster)?;
         Ok(Self::Exchange(ConciergeConfig {
             server: server
                 .ok_or(ConfigError::Missing("--concierge-endpoint, or a stanza with provideClusterInfo: true,"))?,
@@ -116,7 +121,20 @@ fn block_roots(cluster: &Cluster) -> Result<Option<Vec<u8>>, ConfigError> {
         return certificates("the cluster's certificate-authority-data", data).map(Some);
     }
     let Some(path) = cluster.certificate_authority.as_deref().filter(|path| !path.is_empty()) else { return Ok(None) };
-    fs::read(path)
+    read_roots(path)
         .map(Some)
         .map_err(|error| ConfigError::CertificatesFile { path: path.to_owned(), what: error.to_string() })
+}
+
+/// Only a file, and not all of a large one: whoever wrote the kubeconfig may have named a pipe, or a device without an end.
+fn read_roots(path: &str) -> io::Result<Vec<u8>> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let mut pem = Vec::new();
+    File::open(path)?.take(ROOTS_MAX_BYTES + 1).read_to_end(&mut pem)?;
+    if pem.len() as u64 > ROOTS_MAX_BYTES {
+        return Err(io::Error::other(format!("it is larger than {ROOTS_MAX_BYTES} bytes")));
+    }
+    Ok(pem)
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::{ConfigError, canonical, certificates, https_url};
 use crate::args::{CredentialArgs, TokenKind};
 use crate::environment::Environment;
+use crate::output::Printable;
 use crate::platform::keyring::Keyring;
 use crate::providers::{self, Profile};
 use crate::secret::Secret;
@@ -92,6 +93,16 @@ pub(crate) fn is_own_parameter(name: &str) -> bool {
 }
 
 impl ProviderConfig {
+    /// Where the client's secret is, if nothing but the kubeconfig says that it is this client's: in a keyring it stands
+    /// under the client's name.
+    pub(crate) fn loose_secret(&self) -> Option<String> {
+        match self.client_secret.as_ref()? {
+            ClientSecret::Environment { name, .. } => Some(format!("the variable {}", Printable(name))),
+            ClientSecret::File(path) => Some(Printable(&path.display().to_string()).to_string()),
+            ClientSecret::Keyring(_) => None,
+        }
+    }
+
     pub(super) fn new(args: &CredentialArgs, environment: &Environment) -> Result<Self, ConfigError> {
         let issuer = args.issuer.clone().ok_or(ConfigError::Missing("--issuer"))?;
         let url = https_url("--issuer", &issuer)?;
@@ -112,10 +123,11 @@ impl ProviderConfig {
         let optional_scopes = args.optional_scopes.clone().unwrap_or_else(|| vec![OFFLINE_ACCESS.to_owned()]);
         let scopes = args.scopes.clone().unwrap_or_default();
         Ok(Self {
+            // What is traded for it is the token that leaves: the server it goes to is known by that audience.
             audience: args
-                .audience
+                .exchange_audience
                 .clone()
-                .or_else(|| args.exchange_audience.clone())
+                .or_else(|| args.audience.clone())
                 .unwrap_or_else(|| client_id.clone()),
             issuer,
             client_id,

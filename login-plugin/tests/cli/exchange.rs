@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::plugin::{Laptop, credential};
+use crate::plugin::{Laptop, credential, exec_info};
 use crate::site::{Exchange, Refresh, Site, base64, now};
 
 fn make_suspect(laptop: &Laptop) {
@@ -182,4 +182,33 @@ async fn a_login_is_not_taken_to_another_server() {
     std::fs::remove_file(laptop.entry("sessions", "server")).unwrap();
     moved.end().await.credential();
     assert_eq!(elsewhere.exchanges(), 1);
+}
+
+/// With `--no-exchange` the client takes the token to whatever server its kubeconfig names.
+#[tokio::test]
+async fn a_token_is_handed_out_only_for_the_server_that_the_login_belongs_to() {
+    let (site, elsewhere, laptop) = (Site::start(), Site::start(), Laptop::new());
+    credential(&laptop, &site).end_with_login(&site).await.credential();
+    let direct = || credential(&laptop, &site).with("--no-exchange");
+    let asked_by = |info: String| direct().set("KUBERNETES_EXEC_INFO", info);
+    let hostile = || exec_info(&elsewhere, "v1");
+    for round in ["cold", "warm"] {
+        let ended = asked_by(hostile()).end().await;
+        let said = ended.failure(2);
+        assert!(said.contains(&elsewhere.url()) && said.contains(&site.url()), "{round}: {said}");
+        // An option that names the right server does not lead the client there.
+        let disguised = asked_by(hostile())
+            .with(&format!("--concierge-endpoint={}", site.url()))
+            .with(&format!("--concierge-ca-data={}", base64(&site.roots)));
+        assert!(disguised.end().await.failure(2).contains(&elsewhere.url()), "{round}");
+        let mut info: Value = serde_json::from_str(&exec_info(&site, "v1")).unwrap();
+        info["spec"]["cluster"]["tls-server-name"] = json!("elsewhere.test");
+        assert!(asked_by(info.to_string()).end().await.failure(2).contains("another tls-server-name"), "{round}");
+        info["spec"].as_object_mut().unwrap().remove("cluster");
+        assert!(asked_by(info.to_string()).end().await.failure(2).contains("provideClusterInfo"), "{round}");
+        // Some clients never say where they go, and no kubeconfig makes kubectl one of them.
+        direct().set("KUBERNETES_EXEC_INFO", "").end().await.credential();
+        direct().end().await.credential();
+    }
+    assert_eq!(site.seen(|seen| seen.logins), 1);
 }

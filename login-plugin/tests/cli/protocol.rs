@@ -88,6 +88,10 @@ async fn another_server_name_leads_to_the_same_server() {
     let run = |name| credential(&laptop, &site).set("KUBERNETES_EXEC_INFO", info(name));
     run("cluster.test").end_with_login(&site).await.credential();
     let ended = run("other.test").end().await;
+    assert!(ended.failure(2).contains("another tls-server-name"), "{ended:?}");
+    // Where nothing is known of the server, its certificate decides.
+    std::fs::remove_file(laptop.entry("sessions", "server")).unwrap();
+    let ended = run("other.test").end().await;
     assert!(ended.failure(6).contains("certificate"), "{ended:?}");
     assert_eq!(site.exchanges(), 1);
 }

@@ -4,8 +4,8 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::plugin::{Laptop, Run, credential, log_in};
-use crate::site::{Refresh, Site};
+use crate::plugin::{Ended, Laptop, Run, credential, log_in};
+use crate::site::{Refresh, Site, base64};
 
 /// Nothing of the login reached the cluster.
 async fn refused_at_login(site: &Site, run: &Run<'_>, status: i32, words: &str) {
@@ -20,6 +20,15 @@ async fn an_hour_later<'a>(run: Run<'a>, laptop: &Laptop, site: &Site) -> Run<'a
     run.end_with_login(site).await.credential();
     make_old(laptop);
     run
+}
+
+/// Lets the client's secret be shown, as a person does: by a login at a time of their own.
+async fn allow_secret(run: &Run<'_>, site: &Site) -> Ended {
+    let typed =
+        [format!("--concierge-endpoint={}", site.url()), format!("--concierge-ca-data={}", base64(&site.roots))];
+    let mut arguments: Vec<String> = run.arguments.iter().cloned().chain(typed).collect();
+    arguments[0] = "login".to_owned();
+    Run { laptop: run.laptop, arguments, environment: run.environment.clone() }.end_with_login(site).await
 }
 
 fn make_old(laptop: &Laptop) {
@@ -149,6 +158,7 @@ async fn a_clients_secret_is_shown_where_the_provider_takes_it_and_nowhere_else(
         let file = laptop.path("secret");
         fs::write(&file, format!("{secret}\n")).unwrap();
         let from_file = credential(&laptop, &site).with(&format!("--client-secret-file={}", file.display()));
+        assert!(allow_secret(&from_file, &site).await.status.success());
         let run = an_hour_later(from_file, &laptop, &site).await;
         // The same login, with the secret elsewhere: where it is does not matter to it.
         let from_environment =
@@ -163,11 +173,39 @@ async fn a_clients_secret_is_shown_where_the_provider_takes_it_and_nowhere_else(
     }
 }
 
+/// A kubeconfig of somebody else may name any file, and a provider that collects what is in it.
+#[tokio::test]
+async fn what_a_kubeconfig_calls_a_secret_is_shown_nowhere_before_a_person_allows_it() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    site.behave(|behaviour| behaviour.client_secret = Some("s3cr3t"));
+    fs::write(laptop.path("secret"), "s3cr3t\n").unwrap();
+    let from_file =
+        || credential(&laptop, &site).with(&format!("--client-secret-file={}", laptop.path("secret").display()));
+    let from_variable = || credential(&laptop, &site).with("--client-secret-env=SECRET").set("SECRET", "s3cr3t");
+    for (run, place) in [(from_file(), "/secret"), (from_variable(), "the variable SECRET")] {
+        let ended = run.end().await;
+        let said = ended.failure(3);
+        assert!(said.contains(place) && said.contains("nobody has allowed that"), "{said}");
+        assert!(said.contains("kubectl latchkey login") && !said.contains("s3cr3t"), "{said}");
+    }
+    assert_eq!(site.seen(|seen| (seen.discovery, seen.logins, seen.token_requests.len())), (0, 0, 0));
+    let allowed = allow_secret(&from_file(), &site).await;
+    assert!(allowed.status.success() && allowed.said.contains("is shown to"), "{allowed:?}");
+    from_file().end().await.credential();
+    assert_eq!(site.seen(|seen| seen.logins), 1);
+    // Elsewhere nobody has allowed anything, whatever the client is called there.
+    let other = Site::start();
+    let elsewhere = credential(&laptop, &other).with("--client-secret-env=SECRET").set("SECRET", "s3cr3t");
+    elsewhere.end().await.failure(3);
+    assert_eq!(other.seen(|seen| (seen.discovery, seen.token_requests.len())), (0, 0));
+}
+
 #[tokio::test]
 async fn a_rotated_or_missing_secret_logs_nobody_out() {
     let (site, laptop) = (Site::start(), Laptop::new());
     site.behave(|behaviour| behaviour.client_secret = Some("old"));
     let with = |secret: &str| credential(&laptop, &site).with("--client-secret-env=SECRET").set("SECRET", secret);
+    assert!(allow_secret(&with("old"), &site).await.status.success());
     an_hour_later(with("old"), &laptop, &site).await;
     let before = session(&laptop);
     site.behave(|behaviour| behaviour.client_secret = Some("new"));
@@ -185,6 +223,7 @@ async fn a_provider_that_takes_no_secret_is_not_shown_one() {
     let (site, laptop) = (Site::start(), Laptop::new());
     site.behave(|behaviour| behaviour.metadata = json!({"token_endpoint_auth_methods_supported": ["private_key_jwt"]}));
     let run = credential(&laptop, &site).with("--client-secret-env=SECRET").set("SECRET", "s3cr3t");
+    assert_eq!(allow_secret(&run, &site).await.status.code(), Some(2));
     refused_at_login(&site, &run, 2, "neither in a header nor in a form").await;
     assert_eq!(site.seen(|seen| seen.token_requests.len()), 0);
 }
