@@ -27,7 +27,7 @@ async fn allow_secret(run: &Run<'_>, site: &Site) -> Ended {
     let typed =
         [format!("--concierge-endpoint={}", site.url()), format!("--concierge-ca-data={}", base64(&site.roots))];
     let mut arguments: Vec<String> = run.arguments.iter().cloned().chain(typed).collect();
-    arguments[0] = "login".to_owned();
+    "login".clone_into(&mut arguments[0]);
     Run { laptop: run.laptop, arguments, environment: run.environment.clone() }.end_with_login(site).await
 }
 

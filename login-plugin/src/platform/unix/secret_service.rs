@@ -1,5 +1,5 @@
 //! The keyring of Linux and its relatives: the Secret Service of freedesktop.org, on the session bus (GNOME Keyring,
-//! KWallet, `KeePassXC`).
+//! `KWallet`, `KeePassXC`).
 
 use std::collections::HashMap;
 
