@@ -27,7 +27,9 @@ const CALLS_MAX: usize = 200;
 
 /// The run with `strace` around it; none, said aloud, where that is not here or may not trace.
 pub(crate) fn under_strace(run: &Run<'_>, expressions: &[&str]) -> Option<Command> {
-    let works = std::process::Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).status();
+    // Never /dev/null: whoever renames over what `-o` names would as root replace the device.
+    let (trace, trial) = (run.laptop.path("strace.out"), run.laptop.path("strace.trial"));
+    let works = std::process::Command::new("strace").arg("-qq").arg("-o").arg(&trial).arg("true").status();
     if !works.is_ok_and(|status| status.success()) {
         eprintln!("skipped: strace is not here or may not trace");
         return None;
@@ -35,7 +37,8 @@ pub(crate) fn under_strace(run: &Run<'_>, expressions: &[&str]) -> Option<Comman
     let plugin = run.command();
     let plugin = plugin.as_std();
     let mut command = Command::new("strace");
-    command.args(["-f", "-qq", "-o", "/dev/null"]);
+    // Several at once append to one file.
+    command.args(["-f", "-qq", "-A", "-o"]).arg(trace);
     for expression in expressions {
         command.args(["-e", expression]);
     }
