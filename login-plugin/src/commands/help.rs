@@ -32,9 +32,18 @@ pub(super) fn verbs() -> impl Iterator<Item = (&'static str, &'static str)> {
     })
 }
 
+/// The variables of ours that the overview explains: all that there are.
+pub(super) fn variables() -> impl Iterator<Item = &'static str> {
+    let is_of_a_name = |letter: char| letter.is_ascii_uppercase() || letter == '_';
+    text(Topic::All).split(move |letter| !is_of_a_name(letter)).filter(|word| word.starts_with("LATCHKEY_"))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::ffi::OsString;
+    use std::fs;
+    use std::path::Path;
 
     use super::*;
     use crate::args::{self, UsageError, VERBS};
@@ -44,6 +53,30 @@ mod tests {
         let listed: Vec<&str> = verbs().map(|(verb, _)| verb).collect();
         assert_eq!(listed, VERBS.map(|(verb, _)| verb));
         assert!(verbs().all(|(_, summary)| !summary.is_empty()));
+    }
+
+    /// Read from the sources: what they look up is explained, and what is explained is looked up.
+    #[test]
+    fn the_overview_explains_every_variable_that_is_read_and_no_other() {
+        fn read(directory: &Path, found: &mut BTreeSet<String>) {
+            for path in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
+                if path.is_dir() {
+                    read(&path, found);
+                } else if path.extension().is_some_and(|extension| extension == "rs") {
+                    let source = fs::read_to_string(path).unwrap();
+                    let code = source.split("#[cfg(test)]").next().unwrap();
+                    let names = code.split('"').filter(|name| {
+                        name.strip_prefix("LATCHKEY_").is_some_and(|rest| {
+                            !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
+                        })
+                    });
+                    found.extend(names.map(ToOwned::to_owned));
+                }
+            }
+        }
+        let mut found = BTreeSet::new();
+        read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+        assert_eq!(found, variables().map(ToOwned::to_owned).collect());
     }
 
     /// An option that takes a value and has none is told apart from one that is not known.

@@ -7,28 +7,18 @@ use tokio::net::TcpListener;
 use super::report::Finding;
 use crate::args::RedirectHost;
 use crate::browser::Browser;
+use crate::commands::help;
 use crate::config::LoginConfig;
 use crate::environment::Environment;
 use crate::flows::Place;
 use crate::output::Printable;
 
-/// Variables of ours; a misspelled one would be ignored silently.
-const OURS: [&str; 8] = [
-    "LATCHKEY_BROWSER",
-    "LATCHKEY_CACHE_DIR",
-    "LATCHKEY_FLOW",
-    "LATCHKEY_QUIET",
-    "LATCHKEY_STORE",
-    "LATCHKEY_TOKEN_ENV",
-    "LATCHKEY_TOKEN_FILE",
-    "LATCHKEY_DEBUG",
-];
-
-/// Judges the variables that change what the plugin does.
+/// Judges the variables that change what the plugin does; a misspelled one would be ignored silently.
 pub(super) fn judge_variables(environment: &Environment) -> Vec<Finding> {
     const CHECK: &str = "environment";
     let names = environment.names_beginning_with("LATCHKEY_");
-    let (ours, unknown): (Vec<String>, Vec<String>) = names.into_iter().partition(|name| OURS.contains(&name.as_str()));
+    let (ours, unknown): (Vec<String>, Vec<String>) =
+        names.into_iter().partition(|name| help::variables().any(|known| known == name));
     let mut findings = Vec::new();
     for name in unknown {
         let name = Printable(&name).to_string();
@@ -159,6 +149,7 @@ mod tests {
         assert!(variables(&[("LATCHKEY_STORE", "file")])[0].found.contains("LATCHKEY_STORE"));
         let misspelled = variables(&[("LATCHKEY_FLWO", "SECRET")]);
         assert_eq!(misspelled[0].verdict, Verdict::Warn);
+        assert_eq!(variables(&[("LATCHKEY_DEBUG", "1")])[0].verdict, Verdict::Warn, "nobody reads it");
         assert!(misspelled[0].found.contains("LATCHKEY_FLWO") && !format!("{misspelled:?}").contains("SECRET"));
         assert_eq!(variables(&[("LATCHKEY_FLOW", "none")])[0].verdict, Verdict::Warn);
         assert_eq!(variables(&[("KUBERNETES_EXEC_INFO", "{}")])[0].verdict, Verdict::Warn);
