@@ -158,7 +158,13 @@ impl Dir {
         written.map_err(|source| {
             let _best_effort = rustix::fs::unlinkat(&self.handle, &temporary, AtFlags::empty());
             StoreError::Io { path: self.path.join(name), source }
-        })
+        })?;
+        if durable {
+            // The new name is in the directory, and that is written separately. The file is already good to be read, so a file
+            // system that syncs no directories (some FUSE ones) is no failure.
+            let _best_effort = rustix::fs::fsync(&self.handle);
+        }
+        Ok(())
     }
 
     /// Makes a file unless there is one of that name. Whether we made it.
