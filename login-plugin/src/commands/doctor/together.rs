@@ -3,16 +3,15 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
-use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
-/// Waits for all of them at most until `deadline`; at most `at_once` run at a time. What was not done is absent.
+/// Waits for all of them at most until `end`; at most `at_once` run at a time. What was not done is absent.
 pub(super) async fn all<T>(
     futures: impl IntoIterator<Item = impl Future<Output = T>>,
     at_once: usize,
-    deadline: Duration,
+    end: Instant,
 ) -> Vec<Option<T>> {
     let slots = Semaphore::new(at_once);
     let mut waiting: Vec<_> = futures
@@ -39,12 +38,14 @@ pub(super) async fn all<T>(
         }
         if waiting.iter().all(Option::is_none) { Poll::Ready(()) } else { Poll::Pending }
     }));
-    let _in_time_or_not = timeout(deadline, every).await;
+    let _in_time_or_not = timeout_at(end, every).await;
     done
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[tokio::test]
@@ -55,8 +56,8 @@ mod tests {
             }
             number
         };
-        let done = all((0..4).map(hangs), 2, Duration::from_millis(50)).await;
+        let done = all((0..4).map(hangs), 2, Instant::now() + Duration::from_millis(50)).await;
         assert_eq!(done, [Some(0), None, Some(2), Some(3)]);
-        assert_eq!(all((0..0).map(hangs), 2, Duration::ZERO).await, []);
+        assert_eq!(all((0..0).map(hangs), 2, Instant::now()).await, []);
     }
 }
