@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use crate::plugin::{Laptop, credential, log_in};
-use crate::site::Site;
+use crate::site::{Exchange, Site};
+use crate::workload::good;
 
 /// Discovery documents, key sets, device codes, tokens, exchanges.
 type Requests = [usize; 5];
@@ -66,6 +67,28 @@ async fn each_flow_makes_the_requests_it_needs_and_no_other() {
     running.end().await.credential();
     row("first login on yet another computer");
 
+    // A job with a token of its own asks no provider.
+    std::fs::write(laptop.path("token"), good("job")).unwrap();
+    let job = credential(&laptop, &site).with(&format!("--token-file={}", laptop.path("token").display()));
+    job.end().await.credential();
+    row("a job's token");
+    job.end().await.credential();
+    row("the same token again");
+
+    // Kubernetes' own signer wants the subject in the request, and says which.
+    site.behave(|behaviour| behaviour.exchange = Exchange::CertificateForSubject);
+    let fourth = Laptop::new();
+    let run = credential(&fourth, &site);
+    run.end_with_login(&site).await.credential();
+    row("first login to a cluster that minds the subject");
+    age(&fourth, "credentials", 3600);
+    run.end().await.credential();
+    row("credential past, subject known");
+
+    eprintln!("{:<56}discovery  keys  codes  tokens  exchanges", "requests of");
+    for (flow, [discovery, keys, codes, tokens, exchanges]) in &table {
+        eprintln!("{flow:<56}{discovery:>9}{keys:>6}{codes:>7}{tokens:>8}{exchanges:>11}");
+    }
     assert_eq!(
         table,
         [
@@ -77,6 +100,10 @@ async fn each_flow_makes_the_requests_it_needs_and_no_other() {
             ("same login, cluster that takes the ID token itself", [0, 0, 0, 0, 0]),
             ("first login with a code", [1, 1, 1, 1, 1]),
             ("first login on yet another computer", [1, 1, 0, 1, 1]),
+            ("a job's token", [0, 0, 0, 0, 1]),
+            ("the same token again", [0, 0, 0, 0, 0]),
+            ("first login to a cluster that minds the subject", [1, 1, 0, 1, 2]),
+            ("credential past, subject known", [0, 0, 0, 0, 1]),
         ]
     );
 }

@@ -14,7 +14,7 @@ fn token(claims: &Value) -> String {
     format!("e30.{}.c2ln", BASE64_URL_SAFE_NO_PAD.encode(claims.to_string()))
 }
 
-fn good(job: &str) -> String {
+pub(crate) fn good(job: &str) -> String {
     token(&json!({"aud": CLIENT, "sub": job, "exp": now() + 600}))
 }
 
