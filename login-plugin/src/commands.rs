@@ -49,9 +49,24 @@ pub(crate) fn run(
 ) -> Result<(), Failure> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     if pinniped::is_meant(program, &arguments) {
-        return pinniped::run(&arguments, world);
+        return as_pinniped(&arguments, world);
     }
     match args::parse(arguments)? {
+        Command::Credential(args) => credential::run(*args, world),
+        command => for_people(command, world),
+    }
+}
+
+/// Out of line, that `credential` need not touch the pages of this one's frame.
+#[inline(never)]
+fn as_pinniped(arguments: &[OsString], world: World<'_>) -> Result<(), Failure> {
+    pinniped::run(arguments, world)
+}
+
+/// The verbs that a person types. Out of line for the same reason.
+#[inline(never)]
+fn for_people(command: Command, world: World<'_>) -> Result<(), Failure> {
+    match command {
         Command::Completion(args) => completion::run(&args, world),
         Command::Credential(args) => credential::run(*args, world),
         Command::Doctor(args) => doctor::run(&args, world),

@@ -9,7 +9,7 @@ use crate::args::CredentialArgs;
 use crate::cache::{
     Cache, EntryName, HeldCredential, Keys, KnownServer, LastRefusal, Lock, Session, Waited, roots_fingerprint,
 };
-use crate::config::{CredentialConfig, Destination, Settings};
+use crate::config::{CredentialConfig, Destination, Settings, WorkloadConfig};
 use crate::environment::Environment;
 use crate::exchange::{self, ExchangeError, Exchanged};
 use crate::exec_credential::{Credential, ExecInfo, answer};
@@ -67,8 +67,14 @@ pub(super) fn run(args: CredentialArgs, world: World<'_>) -> Result<(), Failure>
     output.keep_the_answer_alone();
     match Settings::new(args, exec, environment)? {
         Settings::Person(config) => person(&config, world).map_err(|failure| under_sudo(failure, environment)),
-        Settings::Workload(config) => workload::run(&config, world),
+        Settings::Workload(config) => job(&config, world),
     }
+}
+
+/// Out of line for the same reason as [`long_way`].
+#[inline(never)]
+fn job(config: &WorkloadConfig, world: World<'_>) -> Result<(), Failure> {
+    workload::run(config, world)
 }
 
 /// Root has another home, no browser and no session bus: the login that the person has is not seen from there.
@@ -109,8 +115,16 @@ pub(super) fn outcome(context: &Context<'_>) -> Result<Outcome, Failure> {
         {
             Ok(held.into())
         }
-        held => runtime()?.block_on(obtain(context, held)),
+        held => long_way(context, held),
     }
+}
+
+/// Out of line, and not for its size alone: the frame that holds everything a login needs is ten pages, and a function that
+/// has it touches them all, on the warm path too. A page's first touch costs as much as twenty system calls.
+#[cold]
+#[inline(never)]
+fn long_way(context: &Context<'_>, suspect: Option<HeldCredential>) -> Result<Outcome, Failure> {
+    runtime()?.block_on(obtain(context, suspect))
 }
 
 /// A login for a person who asks for one, tried out at the cluster; `anew` if the one that is kept will not do.
