@@ -99,6 +99,8 @@ fn refusal_hint(code: &str) -> &'static str {
         }
         "invalid_request" => "register this redirect address at the client: http://127.0.0.1/callback, any port",
         "invalid_scope" => "leave the scope out: --scopes and --optional-scopes",
+        // Keycloak's word for `offline_access` without the role of that name.
+        "not_allowed" => "if it is offline access that is not allowed, leave that scope out: --optional-scopes=",
         _ => "ask the administrator of the identity provider about this code",
     }
 }

@@ -236,6 +236,25 @@ impl Browser {
         self.click(&self.find("#sign-in").await?).await
     }
 
+    /// Goes back by one page, as by the button.
+    ///
+    /// # Errors
+    /// If the browser does not answer.
+    pub async fn back(&self) -> Result<()> {
+        self.driver.post("back", &json!({})).await.map(drop)
+    }
+
+    /// Whether pages are shown as on a dark desktop.
+    ///
+    /// # Errors
+    /// If the browser does not answer.
+    pub async fn darken(&self, dark: bool) -> Result<()> {
+        let scheme = if dark { "dark" } else { "light" };
+        let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
+        let command = json!({ "cmd": "Emulation.setEmulatedMedia", "params": { "features": features } });
+        self.driver.post("goog/cdp/execute", &command).await.map(drop)
+    }
+
     /// Closes the window and ends both processes politely. Dropping the browser does as well, by force.
     ///
     /// # Errors

@@ -120,6 +120,19 @@ impl Keycloak {
         Ok(())
     }
 
+    /// Asks people from now on, before a client gets anything of theirs.
+    ///
+    /// # Errors
+    /// If there is no such client.
+    pub async fn ask_consent(&self, client: &str) -> Result<()> {
+        let found = self.admin(Method::GET, &format!("/{REALM}/clients?clientId={client}"), None).await?;
+        let mut object = found.get(0).cloned().with_context(|| format!("no client {client}"))?;
+        object["consentRequired"] = true.into();
+        let path = format!("/{REALM}/clients/{}", object["id"].as_str().context("an id")?);
+        self.admin(Method::PUT, &path, Some(&object)).await?;
+        Ok(())
+    }
+
     /// Makes a key pair that signs from now on; those before stay published.
     ///
     /// # Errors
@@ -260,6 +273,8 @@ fn realm(clients: &[&str], users: &[User]) -> Value {
                 "firstName": user.name,
                 "lastName": "Example",
                 "credentials": [{"type": "password", "value": user.password, "temporary": false}],
+                // As people have by themselves whom an administrator makes by hand: scope `offline_access` is theirs to ask for.
+                "realmRoles": ["offline_access"],
                 "groups": user.groups.iter().map(|group| format!("/{group}")).collect::<Vec<_>>(),
             })
         })

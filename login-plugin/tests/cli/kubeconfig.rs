@@ -89,9 +89,7 @@ users:
       interactiveMode: IfAvailable
       provideClusterInfo: true
       installHint: |
-        kubectl-latchkey is not installed, or not in PATH. Install it:
-          macOS, Linux: brew install latchkey
-          any system:   kubectl krew install latchkey
+        kubectl-latchkey is not installed, or not in PATH. How to install it: https://latchkey.dev
         A desktop program that does not know your PATH needs a kubeconfig written with --command-path.
 contexts:
 - name: staging

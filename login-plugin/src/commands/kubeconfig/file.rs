@@ -53,6 +53,10 @@ pub(super) fn replace(path: &Path, text: &str) -> Result<(), Failure> {
 /// Many people keep their kubeconfig elsewhere and link it: the link stays. It may also lead to a file that is not there yet.
 fn resolved(path: &Path) -> Result<PathBuf, Failure> {
     match fs::canonicalize(path) {
+        // A rename onto a device or a pipe would put a file in its place: for root, /dev/null would be gone.
+        Ok(target) if fs::metadata(&target).is_ok_and(|target| !target.is_file()) => {
+            Err(refuse(path, &"it is not a plain file").hint("leave --output out to print it, or name a file"))
+        }
         Ok(target) => Ok(target),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(match fs::read_link(path) {
             Ok(target) => path.parent().unwrap_or(Path::new("")).join(target),
@@ -103,6 +107,15 @@ mod tests {
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_device_stays_one_even_for_root() {
+        for write in [|path: &Path| write(path, "x", true).map(drop), |path: &Path| replace(path, "x")] {
+            let refusal = write(Path::new("/dev/null")).unwrap_err();
+            assert!(refusal.message.contains("not a plain file"), "{refusal}");
+        }
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
     }
 
     #[test]

@@ -13,11 +13,9 @@ use crate::args::CredentialArgs;
 /// The first line of every file of ours, by which we know that we may replace it.
 pub(super) const MARK: &str = "# Written by `kubectl latchkey kubeconfig`.";
 
-/// For all platforms: kubeconfigs are handed around.
+/// For all platforms: kubeconfigs are handed around. How to install it stands where it can change.
 const INSTALL_HINT: &str = "\
-kubectl-latchkey is not installed, or not in PATH. Install it:
-  macOS, Linux: brew install latchkey
-  any system:   kubectl krew install latchkey
+kubectl-latchkey is not installed, or not in PATH. How to install it: https://latchkey.dev
 A desktop program that does not know your PATH needs a kubeconfig written with --command-path.
 ";
 
