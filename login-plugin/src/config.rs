@@ -12,7 +12,7 @@ use reqwest::Url;
 use serde_json::Value;
 use thiserror::Error;
 
-pub(crate) use self::concierge::{ConciergeConfig, Destination, Server};
+pub(crate) use self::concierge::{ConciergeConfig, Destination, Server, read_roots};
 use self::login::LOGIN_TIMEOUT_MAX_SECONDS;
 pub(crate) use self::login::{LoginConfig, SupervisorFlow, SupervisorLogin, SupervisorUpstream};
 pub(crate) use self::places::Places;
@@ -21,6 +21,7 @@ pub(crate) use self::workload::{TokenSource, WorkloadConfig};
 use crate::args::{CredentialArgs, Store};
 use crate::environment::Environment;
 use crate::exec_credential::{ApiVersion, ExecInfo};
+use crate::output::Printable;
 
 /// Who is to get a credential.
 #[derive(Debug)]
@@ -150,7 +151,8 @@ impl Settings {
             api_version: version.or(args.api_version).unwrap_or_default(),
             interactive,
             client_speaks: version.is_some(),
-            cluster_name: args.cluster_name.clone().unwrap_or_else(|| host.unwrap_or("the cluster").to_owned()),
+            // Shown in every second line; whoever wrote the kubeconfig chose it.
+            cluster_name: Printable(args.cluster_name.as_deref().or(host).unwrap_or("the cluster")).to_string(),
         };
         let (places, store) = (Places::new(environment), store(&args, environment)?);
         if let Some(source) = source {

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::platform::terminal;
+use crate::printable::Lines;
 pub(crate) use crate::printable::{Printable, is_dangerous};
 
 /// How much is said on standard error while things go well.
@@ -128,6 +129,7 @@ impl Output {
 
     fn words(text: &str) {
         // `eprintln!` would panic when standard error is closed.
-        let _nobody_listens = writeln!(io::stderr().lock(), "{text}");
+        // In one piece: others write there too.
+        let _nobody_listens = io::stderr().lock().write_all(format!("{}\n", Lines(text)).as_bytes());
     }
 }

@@ -28,6 +28,24 @@ impl fmt::Display for Printable<'_> {
     }
 }
 
+/// Several lines made safe for a terminal, and nothing else changed: the last gate before standard error, for what names of
+/// the kubeconfig and paths bring along.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lines<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Lines<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for character in self.0.chars() {
+            if is_dangerous(character) && character != '\n' {
+                write!(f, "{}", character.escape_unicode())?;
+            } else {
+                f.write_char(character)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Whether a character could rewrite what stands on the screen, turn a line around, or hide.
 pub(crate) fn is_dangerous(character: char) -> bool {
     character.is_control()
@@ -57,6 +75,11 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(Printable(text).to_string(), expected);
         }
+    }
+
+    #[test]
+    fn lines_stay_lines_and_do_no_harm() {
+        assert_eq!(Lines("a\n\n  b\u{1b}[2J\u{202e}c").to_string(), "a\n\n  b\\u{1b}[2J\\u{202e}c");
     }
 
     #[test]

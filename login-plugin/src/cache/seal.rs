@@ -96,7 +96,8 @@ impl SealingKey {
             return None;
         }
         let key = RandomizedNonceKey::new(&AES_256_GCM, bytes).ok()?;
-        let fingerprint = digest(&SHA256, &[b"latchkey/sealing-key-id/v1", bytes].concat());
+        let named = Zeroizing::new([b"latchkey/sealing-key-id/v1", bytes].concat());
+        let fingerprint = digest(&SHA256, &named);
         let id = BASE64_URL_SAFE_NO_PAD.encode(&fingerprint.as_ref()[..KEY_ID_BYTES]);
         Some(Self { key, text: Secret::from(BASE64_URL_SAFE_NO_PAD.encode(bytes)), id })
     }

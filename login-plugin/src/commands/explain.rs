@@ -106,7 +106,11 @@ fn token_lines(
     }
     if let Some(expires) = time("exp") {
         let left = expires.since(now);
-        let words = if left > 0 { format!("for another {}", span(left)) } else { format!("{} ago", span(-left)) };
+        let words = if left > 0 {
+            format!("for another {}", span(left))
+        } else {
+            format!("{} ago", span(left.saturating_neg()))
+        };
         line("", &format!("ends {expires}, {words}"));
     }
     if claims.is_for_only(wanted) {

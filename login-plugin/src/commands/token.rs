@@ -31,7 +31,8 @@ pub(super) fn run(args: &TokenArgs, world: World<'_>) -> Result<(), Failure> {
     for (claim, words) in TIMES {
         if let Some(at) = claims.all().get(claim).and_then(serde_json::Value::as_i64).map(UnixTime::from_secs) {
             let ahead = at.since(now);
-            let when = if ahead > 0 { format!("in {}", span(ahead)) } else { format!("{} ago", span(-ahead)) };
+            let when =
+                if ahead > 0 { format!("in {}", span(ahead)) } else { format!("{} ago", span(ahead.saturating_neg())) };
             world.output.say(&format!("{claim}: {words} {at}, {when}"));
         }
     }

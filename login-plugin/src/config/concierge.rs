@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::path::Path;
 
 use latchkey_crds::groups::GroupSuffix;
 use reqwest::Url;
@@ -121,13 +122,16 @@ fn block_roots(cluster: &Cluster) -> Result<Option<Vec<u8>>, ConfigError> {
         return certificates("the cluster's certificate-authority-data", data).map(Some);
     }
     let Some(path) = cluster.certificate_authority.as_deref().filter(|path| !path.is_empty()) else { return Ok(None) };
-    read_roots(path)
+    read_roots(path.as_ref())
         .map(Some)
         .map_err(|error| ConfigError::CertificatesFile { path: path.to_owned(), what: error.to_string() })
 }
 
 /// Only a file, and not all of a large one: whoever wrote the kubeconfig may have named a pipe, or a device without an end.
-fn read_roots(path: &str) -> io::Result<Vec<u8>> {
+///
+/// # Errors
+/// When it cannot be read, or is something else.
+pub(crate) fn read_roots(path: &Path) -> io::Result<Vec<u8>> {
     if !std::fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }

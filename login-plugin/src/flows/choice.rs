@@ -10,7 +10,7 @@ use crate::browser::Browser;
 use crate::config::LoginConfig;
 
 /// For a person who sees us: client-go waits as long as we do, holding a lock.
-const ATTENDED_TIMEOUT: Duration = Duration::from_mins(5);
+pub(super) const ATTENDED_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// For a browser tab that a program in the background opened, perhaps on an empty desk.
 pub(crate) const BACKGROUND_TIMEOUT: Duration = Duration::from_mins(2);

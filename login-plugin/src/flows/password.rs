@@ -1,8 +1,12 @@
 //! The login by name and password at a Pinniped Supervisor: from the environment, else asked for at the terminal.
 
-use std::io;
+use std::io::{self, BufRead as _, Read as _};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use super::NotLoggedIn;
+use super::choice::ATTENDED_TIMEOUT;
 use crate::authorization_response::{self, Expected};
 use crate::config::{CredentialConfig, SupervisorLogin};
 use crate::environment::Environment;
@@ -16,6 +20,9 @@ use crate::secret::Secret;
 const USERNAME: &str = "PINNIPED_USERNAME";
 /// See above.
 const PASSWORD: &str = "PINNIPED_PASSWORD";
+
+/// Longer than any name; a terminal gives no longer line anyway.
+const NAME_MAX_BYTES: u64 = 4096;
 
 /// Logs in. `at_terminal` says that somebody may be asked.
 ///
@@ -40,13 +47,16 @@ pub(crate) async fn log_in(
     if let Some(upstream) = &supervisor.upstream {
         Output::remark(&format!("Log in to {}", Printable(&upstream.name)));
     }
+    let limit = config.login.timeout.unwrap_or(ATTENDED_TIMEOUT);
     let username = match given(USERNAME) {
         Some(username) => username,
-        None => typed_name()?,
+        None => typed_name(limit).ok_or_else(|| NotLoggedIn::in_time(cluster, limit))??,
     };
     let password = match given(PASSWORD) {
         Some(password) => password,
-        None => typed_password(cluster).await?,
+        None => tokio::time::timeout(limit, typed_password(cluster))
+            .await
+            .map_err(|_elapsed| NotLoggedIn::in_time(cluster, limit))??,
     };
     let expected = Expected {
         state: attempt.state.clone(),
@@ -58,14 +68,19 @@ pub(crate) async fn log_in(
     Ok(provider.redeem(attempt, &code).await?)
 }
 
-fn typed_name() -> Result<Secret, Failure> {
+/// What is typed, with an echo; none when nothing came in time.
+fn typed_name(limit: Duration) -> Option<Result<Secret, Failure>> {
     Output::remark("Username:");
-    let mut line = String::new();
-    let read = io::stdin().read_line(&mut line);
-    match read {
-        Ok(bytes) if bytes > 0 => Ok(Secret::from(line.trim())),
-        _ => Err(Failure::new(Status::LoginNeeded, "no user name was typed")),
-    }
+    let (give, take) = mpsc::sync_channel(1);
+    // Not joined: it waits for the terminal as long as the terminal gives nothing, and ends with the process.
+    thread::spawn(move || {
+        let mut line = Vec::new();
+        let read = io::stdin().lock().take(NAME_MAX_BYTES).read_until(b'\n', &mut line);
+        let name = read.ok().and_then(|_| String::from_utf8(line).ok());
+        let _nobody_waits_any_more = give.send(name.map(|name| Secret::from(name.trim())));
+    });
+    let name = take.recv_timeout(limit).ok()?.filter(|name| !name.expose().is_empty());
+    Some(name.ok_or_else(|| Failure::new(Status::LoginNeeded, "no user name was typed")))
 }
 
 /// Without an echo.

@@ -32,6 +32,9 @@ pub(super) struct Document {
 /// Why the file is not used.
 #[derive(Debug, Error)]
 pub(crate) enum DocumentError {
+    /// Something else.
+    #[error("{} holds something else and is left alone", .0.display())]
+    Foreign(PathBuf),
     /// Somebody keeps it locked.
     #[error("{} stays locked by another process", .0.display())]
     Locked(PathBuf),
@@ -129,9 +132,21 @@ impl Document {
         }
     }
 
-    /// Damaged text is as good as none, and so it is to the stock program.
+    /// Damaged text is as good as none, and so it is to the stock program. But a flag of somebody else's kubeconfig may name
+    /// any file of the person's: what was never such a list stays.
     fn read(&self, bytes: &[u8]) -> Result<Map<String, Value>, DocumentError> {
-        let Ok(Value::Object(document)) = serde_norway::from_slice(bytes) else { return Ok(self.empty()) };
+        let Ok(Value::Object(document)) = serde_norway::from_slice(bytes) else {
+            let text = String::from_utf8_lossy(bytes);
+            let begins = |line: &str| {
+                line.strip_prefix(self.list).is_some_and(|rest| rest.starts_with(':'))
+                    || line.starts_with("apiVersion: config.supervisor.")
+            };
+            return if text.trim().is_empty() || text.lines().any(begins) {
+                Ok(self.empty())
+            } else {
+                Err(DocumentError::Foreign(self.path.clone()))
+            };
+        };
         let is = |member: &str, expected: &str| document.get(member).and_then(Value::as_str) == Some(expected);
         if !is("apiVersion", API_VERSION) || !is("kind", self.kind) {
             return Err(DocumentError::Version(self.path.clone()));

@@ -279,6 +279,20 @@ async fn files_that_are_damaged_or_linked_are_handled_with_care() {
     run.end_with_login(&site).await.credential();
     assert_eq!(laptop.yaml("sessions.yaml")["sessions"].as_array().unwrap().len(), 1, "half a file is none");
 
+    // A flag may name any file of the person's; what was never a list of logins stays as it is.
+    laptop.put("sessions.yaml", "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXk\n");
+    laptop.put("credentials.yaml", "not: [a list of ours");
+    let before = ["sessions.yaml", "credentials.yaml"].map(|name| fs::read(laptop.pinniped(name)).unwrap());
+    let ended = run.end_with_login(&site).await;
+    ended.credential();
+    assert!(ended.said.contains("holds something else and is left alone"), "{ended:?}");
+    let after = ["sessions.yaml", "credentials.yaml"].map(|name| fs::read(laptop.pinniped(name)).unwrap());
+    assert_eq!(after, before);
+    for name in ["sessions.yaml", "credentials.yaml"] {
+        fs::remove_file(laptop.pinniped(name)).unwrap();
+    }
+    run.end_with_login(&site).await.credential();
+
     // Of people who keep their settings in one place.
     let real = laptop.path("home/sessions-elsewhere.yaml");
     fs::rename(laptop.pinniped("sessions.yaml"), &real).unwrap();
@@ -288,9 +302,9 @@ async fn files_that_are_damaged_or_linked_are_handled_with_care() {
     });
     fs::remove_file(laptop.pinniped("credentials.yaml")).unwrap();
     run.end().await.credential();
-    assert_eq!(site.seen(|seen| (seen.logins, seen.refreshes)), (1, 1));
+    assert_eq!(site.seen(|seen| (seen.logins, seen.refreshes)), (3, 1));
     assert!(fs::symlink_metadata(laptop.pinniped("sessions.yaml")).unwrap().is_symlink());
-    assert!(fs::read_to_string(&real).unwrap().contains("refresh-2"));
+    assert!(fs::read_to_string(&real).unwrap().contains("refresh-4"));
 
     let later = "apiVersion: config.supervisor.pinniped.dev/v9\nkind: SessionCache\nsessions: []\n";
     fs::write(&real, later).unwrap();

@@ -309,3 +309,16 @@ async fn where_words_and_answer_share_a_pipe_the_answer_stands_alone() {
     assert_eq!(both.matches('\n').count(), 1, "{both}");
     assert_eq!(serde_json::from_str::<Value>(&both).unwrap()["kind"], "ExecCredential");
 }
+
+/// Names in a kubeconfig come from whoever wrote it (CVE-2021-25743 was one way to use that).
+#[tokio::test]
+async fn no_name_of_a_kubeconfig_rewrites_the_screen() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    let hostile = "\u{1b}[2J\u{9b}31m\u{202e}x";
+    for option in ["cluster-name", "account", "token-file", "token-env", "client-secret-file", "provider", "issuer"] {
+        let run = credential(&laptop, &site).with(&format!("--{option}={hostile}")).with("--flow=none");
+        let ended = run.end().await;
+        assert!(!ended.status.success(), "{option}");
+        assert!(!ended.said.contains(['\u{1b}', '\u{9b}', '\u{202e}']), "{option}: {ended:?}");
+    }
+}

@@ -1,7 +1,6 @@
 //! `login oidc`: our own login, with the settings, and in the files, of Pinniped's CLI.
 
 use std::collections::BTreeMap;
-use std::fs;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -11,7 +10,7 @@ use crate::args::{CredentialArgs, Flow, RedirectHost, Store};
 use crate::cache::{Cache, EntryName, Keys};
 use crate::commands::World;
 use crate::commands::credential::{self, workload};
-use crate::config::{CredentialConfig, Settings, SupervisorFlow, SupervisorLogin};
+use crate::config::{CredentialConfig, Settings, SupervisorFlow, SupervisorLogin, read_roots};
 use crate::environment::Environment;
 use crate::exec_credential::{ApiVersion, ExecInfo};
 use crate::failure::{Failure, Status};
@@ -118,7 +117,7 @@ fn settings(login: &Login, by: &OidcLogin, interactive: bool, environment: &Envi
 fn roots(by: &OidcLogin) -> Result<Option<String>, Failure> {
     let mut pem = by.ca_data.clone();
     for path in &by.ca_bundles {
-        let file = fs::read(path).map_err(|error| {
+        let file = read_roots(path).map_err(|error| {
             Failure::new(Status::Usage, format!("could not read --ca-bundle {}: {error}", path.display()))
         })?;
         pem.extend(file);

@@ -12,6 +12,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
+use crate::printable::Lines;
 use crate::secret::Secret;
 
 /// A redirect URL is a few KiB; more is a mistake of the clipboard.
@@ -65,7 +66,7 @@ pub(crate) fn tell(text: &str) {
     let _no_terminal = File::options()
         .write(true)
         .open("/dev/tty")
-        .and_then(|mut terminal| terminal.write_all(format!("{text}\n").as_bytes()));
+        .and_then(|mut terminal| terminal.write_all(format!("{}\n", Lines(text)).as_bytes()));
 }
 
 /// The terminal in a mode that hands over each byte: in its usual mode it cuts lines at 4096 bytes (macOS: 1024), and

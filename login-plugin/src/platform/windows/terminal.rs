@@ -10,6 +10,7 @@ use thiserror::Error;
 use tokio::time::sleep;
 use zeroize::Zeroizing;
 
+use crate::printable::Lines;
 use crate::secret::Secret;
 
 /// A redirect URL is a few KiB; more is a mistake of the clipboard.
@@ -54,7 +55,7 @@ pub(crate) fn tell(text: &str) {
     let _no_console = OpenOptions::new()
         .write(true)
         .open("CONOUT$")
-        .and_then(|mut console| console.write_all(format!("{text}\r\n").as_bytes()));
+        .and_then(|mut console| console.write_all(format!("{}\r\n", Lines(text)).as_bytes()));
 }
 
 /// The console without line editing and echo: its own lines are cut, and codes do not belong on the screen. Back to what it
