@@ -24,15 +24,16 @@ pub(super) fn write(path: &Path, yaml: &str, force: bool) -> Result<(PathBuf, bo
     if fs::read(&target).is_ok_and(|old| old == yaml.as_bytes()) {
         return Ok((target, false));
     }
-    atomically(&target, yaml, None).map_err(|error| refuse(path, &error))?;
+    atomically(&target, yaml, None, || true).map_err(|error| refuse(path, &error))?;
     Ok((target, true))
 }
 
-/// Replaces the text of the reader's own file, or makes it. Mode and owner stay; so does a symbolic link to it.
+/// Replaces the text of the reader's own file, or makes it. Mode and owner stay; so does a symbolic link to it. Not done, and
+/// false, if the file no longer says `before`: kubectx and editors write without kubectl's lock.
 ///
 /// # Errors
 /// When the file or its directory may not be written. The old text is still there then.
-pub(super) fn replace(path: &Path, text: &str) -> Result<(), Failure> {
+pub(super) fn replace(path: &Path, text: &str, before: Option<&str>) -> Result<bool, Failure> {
     let target = resolved(path)?;
     let old = match fs::metadata(&target) {
         Ok(old) => Some(old),
@@ -47,7 +48,8 @@ pub(super) fn replace(path: &Path, text: &str) -> Result<(), Failure> {
     if old.is_some() {
         File::options().append(true).open(&target).map_err(|error| refuse(path, &error))?;
     }
-    atomically(&target, text, old.as_ref()).map_err(|error| refuse(path, &error))
+    let is_as_before = || fs::read(&target).ok().as_deref() == before.map(str::as_bytes);
+    atomically(&target, text, old.as_ref(), is_as_before).map_err(|error| refuse(path, &error))
 }
 
 /// Many people keep their kubeconfig elsewhere and link it: the link stays. It may also lead to a file that is not there yet.
@@ -66,8 +68,8 @@ fn resolved(path: &Path) -> Result<PathBuf, Failure> {
     }
 }
 
-/// The old text or the new one is there at any moment, and after a power cut too.
-fn atomically(target: &Path, text: &str, old: Option<&Metadata>) -> io::Result<()> {
+/// The old text or the new one is there at any moment, and after a power cut too. `may` is asked at the last moment.
+fn atomically(target: &Path, text: &str, old: Option<&Metadata>, may: impl FnOnce() -> bool) -> io::Result<bool> {
     let directory = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(directory)?;
     let mut name = [0; 8];
@@ -80,11 +82,16 @@ fn atomically(target: &Path, text: &str, old: Option<&Metadata>) -> io::Result<(
             file.set_permissions(old.permissions())?;
         }
         file.sync_all()?;
-        fs::rename(&temporary, target)
+        let may = may();
+        if may {
+            fs::rename(&temporary, target)?;
+        }
+        Ok(may)
     });
-    written.inspect_err(|_| {
+    if !matches!(written, Ok(true)) {
         let _best_effort = fs::remove_file(&temporary);
-    })
+    }
+    written
 }
 
 fn refuse(path: &Path, why: &dyn std::fmt::Display) -> Failure {
@@ -111,7 +118,8 @@ mod tests {
 
     #[test]
     fn a_device_stays_one_even_for_root() {
-        for write in [|path: &Path| write(path, "x", true).map(drop), |path: &Path| replace(path, "x")] {
+        for write in [|path: &Path| write(path, "x", true).map(drop), |path: &Path| replace(path, "x", None).map(drop)]
+        {
             let refusal = write(Path::new("/dev/null")).unwrap_err();
             assert!(refusal.message.contains("not a plain file"), "{refusal}");
         }
@@ -144,7 +152,7 @@ mod tests {
             write(&link, &text, false).unwrap();
             assert_eq!(fs::read_to_string(&target).unwrap(), text);
         }
-        replace(&link, "x").unwrap();
+        assert!(replace(&link, "x", Some(&format!("{MARK} new\n"))).unwrap());
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::read_to_string(&target).unwrap(), "x");
     }
@@ -153,15 +161,29 @@ mod tests {
     fn the_readers_file_keeps_its_mode_and_a_read_only_one_its_text() {
         let place = test_directory();
         let path = place.path().join("config");
-        replace(&path, "one").unwrap();
+        assert!(replace(&path, "one", None).unwrap());
         assert_eq!(mode(&path), 0o600);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        replace(&path, "two").unwrap();
+        assert!(replace(&path, "two", Some("one")).unwrap());
         assert_eq!((mode(&path), fs::read_to_string(&path).unwrap().as_str()), (0o640, "two"));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
-        let failure = replace(&path, "three").unwrap_err();
+        let failure = replace(&path, "three", Some("two")).unwrap_err();
         assert!(failure.message.contains("read-only"), "{failure}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "two");
         assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_somebody_else_wrote_meanwhile_stays() {
+        let place = test_directory();
+        let path = place.path().join("config");
+        fs::write(&path, "theirs").unwrap();
+        for before in [Some("read earlier"), None] {
+            assert!(!replace(&path, "ours", before).unwrap());
+            assert_eq!(fs::read_to_string(&path).unwrap(), "theirs");
+        }
+        fs::remove_file(&path).unwrap();
+        assert!(!replace(&path, "ours", Some("theirs")).unwrap(), "removed meanwhile");
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
     }
 }

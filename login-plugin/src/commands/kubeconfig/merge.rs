@@ -24,19 +24,23 @@ const ATTEMPTS: usize = 3;
 /// When an entry is somebody else's, a file cannot be understood, locked or written. Files not yet written stay.
 pub(super) fn merge(files: &Files, wishes: &Wishes) -> Result<Vec<String>, Failure> {
     let mut planned = plan::plan(&files.read()?, files.target(), wishes)?;
-    for _ in 0..ATTEMPTS {
+    let mut done = Vec::new();
+    'attempts: for _ in 0..ATTEMPTS {
         if planned.is_empty() {
-            return Ok(Vec::new());
+            return Ok(done);
         }
         let locked: Vec<PathBuf> = planned.iter().map(|change| change.path.clone()).collect();
         let _locks = Locks::take(locked.iter().cloned())?;
         // What was read before the lock may be old.
         planned = plan::plan(&files.read()?, files.target(), wishes)?;
         if planned.iter().all(|change| locked.contains(&change.path)) {
-            for change in &planned {
-                file::replace(&change.path, &change.text)?;
+            for change in &mut planned {
+                if !file::replace(&change.path, &change.text, change.before.as_deref())? {
+                    continue 'attempts;
+                }
+                done.append(&mut change.words);
             }
-            return Ok(planned.into_iter().flat_map(|change| change.words).collect());
+            return Ok(done);
         }
     }
     Err(Failure::new(Status::General, "the kubeconfig files change faster than they can be read").hint("try again"))

@@ -46,6 +46,8 @@ pub(in super::super) struct Wishes {
 pub(super) struct Change {
     pub(super) path: PathBuf,
     pub(super) text: String,
+    /// The text that it was made of; none if there was no file.
+    pub(super) before: Option<String>,
     /// What is new in it, for the person.
     pub(super) words: Vec<String>,
 }
@@ -102,7 +104,7 @@ pub(super) fn plan(documents: &[Document], target: &Path, wishes: &Wishes) -> Re
                 Failure::new(Status::General, format!("{}: {error}", document.path.display()))
                     .hint("nothing was written; keep our entries in a file of their own with --output FILE, beside this one in KUBECONFIG")
             })?;
-            Ok(Change { path: document.path.clone(), text, words })
+            Ok(Change { path: document.path.clone(), text, before: document.text.clone(), words })
         })
         .collect()
 }
