@@ -27,9 +27,14 @@ fn is_wsl() -> bool {
     release.to_ascii_lowercase().contains("microsoft") && !CONTAINER_MARKS.iter().any(|mark| Path::new(mark).exists())
 }
 
+/// Variables that other programs have no use for, and that may hold secrets.
+const SECRETS: [&str; 3] = ["ACTIONS_ID_TOKEN_REQUEST_TOKEN", "KUBERNETES_EXEC_INFO", "PINNIPED_PASSWORD"];
+
 /// Starts a program that outlives us and is not waited for. Whether it could be started.
 pub(crate) fn start_apart(command: &mut Command) -> bool {
-    command
+    SECRETS
+        .iter()
+        .fold(command, |command, name| command.env_remove(name))
         // Whatever it prints would end up in the credential.
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -16,9 +16,14 @@ pub(crate) const fn system() -> System {
     System::Windows
 }
 
+/// Variables that other programs have no use for, and that may hold secrets.
+const SECRETS: [&str; 3] = ["ACTIONS_ID_TOKEN_REQUEST_TOKEN", "KUBERNETES_EXEC_INFO", "PINNIPED_PASSWORD"];
+
 /// Starts a program that outlives us and is not waited for. Whether it could be started.
 pub(crate) fn start_apart(command: &mut Command) -> bool {
-    command
+    SECRETS
+        .iter()
+        .fold(command, |command, name| command.env_remove(name))
         // Whatever it prints would end up in the credential.
         .stdin(Stdio::null())
         .stdout(Stdio::null())
