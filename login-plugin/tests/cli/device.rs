@@ -1,5 +1,9 @@
 //! The login with a code from outside, where somebody reads what is said: what is shown, asked and told.
 
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
 use crate::plugin::{Laptop, Run, credential};
 use crate::site::{Poll, Site};
 
@@ -52,6 +56,60 @@ async fn a_provider_that_stumbles_is_asked_again() {
     assert_eq!(site.seen(|seen| seen.polled.len()), 3);
 }
 
+/// Between the polls, in whole seconds.
+fn pauses(site: &Site) -> Vec<u64> {
+    let polled = site.seen(|seen| seen.polled.clone());
+    polled.windows(2).map(|pair| pair[1].duration_since(pair[0]).unwrap().as_secs()).collect()
+}
+
+#[tokio::test]
+async fn each_request_to_slow_down_counts_and_for_good() {
+    let site = with_codes(vec![Poll::Refused("slow_down"), Poll::Refused("slow_down")]);
+    by_code(&Laptop::new(), &site).end().await.credential();
+    // The interval is one second.
+    let pauses = pauses(&site);
+    assert!(pauses.len() == 2 && pauses[0] >= 6 && pauses[1] >= 11, "{pauses:?}");
+}
+
+#[tokio::test]
+async fn googles_spelling_is_understood_and_no_interval_means_five_seconds() {
+    let site = with_codes(Vec::new());
+    let page = format!("{}/google", site.issuer());
+    site.behave(|behaviour| {
+        behaviour.device_answer = json!({"interval": null, "verification_uri": null, "verification_url": page,
+            "verification_uri_complete": null});
+    });
+    let began = Instant::now();
+    let ended = by_code(&Laptop::new(), &site).end().await;
+    ended.credential();
+    assert!(ended.said.contains(&format!("\n    {page}\n")), "{ended:?}");
+    assert!(began.elapsed() >= Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_eq!(site.seen(|seen| seen.polled.len()), 1);
+}
+
+#[tokio::test]
+async fn a_provider_that_gives_no_code_is_quoted_safely() {
+    let site = with_codes(Vec::new());
+    site.behave(|behaviour| behaviour.device_refusal = Some("unauthorized_client"));
+    let ended = by_code(&Laptop::new(), &site).end().await;
+    let said = ended.failure(4);
+    assert!(said.contains("refused (unauthorized_client): ask \\u{1b}[2J us"), "{said}");
+    assert!(said.contains("authorization code grant"), "{said}");
+    assert_eq!(site.seen(|seen| (seen.polled.len(), seen.logins)), (0, 0));
+}
+
+#[tokio::test]
+async fn a_provider_that_never_recovers_is_given_up_when_the_code_is_over() {
+    let trouble = [Poll::Status(500, None), Poll::Dropped, Poll::Status(429, Some("1"))];
+    let site = with_codes(trouble.into_iter().cycle().take(30).collect());
+    site.behave(|behaviour| behaviour.device_answer = json!({"expires_in": 4}));
+    let began = Instant::now();
+    let ended = by_code(&Laptop::new(), &site).end().await;
+    assert!(ended.failure(3).contains("within 4 seconds"), "{ended:?}");
+    assert!(began.elapsed() >= Duration::from_secs(4), "{:?}", began.elapsed());
+    assert!(site.seen(|seen| (2..=4).contains(&seen.polled.len())), "longer pauses each time");
+}
+
 #[tokio::test]
 async fn who_says_no_is_believed() {
     let site = with_codes(vec![Poll::Refused("access_denied")]);
@@ -68,7 +126,7 @@ async fn a_code_that_has_expired_ends_the_login_where_nobody_can_press_a_key() {
     assert_eq!(site.seen(|seen| seen.device_requests.len()), 1);
     // By our own clock, for a provider that would have us ask for ever.
     let site = with_codes(vec![Poll::Refused("authorization_pending"); 50]);
-    site.behave(|behaviour| behaviour.device_answer = serde_json::json!({"expires_in": 2}));
+    site.behave(|behaviour| behaviour.device_answer = json!({"expires_in": 2}));
     let ended = by_code(&Laptop::new(), &site).end().await;
     assert!(ended.failure(3).contains("within 2 seconds"), "{ended:?}");
 }

@@ -233,6 +233,12 @@ impl Inner {
                     state.seen.revoked.push(form["token"].clone());
                     let status = state.behaviour.revocation.expect("not offered");
                     json_answer(StatusCode::from_u16(status).unwrap(), &json!({}))
+                } else if let Some(error) = state.behaviour.device_refusal {
+                    state.seen.device_requests.push(form);
+                    json_answer(
+                        StatusCode::BAD_REQUEST,
+                        &json!({"error": error, "error_description": "ask \u{1b}[2J us"}),
+                    )
                 } else {
                     state.seen.device_requests.push(form);
                     let issuer = self.issuer();

@@ -230,9 +230,14 @@ async fn a_code_is_shown_where_standard_input_is_not_the_persons() {
 
 #[tokio::test]
 async fn a_provider_without_codes_leads_to_pasting_and_so_does_a_prohibition() {
-    for (device, forbidden) in [(false, None), (true, Some("--forbid-flows=device"))] {
+    for (device, refusal, forbidden) in [
+        (false, None, None),
+        (true, None, Some("--forbid-flows=device")),
+        // Offered, and not for this client or from this place.
+        (true, Some("unauthorized_client"), None),
+    ] {
         let (site, laptop) = (Site::start(), Laptop::new());
-        site.behave(|behaviour| behaviour.device = device);
+        site.behave(|behaviour| (behaviour.device, behaviour.device_refusal) = (device, refusal));
         let mut run = by_ssh(&laptop, &site);
         run.arguments.extend(forbidden.map(ToOwned::to_owned));
         let mut terminal = Terminal::open(&run);
@@ -240,7 +245,7 @@ async fn a_provider_without_codes_leads_to_pasting_and_so_does_a_prohibition() {
         terminal.type_in(&format!("{callback}\n")).await;
         let (screen, said) = terminal.close().await;
         assert!(screen.contains("\"kind\":\"ExecCredential\""), "{screen} {said}");
-        assert_eq!(site.seen(|seen| seen.device_requests.len()), 0);
+        assert_eq!(site.seen(|seen| seen.device_requests.len()), usize::from(refusal.is_some()));
     }
 }
 

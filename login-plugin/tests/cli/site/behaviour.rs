@@ -55,6 +55,8 @@ pub(crate) struct Behaviour {
     pub(crate) client_secret: Option<&'static str>,
     /// Offer the device flow.
     pub(crate) device: bool,
+    /// The request for a device code is refused with this error, though the flow is offered.
+    pub(crate) device_refusal: Option<&'static str>,
     /// Members of the answer to the request for a device code in place of the usual ones; null takes one out.
     pub(crate) device_answer: Value,
     /// What the polls are told, one after the other; after that, tokens.
@@ -166,6 +168,7 @@ impl Default for Behaviour {
             response_issuer: None,
             client_secret: None,
             device: false,
+            device_refusal: None,
             device_answer: json!({}),
             polls: Vec::new(),
             job_token_failures: Vec::new(),
