@@ -14,7 +14,7 @@ use tokio::process::{Child, Command};
 use tokio::time::sleep;
 
 use crate::plugin::{Ended, Laptop, Run, credential};
-use crate::site::Site;
+use crate::site::{Site, base64};
 
 /// A laptop with a desktop: a session bus and an unlocked keyring of its own, ended with the test.
 struct Desktop {
@@ -180,6 +180,57 @@ async fn a_locked_keyring_costs_no_login_and_no_dialog_and_is_remembered() {
     desktop.run(&site).end().await.credential();
     assert!(!is_sealed(&desktop.laptop), "still locked");
     assert_eq!(site.seen(|seen| (seen.logins, seen.refreshes)), (1, 2));
+}
+
+/// What a run remembers of a locked keyring, as if it had been this desktop's.
+async fn remember_a_lock(desktop: &Desktop, site: &Site) -> Option<Value> {
+    let other = Desktop::start().await?;
+    other.lock().await;
+    other.run(site).end_with_login(site).await.credential();
+    let mut memory: Value = serde_json::from_slice(&fs::read(memory(&other.laptop)).unwrap()).unwrap();
+    memory["address"] = bus(&desktop.laptop).into();
+    Some(memory)
+}
+
+/// Plain, because of what is remembered; kept by somebody's run.
+async fn plain_login(desktop: &Desktop, site: &Site) -> Option<Value> {
+    let remembered = remember_a_lock(desktop, site).await?;
+    credential(&desktop.laptop, site).end_with_login(site).await.credential();
+    fs::write(memory(&desktop.laptop), remembered.to_string()).unwrap();
+    private(&memory(&desktop.laptop));
+    desktop.run(site).end().await.credential();
+    assert!(!is_sealed(&desktop.laptop), "the keyring is well, and what is remembered is believed");
+    Some(remembered)
+}
+
+fn private(path: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+#[tokio::test]
+async fn a_keyring_is_asked_again_the_next_day() {
+    let Some(desktop) = Desktop::start().await else { return };
+    let site = short_lived();
+    let Some(mut remembered) = plain_login(&desktop, &site).await else { return };
+    remembered["asked_at"] = json!(remembered["asked_at"].as_i64().unwrap() - 24 * 3600);
+    fs::write(memory(&desktop.laptop), remembered.to_string()).unwrap();
+    desktop.run(&site).end().await.credential();
+    assert!(is_sealed(&desktop.laptop));
+    assert!(!memory(&desktop.laptop).exists(), "nothing is wrong any more");
+}
+
+#[tokio::test]
+async fn a_keyring_is_asked_again_by_a_person_who_logs_in() {
+    let Some(desktop) = Desktop::start().await else { return };
+    let site = short_lived();
+    let Some(_remembered) = plain_login(&desktop, &site).await else { return };
+    let mut login = desktop.run(&site).with(&format!("--concierge-endpoint={}", site.url()));
+    login = login.with(&format!("--concierge-ca-data={}", base64(&site.roots)));
+    login.arguments[0] = "login".to_owned();
+    let ended = login.end().await;
+    assert!(ended.status.success(), "{ended:?}");
+    assert!(is_sealed(&desktop.laptop));
 }
 
 #[tokio::test]
