@@ -121,6 +121,9 @@ pub(crate) struct LastRefusal {
     pub(crate) message: String,
     /// Under which the reason stands in the cluster's audit log.
     pub(crate) audit_id: Option<String>,
+    /// Whose login it was; not said by earlier releases.
+    #[serde(default)]
+    pub(crate) session: Option<EntryName>,
 }
 
 /// The provider's documents as they came.

@@ -44,7 +44,7 @@ impl Cache<'_> {
     /// All logins, by issuer and account. No keyring is asked and nothing is changed.
     pub(crate) fn sessions(&self) -> Vec<KeptSession> {
         let mut sessions: Vec<KeptSession> =
-            self.names(Room::State).into_iter().filter_map(|name| self.kept_session(name)).collect();
+            self.names(Room::State, "json").into_iter().filter_map(|name| self.kept_session(name)).collect();
         sessions.sort_by(|one, other| {
             let order = |session: &KeptSession| {
                 let SessionLabel { issuer, account, client_id, .. } = session.label.clone();
@@ -87,13 +87,19 @@ impl Cache<'_> {
         self.remove(Room::State, &name.file("json"));
     }
 
-    /// Forgets the cluster credentials that came of this login, and those of which it is not known: getting one anew costs
-    /// nobody a word.
+    /// Forgets the cluster credentials that came of this login, and how the cluster refused it; those of which it is not known
+    /// too: getting one anew costs nobody a word.
     pub(crate) fn forget_credentials(&self, session: &EntryName) {
-        for name in self.names(Room::Cache) {
+        for name in self.names(Room::Cache, "json") {
             let held: Option<HeldCredential> = self.read(Room::Cache, &name.file("json"));
             if held.is_none_or(|held| held.session.is_none_or(|of| of == *session)) {
                 self.drop_credential(&name);
+            }
+        }
+        for name in self.names(Room::Cache, "refused") {
+            let refusal = self.last_refusal(&name);
+            if refusal.is_none_or(|refusal| refusal.session.is_none_or(|of| of == *session)) {
+                self.remove(Room::Cache, &name.file("refused"));
             }
         }
     }
@@ -108,9 +114,9 @@ impl Cache<'_> {
         dir.sweep(before(SWEEP_AFTER_SECONDS), is_unfinished);
     }
 
-    fn names(&self, room: Room) -> Vec<EntryName> {
+    fn names(&self, room: Room, extension: &str) -> Vec<EntryName> {
         let Some(dir) = self.opened(room) else { return Vec::new() };
-        dir.names(ENTRIES_MAX).iter().filter_map(|file| EntryName::of_file(file, "json")).collect()
+        dir.names(ENTRIES_MAX).iter().filter_map(|file| EntryName::of_file(file, extension)).collect()
     }
 }
 
@@ -127,7 +133,7 @@ mod tests {
     use super::*;
     use crate::args::Store;
     use crate::cache::tests::StoppedClock;
-    use crate::cache::{FailedAttempt, KnownServer, test_directory};
+    use crate::cache::{FailedAttempt, KnownServer, LastRefusal, test_directory};
     use crate::config::Places;
     use crate::exec_credential::Credential;
     use crate::failure::{Failure, Status};
@@ -225,12 +231,25 @@ mod tests {
             cache.keep_credential(&name(&letter.to_uppercase()), &credential_of(Some(&name(letter))), now);
         }
         cache.keep_credential(&name("C"), &credential_of(None), now);
+        for (letter, of) in [("A", Some("a")), ("B", Some("b")), ("C", None)] {
+            let refusal = LastRefusal {
+                at: now,
+                cluster: "Staging".to_owned(),
+                endpoint: String::new(),
+                message: "no".to_owned(),
+                audit_id: None,
+                session: of.map(name),
+            };
+            cache.keep_last_refusal(&name(letter), &refusal);
+        }
 
         cache.forget(&name("a"));
         assert_eq!(cache.sessions().len(), 1);
         assert!(cache.failed_attempt(&name("a")).is_none() && cache.failed_attempt(&name("b")).is_some());
         let held = ["A", "B", "C"].map(|letter| cache.credential(&name(letter), now).is_some());
         assert_eq!(held, [false, true, false]);
+        let refused = ["A", "B", "C"].map(|letter| cache.last_refusal(&name(letter)).is_some());
+        assert_eq!(refused, [false, true, false]);
         assert!(cache.known_server(&server).is_some(), "the other account still goes there");
 
         cache.forget(&name("b"));

@@ -386,6 +386,7 @@ fn remember_refusal(context: &Context<'_>, message: &str, audit_id: Option<&Stri
         endpoint: context.config.destination.server().map(|server| server.endpoint.to_string()).unwrap_or_default(),
         message: message.to_owned(),
         audit_id: audit_id.cloned(),
+        session: Some(context.keys.session.clone()),
     };
     context.cache.keep_last_refusal(&context.keys.credential, &refusal);
 }

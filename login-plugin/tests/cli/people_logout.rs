@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::people_login::{laptop, stanza, verb, with_person};
 use crate::plugin::{Ended, Laptop};
-use crate::site::Site;
+use crate::site::{Exchange, Site};
 
 async fn logged_in(site: &Site, contexts: &[(&str, Value)]) -> Laptop {
     let laptop = laptop(site, contexts);
@@ -64,7 +64,7 @@ async fn status_tells_scripts_whether_a_login_is_needed() {
     let laptop = laptop(&site, &[("staging", stanza(&site, &[])), ("aws", json!({"exec": {"command": "aws"}}))]);
     let check = || verb(&laptop, &["status", "--check"]);
     let needed = check().end().await;
-    assert_eq!(needed.failure(3), "error: login to staging is needed\n\nhint: `kubectl latchkey login`");
+    assert_eq!(needed.failure(3), "error: login to staging is needed\n\nhint: kubectl latchkey login");
     let nothing = verb(&laptop, &["status"]).end().await;
     assert!(nothing.status.success() && last(&nothing) == "No login is kept here.", "{nothing:?}");
     assert_eq!(status(&laptop).await, json!({"sessions": []}));
@@ -95,6 +95,30 @@ async fn logging_out_forgets_here_and_withdraws_there() {
     assert_eq!(kept(&laptop, "sessions", "server"), 0, "another cluster may be the next");
     let again = verb(&laptop, &["logout"]).end().await;
     assert!(again.status.success() && last(&again) == "No login of staging is kept here", "{again:?}");
+}
+
+#[tokio::test]
+async fn how_the_cluster_refused_goes_with_the_login_or_with_time() {
+    let site = Site::start();
+    site.behave(|behaviour| behaviour.exchange = Exchange::Refused);
+    let laptop = laptop(&site, &[("staging", stanza(&site, &[]))]);
+    let login = async |options: &[&str]| {
+        let arguments: Vec<&str> = std::iter::once("login").chain(options.iter().copied()).collect();
+        with_person(verb(&laptop, &arguments).start(), &site).await
+    };
+    login(&[]).await.failure(5);
+    assert_eq!(kept(&laptop, "credentials", "refused"), 1);
+    assert!(verb(&laptop, &["logout"]).end().await.status.success());
+    assert_eq!((kept(&laptop, "sessions", "json"), kept(&laptop, "credentials", "refused")), (0, 0));
+    // Nobody logs out, and three days pass.
+    login(&[]).await.failure(5);
+    let old = std::time::Duration::from_hours(72);
+    let refusal = fs::File::options().write(true).open(laptop.entry("credentials", "refused")).unwrap();
+    let written = refusal.metadata().unwrap().modified().unwrap();
+    refusal.set_modified(written - old).unwrap();
+    site.behave(|behaviour| behaviour.exchange = Exchange::Certificate);
+    assert!(login(&["--force"]).await.status.success());
+    assert_eq!(kept(&laptop, "credentials", "refused"), 0);
 }
 
 #[tokio::test]
