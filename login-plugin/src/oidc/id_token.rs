@@ -148,7 +148,19 @@ fn expected_audience(config: &ProviderConfig) -> &str {
 
 impl Verification {
     fn of(error: &ClaimsVerificationError) -> Self {
-        let words = format!("the identity provider's ID token must not be used: {}", Printable(&failure::chain(error)));
+        let why = match error {
+            ClaimsVerificationError::InvalidNonce(_) => {
+                "it was made for another login than this one (its nonce is not ours)".to_owned()
+            }
+            ClaimsVerificationError::SignatureVerification(SignatureVerificationError::CryptoError(_)) => {
+                "its signature does not fit the key that the identity provider publishes".to_owned()
+            }
+            ClaimsVerificationError::SignatureVerification(SignatureVerificationError::NoMatchingKey) => {
+                "it is signed with a key that the identity provider does not publish".to_owned()
+            }
+            other => failure::chain(other),
+        };
+        let words = format!("the identity provider's ID token must not be used: {}", Printable(&why));
         match error {
             ClaimsVerificationError::SignatureVerification(
                 // The second too: a provider that gives a new key an old name.
