@@ -15,6 +15,7 @@ mod rejections;
 mod status;
 mod table;
 mod token;
+mod typed;
 mod version;
 mod whoami;
 

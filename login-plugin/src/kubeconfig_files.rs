@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -51,10 +52,40 @@ pub(crate) struct Context {
 #[serde(default, rename_all = "kebab-case")]
 struct User {
     exec: Option<Exec>,
+    token: Present,
+    #[serde(rename = "tokenFile")]
+    token_file: Present,
+    username: Present,
+    client_certificate: Present,
+    client_certificate_data: Present,
     #[serde(rename = "as")]
     impersonate: Option<String>,
     #[serde(rename = "as-groups")]
     impersonate_groups: Option<Vec<String>>,
+}
+
+/// Whether something is set; what it is set to is not kept.
+#[derive(Clone, Copy, Debug, Default)]
+struct Present(bool);
+
+impl<'de> Deserialize<'de> for Present {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Option::<IgnoredAny>::deserialize(deserializer).map(|value| Self(value.is_some()))
+    }
+}
+
+impl User {
+    /// What stands beside the stanza, by its name in the file: with any of these client-go never runs a plugin.
+    fn silencers(&self) -> Vec<&'static str> {
+        let all = [
+            ("token", self.token),
+            ("tokenFile", self.token_file),
+            ("username", self.username),
+            ("client-certificate", self.client_certificate),
+            ("client-certificate-data", self.client_certificate_data),
+        ];
+        all.into_iter().filter(|(_, present)| present.0).map(|(name, _)| name).collect()
+    }
 }
 
 /// The stanza of an exec credential plugin.
@@ -95,6 +126,8 @@ pub(crate) struct Target {
     pub(crate) user_name: String,
     /// How the user proves who they are, if a plugin does it.
     pub(crate) exec: Option<Exec>,
+    /// What stands beside the plugin and silences it: clients use that and never run it.
+    pub(crate) silencers: Vec<&'static str>,
     /// Whom the user's entry wants to be taken for (`as`), if for somebody else.
     pub(crate) impersonate: Option<String>,
     /// The groups it wants to be taken for (`as-groups`).
@@ -261,6 +294,7 @@ impl KubeconfigFiles {
             cluster_name,
             user_name,
             exec: user.exec.clone(),
+            silencers: user.silencers(),
             impersonate: user.impersonate.clone().filter(|name| !name.is_empty()),
             impersonate_groups: user.impersonate_groups.clone().unwrap_or_default(),
         })

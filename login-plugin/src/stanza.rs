@@ -129,6 +129,7 @@ mod tests {
             cluster: Cluster::default(),
             user_name: "me".to_owned(),
             exec: Some(exec),
+            silencers: Vec::new(),
             impersonate: None,
             impersonate_groups: Vec::new(),
         }

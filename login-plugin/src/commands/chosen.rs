@@ -19,6 +19,8 @@ pub(super) struct Chosen {
     pub(super) config: CredentialConfig,
     /// The environment as the plugin sees it when kubectl runs it for this context.
     pub(super) environment: Environment,
+    /// What stands beside the plugin in the user's entry, so that clients use that and never run it.
+    pub(super) silencers: Vec<&'static str>,
 }
 
 /// A context whose login cannot be told.
@@ -87,14 +89,20 @@ fn typed(choice: &Choice, world: World<'_>) -> Result<Chosen, Failure> {
     };
     let exec = ExecInfo { version: None, interactive: terminal::is_ours(), cluster };
     let settings = Settings::new(credential.clone(), exec, &Environment::Process)?;
-    Ok(Chosen { context: None, config: of_person(settings, "these options")?, environment: Environment::Process })
+    Ok(Chosen {
+        context: None,
+        config: of_person(settings, "these options")?,
+        environment: Environment::Process,
+        silencers: Vec::new(),
+    })
 }
 
 fn of_target(target: &Target, typed: &CredentialArgs, stanza: &Stanza) -> Result<Chosen, Failure> {
     let environment = stanza.environment();
     let settings = stanza.settings(target, typed.clone(), terminal::is_ours(), &environment)?;
     let who = target.context.as_ref().unwrap_or(&target.user_name);
-    Ok(Chosen { context: target.context.clone(), config: of_person(settings, who)?, environment })
+    let config = of_person(settings, who)?;
+    Ok(Chosen { context: target.context.clone(), config, environment, silencers: target.silencers.clone() })
 }
 
 fn of_person(settings: Settings, who: &str) -> Result<CredentialConfig, Failure> {

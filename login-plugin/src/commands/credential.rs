@@ -293,10 +293,13 @@ async fn exchange_session(
             remember_server(context);
             Ok((exchanged, session))
         }
-        Err(error @ ExchangeError::Refused { .. }) if session.refresh_token.is_none() && !is_new => {
+        // Nothing but a person brings another token.
+        Err(error @ ExchangeError::Refused { .. })
+            if !is_new && (session.refresh_token.is_none() || session.refresh_is_useless) =>
+        {
             let mut failure = Failure::from(error);
-            if let (Some(hint), Some(path)) = (&mut failure.hint, context.cache.session_path(&context.keys.session)) {
-                *hint = format!("{hint}; to log in anew, remove {}", path.display());
+            if let Some(hint) = &mut failure.hint {
+                hint.push_str("; another login may pass: kubectl latchkey login --force, with --kubeconfig and --context as for kubectl");
             }
             Err(failure)
         }

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 pub(super) use self::codes::all as reasons;
 use super::chosen::{Chosen, in_use};
 use super::table::span;
-use super::{World, print};
+use super::{World, print, typed};
 use crate::args::{ExplainArgs, KubectlFlags};
 use crate::cache::{Cache, Keys, LastRefusal, Session};
 use crate::config::Destination;
@@ -18,8 +18,11 @@ use crate::stanza::Stanza;
 use crate::time::UnixTime;
 use crate::unverified_claims::UnverifiedClaims;
 
-/// Widest line of a paragraph, in characters.
+/// Widest line, in characters, unless one word alone is wider: terminals are rarely narrower than 100.
 const LINE_MAX_CHARS: usize = 92;
+
+/// The longest label and a space.
+const LABEL_CHARS: usize = 10;
 
 /// Explains a code, or what happened to a context.
 ///
@@ -41,14 +44,12 @@ fn of_code(code: &str) -> Result<String, Failure> {
 }
 
 fn of_context(kubectl: &KubectlFlags, world: World<'_>) -> Result<String, Failure> {
-    let Chosen { context, config, .. } = in_use(kubectl, world)?;
+    let Chosen { context, config, silencers, .. } = in_use(kubectl, world)?;
     let keys = Keys::new(&config);
     let cache = Cache::new(&config.places, config.store, world.clock, world.output);
     let now = world.clock.now();
     let mut text = String::new();
-    let mut line = |label: &str, words: &str| {
-        let _cannot_fail = writeln!(text, "{label:<9} {words}");
-    };
+    let mut line = |label: &str, words: &str| text.push_str(&labelled(label, words));
     line("Context:", &Printable(context.as_deref().unwrap_or("(none)")).to_string());
     let server = config.destination.server().map_or("not told", |server| server.endpoint.as_str());
     let authenticator = match &config.destination {
@@ -58,11 +59,18 @@ fn of_context(kubectl: &KubectlFlags, world: World<'_>) -> Result<String, Failur
         }
     };
     line("Cluster:", &Printable(&format!("{server}{authenticator}")).to_string());
+    if !silencers.is_empty() {
+        let beside = silencers.join(", ");
+        line(
+            "Beware:",
+            &format!("the user in the kubeconfig has {beside} as well: kubectl uses that and never runs this plugin"),
+        );
+    }
     let wanted = &config.provider.audience;
     line("Asks for:", &Printable(&format!("a token for {wanted:?}, of {}", config.provider.issuer)).to_string());
     let session = cache.session(&keys.session);
     match &session {
-        None => line("Login:", "none is kept; `kubectl latchkey login` makes one"),
+        None => line("Login:", &format!("none is kept; `{}` makes one", typed::login(kubectl))),
         Some(session) => token_lines(session, wanted, kubectl, world, &mut line),
     }
     if let Some(attempt) = cache.failed_attempt(&keys.session) {
@@ -156,6 +164,12 @@ fn next_steps(refusal: &LastRefusal) -> String {
          What the code of the reason means:\n  kubectl latchkey explain CODE\n",
     );
     text
+}
+
+/// A label in a column of its own, with its words beside it.
+fn labelled(label: &str, words: &str) -> String {
+    let beside = paragraph(words, &" ".repeat(LABEL_CHARS));
+    format!("{label:<LABEL_CHARS$}{}", &beside[LABEL_CHARS..])
 }
 
 /// Lines of words that fit a terminal.

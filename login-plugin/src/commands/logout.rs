@@ -196,9 +196,12 @@ impl Orphan {
             ..CredentialArgs::default()
         };
         match Settings::new(args, ExecInfo::default(), environment).ok()? {
-            Settings::Person(config) if Keys::new(&config).session == self.0.name => {
-                Some(Chosen { context: None, config: *config, environment: Environment::Process })
-            }
+            Settings::Person(config) if Keys::new(&config).session == self.0.name => Some(Chosen {
+                context: None,
+                config: *config,
+                environment: Environment::Process,
+                silencers: Vec::new(),
+            }),
             _ => None,
         }
     }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::chosen::{Chosen, in_use};
 use super::table::{aligned, cell, span};
-use super::{World, data};
+use super::{World, data, typed};
 use crate::args::{Format, StatusArgs, Store};
 use crate::cache::{Cache, EntryName, Kept, KeptSession, Keys};
 use crate::config::Places;
@@ -97,7 +97,7 @@ fn check(args: &StatusArgs, world: World<'_>) -> Result<(), Failure> {
         return Ok(());
     }
     let cluster = &config.answering.cluster_name;
-    Err(Failure::new(Status::LoginNeeded, format!("login to {cluster} is needed")).hint("`kubectl latchkey login`"))
+    Err(Failure::new(Status::LoginNeeded, format!("login to {cluster} is needed")).hint(typed::login(&args.kubectl)))
 }
 
 fn table(sessions: &[Shown]) -> String {

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::chosen::{Chosen, in_use};
 use super::table::span;
-use super::{World, data, print};
+use super::{World, data, print, typed};
 use crate::args::TokenArgs;
 use crate::cache::{Cache, Keys};
 use crate::failure::{Failure, Status};
@@ -44,7 +44,7 @@ fn of_login(args: &TokenArgs, world: World<'_>) -> Result<UnverifiedClaims, Fail
     let cache = Cache::new(&config.places, config.store, world.clock, world.output);
     let cluster = &config.answering.cluster_name;
     let session = cache.session(&Keys::new(&config).session).ok_or_else(|| {
-        Failure::new(Status::LoginNeeded, format!("no login of {cluster} is kept")).hint("`kubectl latchkey login`")
+        Failure::new(Status::LoginNeeded, format!("no login of {cluster} is kept")).hint(typed::login(&args.kubectl))
     })?;
     let token = session.cluster_token(config.provider.token_kind);
     UnverifiedClaims::read(token.expose()).ok_or_else(unreadable)

@@ -40,6 +40,27 @@ async fn a_refusal_is_explained_with_what_the_administrator_needs() {
 }
 
 #[tokio::test]
+async fn what_silences_the_plugin_is_named_first_and_no_line_is_too_wide() {
+    let site = Site::start();
+    let mut user =
+        stanza(&site, &["--audience=a-name-as-long-as-people-make-them-where-names-are-made-of-regions-and-of-stages"]);
+    user["token"] = json!("SECRET");
+    user["client-certificate-data"] = json!("SECRET");
+    let laptop = laptop(&site, &[("staging", user)]);
+    let path = laptop.path("kubeconfig").display().to_string();
+    let told = verb(&laptop, &["explain", "--kubeconfig", &path, "--context=staging"]).end().await;
+    assert!(told.status.success(), "{told:?}");
+    let told = told.stdout;
+    let is_one_word = |line: &str| line.trim().split(' ').count() == 1;
+    assert!(told.lines().all(|line| line.chars().count() <= 100 || is_one_word(line)), "{told}");
+    let login = format!("`kubectl latchkey login --kubeconfig {path} --context staging`");
+    let unwrapped = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(unwrapped.contains(&login), "{told}");
+    let words = "Beware: the user in the kubeconfig has token, client-certificate-data as well: kubectl uses that";
+    assert!(unwrapped.contains(words) && !told.contains("SECRET"), "{told}");
+}
+
+#[tokio::test]
 async fn a_reason_is_explained_by_its_code() {
     let site = Site::start();
     let laptop = laptop(&site, &[("aws", json!({"exec": {"command": "aws"}}))]);

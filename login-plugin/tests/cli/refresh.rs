@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::plugin::{Laptop, Run, credential};
-use crate::site::{Refresh, Site};
+use crate::site::{Exchange, Refresh, Site};
 
 /// Logged in an hour ago: credential and ID token are past, the refresh token is there.
 async fn an_hour_after_login<'a>(laptop: &'a Laptop, site: &Site) -> Run<'a> {
@@ -139,6 +139,29 @@ async fn a_refresh_without_an_id_token_leads_to_one_login_and_is_not_tried_at_ea
     site.behave(|behaviour| behaviour.refresh_gives_id_token = true);
     run.end().await.credential();
     assert_eq!(site.seen(|seen| (seen.logins, seen.refreshes)), (2, 2), "and a new login is a new chance");
+}
+
+#[tokio::test]
+async fn where_only_another_login_can_pass_the_command_for_it_is_named() {
+    let hint = "another login may pass: kubectl latchkey login --force, with --kubeconfig and --context";
+    for useless in [false, true] {
+        let (site, laptop) = (Site::start(), Laptop::new());
+        let run = credential(&laptop, &site);
+        run.end_with_login(&site).await.credential();
+        std::fs::remove_file(laptop.entry("credentials", "json")).unwrap();
+        site.behave(|behaviour| behaviour.exchange = Exchange::Refused);
+        assert!(!run.end().await.failure(5).contains(hint), "refreshed, and refused all the same");
+        laptop.edit("sessions", |session| {
+            if useless {
+                session["refresh_is_useless"] = true.into();
+            } else {
+                session["refresh_token"] = serde_json::Value::Null;
+            }
+        });
+        let said = run.end().await;
+        assert!(said.failure(5).contains(hint), "{said:?}");
+        assert_eq!(site.seen(|seen| seen.logins), 1);
+    }
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::file;
 use super::merge::Files;
 use super::stanza::{self, Manner, Stanza};
+use crate::commands::typed::quoted;
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -66,15 +67,6 @@ pub(super) fn export_line(paths: &[PathBuf], environment: &Environment) -> Resul
     } else {
         format!("export KUBECONFIG={}\n", quoted(&list))
     }))
-}
-
-/// For a POSIX shell.
-fn quoted(text: &str) -> String {
-    if text.chars().all(|character| character.is_ascii_alphanumeric() || "/._-:@+,".contains(character)) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', "'\\''"))
-    }
 }
 
 #[cfg(test)]
