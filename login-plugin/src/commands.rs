@@ -12,6 +12,7 @@ mod login;
 mod logout;
 mod pinniped;
 mod rejections;
+mod runtime;
 mod status;
 mod table;
 mod token;
@@ -22,6 +23,7 @@ mod whoami;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
+use self::runtime::Runtime;
 use crate::args::{self, Command};
 use crate::environment::Environment;
 use crate::failure::{Failure, Status};
@@ -105,10 +107,7 @@ fn print(text: &str) -> Result<(), Failure> {
     Output::data(text).map_err(|error| Failure::new(Status::General, format!("standard output took no more: {error}")))
 }
 
-/// The runtime of the cold paths: one thread is enough for one login.
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(Status::General, format!("the operating system gives no event queue: {error}")))
+/// The runtime of the cold paths.
+fn runtime() -> Result<Runtime, Failure> {
+    Runtime::new()
 }
