@@ -43,8 +43,9 @@ impl Backend {
             plain.then(|| format!("unix:path={path}"))
         };
         let bus = environment.text("DBUS_SESSION_BUS_ADDRESS").or_else(of_systemd)?;
-        // `unixexec:` would start a program, and `autolaunch:` a bus.
-        bus.starts_with("unix:").then_some(Self { bus })
+        // A list is tried in turn. `unixexec:` would start a program, and `autolaunch:` a bus.
+        let bus = bus.split(';').find(|address| address.starts_with("unix:"))?.to_owned();
+        Some(Self { bus })
     }
 
     /// The bus.
@@ -247,6 +248,8 @@ mod tests {
         assert_eq!(found(&[]), None);
         assert_eq!(found(&[("DBUS_SESSION_BUS_ADDRESS", "unix:path=/b")]), Some("unix:path=/b".to_owned()));
         assert_eq!(found(&[("DBUS_SESSION_BUS_ADDRESS", "unixexec:path=/bin/sh")]), None, "a program to run");
+        let list = "unixexec:path=/bin/a;unix:path=/b;unixexec:path=/bin/sh";
+        assert_eq!(found(&[("DBUS_SESSION_BUS_ADDRESS", list)]), Some("unix:path=/b".to_owned()));
         assert_eq!(found(&[("DBUS_SESSION_BUS_ADDRESS", "autolaunch:")]), None);
         assert_eq!(found(&[("XDG_RUNTIME_DIR", "/run/user/7")]), Some("unix:path=/run/user/7/bus".to_owned()));
         assert_eq!(found(&[("XDG_RUNTIME_DIR", "/run/user/a,b")]), None, "would be read as two settings");
