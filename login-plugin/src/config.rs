@@ -192,12 +192,17 @@ fn store(args: &CredentialArgs, environment: &Environment) -> Result<Store, Conf
     Ok(from_environment.transpose()?.or(args.store).unwrap_or_default())
 }
 
+/// Servers take no longer address (RFC 9110 section 4.1 asks for 8000 bytes at least), and no request can be made for one of
+/// 64 KiB.
+const URL_MAX_BYTES: usize = 8 * 1024;
+
 /// Only https: a token, a code or a key set that came over anything else could be anybody's.
 fn https_url(what: &'static str, text: &str) -> Result<Url, ConfigError> {
     Url::parse(text)
         .ok()
+        .filter(|_| text.len() <= URL_MAX_BYTES)
         .filter(|url| url.scheme() == "https" && url.host_str().is_some() && url.username().is_empty())
-        .ok_or_else(|| ConfigError::Url { what, found: text.to_owned() })
+        .ok_or_else(|| ConfigError::Url { what, found: Printable(text).to_string() })
 }
 
 fn certificates(what: &'static str, data: &str) -> Result<Vec<u8>, ConfigError> {
@@ -325,6 +330,10 @@ mod tests {
             (
                 CredentialArgs { concierge_endpoint: some("http://c"), ..args() },
                 ConfigError::Url { what: "--concierge-endpoint", found: "http://c".to_owned() },
+            ),
+            (
+                CredentialArgs { concierge_endpoint: Some(format!("https://c/{}", "x".repeat(9000))), ..args() },
+                ConfigError::Url { what: "--concierge-endpoint", found: format!("https://c/{}…", "x".repeat(190)) },
             ),
             (CredentialArgs { ca_data: some("!"), ..args() }, ConfigError::Certificates("--ca-data")),
             (CredentialArgs { ca_data: some("QUJD"), ..args() }, ConfigError::Certificates("--ca-data")),

@@ -53,7 +53,8 @@ impl Provider<'_> {
             return Ok(wanted.flow.unwrap_or(SupervisorFlow::Browser));
         };
         let endpoint = &supervisor.pinniped_identity_providers_endpoint;
-        if !endpoint.starts_with(self.issuer()) {
+        let below = endpoint.strip_prefix(self.issuer().trim_end_matches('/'));
+        if !below.is_some_and(|path| path.starts_with('/')) {
             return Err(OidcError::Metadata(format!("it lists its providers elsewhere, at {}", Printable(endpoint))));
         }
         let Upstreams { pinniped_identity_providers: upstreams } = self.upstreams(endpoint).await?;
@@ -112,7 +113,7 @@ impl Provider<'_> {
             .header("pinniped-username", username)
             .header("pinniped-password", password)
             .body(Vec::new())
-            .expect("a URL that was parsed and checked headers make a request");
+            .map_err(|error| OidcError::Metadata(format!("its authorization endpoint cannot be asked: {error}")))?;
         let answer = self.answer(endpoint, request).await?;
         if answer.status.is_server_error() || answer.status == StatusCode::TOO_MANY_REQUESTS {
             return Err(not_well(endpoint, answer.status));
