@@ -91,7 +91,8 @@ fn mend(error: &StoreError) -> String {
             }
             _ => format!("remove {}, or set LATCHKEY_CACHE_DIR to another directory", path.display()),
         },
-        // Its words say what to do.
+        // Its words say what to do. Windows has no modes to be loose.
+        #[cfg(unix)]
         StoreError::Loose { path, wanted, .. } => format!("chmod {wanted:o} {}", path.display()),
         _ => "until then each login lasts for one call".to_owned(),
     }
