@@ -29,5 +29,6 @@ mod rejections;
 mod requests;
 mod site;
 mod snapshots;
+mod surroundings;
 mod terminal;
 mod workload;
