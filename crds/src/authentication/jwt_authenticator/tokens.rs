@@ -101,7 +101,8 @@ pub enum SigningAlgorithm {
 pub struct CredentialSettings {
     /// How long a credential lives, in seconds, from 60 to 86400 (a day). Default: 300 where the concierge signs with
     /// its own certificate authority. The cluster's signer gives 600 at least. A certificate cannot be taken back:
-    /// whoever leaves keeps access for this long.
+    /// whoever leaves keeps access for this long. A short life has its price too: with each new
+    /// certificate a client closes its connections, so watches and followed logs break once in this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     // `with`: Kubernetes knows the formats int32 and int64 only, and warns at every other.
     #[schemars(with = "Option<i32>", range(min = MIN_CREDENTIAL_LIFETIME_SECONDS, max = MAX_CREDENTIAL_LIFETIME_SECONDS))]
