@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod cache;
+mod checklist;
 mod crowd;
 mod device;
 mod doctor;
@@ -29,6 +30,7 @@ mod rejections;
 mod requests;
 mod site;
 mod snapshots;
+mod successes;
 mod surroundings;
 mod terminal;
 mod workload;

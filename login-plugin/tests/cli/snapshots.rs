@@ -11,38 +11,56 @@ use crate::plugin::{Ended, Laptop, Run, credential, exec_info, log_in};
 use crate::site::{Exchange, Refresh, Site};
 
 /// What was run and what came of it, gathered over one test: all differences are told at once.
-struct Snapshots<'a> {
+pub(crate) struct Snapshots<'a> {
     site: &'a Site,
     laptop: &'a Laptop,
+    /// Further text that differs from run to run, and what stands for it.
+    names: Vec<(String, &'static str)>,
     different: Vec<String>,
 }
 
 impl<'a> Snapshots<'a> {
-    fn new(site: &'a Site, laptop: &'a Laptop) -> Self {
-        Self { site, laptop, different: Vec::new() }
+    pub(crate) fn new(site: &'a Site, laptop: &'a Laptop) -> Self {
+        Self { site, laptop, names: Vec::new(), different: Vec::new() }
+    }
+
+    pub(crate) fn naming(mut self, text: String, name: &'static str) -> Self {
+        self.names.push((text, name));
+        self
     }
 
     /// A run with these arguments and nothing else.
-    fn run(&self, arguments: &str) -> Run<'a> {
+    pub(crate) fn run(&self, arguments: &str) -> Run<'a> {
         let arguments = arguments.split_ascii_whitespace().map(ToOwned::to_owned).collect();
         Run { laptop: self.laptop, arguments, environment: Vec::new() }
     }
 
     /// The usual call of a client, for whom nobody can log in unless the test says so.
-    fn credential(&self) -> Run<'a> {
+    pub(crate) fn credential(&self) -> Run<'a> {
         credential(self.laptop, self.site)
     }
 
-    async fn fails(&mut self, name: &str, run: Run<'_>) {
+    pub(crate) async fn fails(&mut self, name: &str, run: Run<'_>) {
+        let ended = self.end_of(&run).await;
+        assert!(!ended.status.success(), "{name}: {ended:?}");
+        self.compare(name, &run, &ended);
+    }
+
+    pub(crate) async fn succeeds(&mut self, name: &str, run: Run<'_>) {
+        let mut ended = self.end_of(&run).await;
+        assert!(ended.status.success(), "{name}: {ended:?}");
+        (ended.stdout, ended.said) = (without_times(&ended.stdout), without_times(&ended.said));
+        self.compare(name, &run, &ended);
+    }
+
+    async fn end_of(&self, run: &Run<'_>) -> Ended {
         let mut running = run.start();
         // Other lines may hold addresses as well.
         if let Some(line) = running.line_with("/idp/authorize?").await {
             let word = line.split(' ').find(|word| word.contains("/idp/authorize?"));
             log_in(self.site, &Url::parse(word.unwrap()).unwrap()).await;
         }
-        let ended = running.end().await;
-        assert!(!ended.status.success(), "{name}: {ended:?}");
-        self.compare(name, &run, &ended);
+        running.end().await
     }
 
     fn compare(&mut self, name: &str, run: &Run<'_>, ended: &Ended) {
@@ -75,6 +93,7 @@ impl<'a> Snapshots<'a> {
             .replace(&self.site.url(), "https://<site>")
             .replace(&self.site.url()["https://".len()..], "<site>")
             .replace(laptop.trim_end_matches('/'), "<laptop>");
+        let text = self.names.iter().fold(text, |text, (found, name)| text.replace(found, name));
         let mut named = String::new();
         for line in text.split_inclusive('\n') {
             let (line, end) = line.strip_suffix('\n').map_or((line, ""), |line| (line, "\n"));
@@ -89,13 +108,46 @@ impl<'a> Snapshots<'a> {
         named
     }
 
-    fn end(self) {
+    pub(crate) fn end(self) {
         assert!(
             self.different.is_empty(),
             "differs from what is stored (UPDATE_SNAPSHOTS=1 writes it anew, if that is meant):\n{}",
             self.different.join("\n")
         );
     }
+}
+
+/// Names in place of times and spans, and columns as narrow as can be: their width follows what stands in them.
+fn without_times(text: &str) -> String {
+    let is_time = |word: &str| word.len() == 20 && word.ends_with('Z') && word.as_bytes()[10] == b'T';
+    let is_span = |word: &str| {
+        let has_digits = word.starts_with(|first: char| first.is_ascii_digit());
+        has_digits
+            && word.ends_with(['s', 'm', 'h', 'd'])
+            && word.chars().all(|it| it.is_ascii_digit() || "smhd".contains(it))
+    };
+    // Seconds since 1970, in claims.
+    let is_number = |word: &str| word.len() == 10 && word.bytes().all(|byte| byte.is_ascii_digit());
+    let named = |word: &str| {
+        let bare = word.trim_matches(['(', ')', ',']);
+        let name = match bare {
+            _ if is_time(bare) => "<time>",
+            _ if is_span(bare) => "<span>",
+            _ if is_number(bare) => "<seconds>",
+            _ => return word.to_owned(),
+        };
+        word.replace(bare, name)
+    };
+    let line = |line: &str| {
+        let indent = &line[..line.len() - line.trim_start().len()];
+        if line.trim_start().starts_with("\"nonce\": ") {
+            return format!("{indent}\"nonce\": <random>");
+        }
+        let words: Vec<String> = line.split_whitespace().map(named).collect();
+        format!("{indent}{}", words.join(" "))
+    };
+    let lines: Vec<String> = text.lines().map(line).collect();
+    lines.join("\n") + if text.ends_with('\n') { "\n" } else { "" }
 }
 
 /// The stored page of a verb's help is the page itself.
