@@ -71,3 +71,33 @@ async fn a_warm_call_starts_no_thread_opens_no_socket_and_takes_no_lock() {
     let made = fs::read_to_string(laptop.path("strace.out")).unwrap();
     assert!(made.contains("socket(") && made.contains("epoll_create1("), "{made}");
 }
+
+/// It is not waited for, and what ends the plugin's group does not end it: `xdg-open` can be the browser itself.
+#[tokio::test]
+async fn a_browser_outlives_the_plugin_in_a_group_of_its_own() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    let seen = laptop.path("seen");
+    let script = format!(
+        "#!/bin/sh\nread -r pid name state parent group rest < /proc/self/stat\necho \"$pid $group\" > {0}.part\n\
+         mv {0}.part {0}\nwhile [ -e {0} ]; do read -r still < {0}; done\n",
+        seen.display()
+    );
+    let program = laptop.executable("browser", &script);
+    let mut run = credential(&laptop, &site).set("LATCHKEY_BROWSER", program.to_str().unwrap());
+    run.arguments.retain(|argument| argument != "--skip-browser");
+    let ended = run.end_with_login(&site).await;
+    ended.credential();
+    let written = async {
+        loop {
+            match fs::read_to_string(&seen) {
+                Ok(text) => break text,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    };
+    let written = tokio::time::timeout(std::time::Duration::from_secs(30), written).await.unwrap();
+    let (process, group) = written.trim().split_once(' ').unwrap();
+    assert_eq!(process, group);
+    // Still there, and ended by this.
+    fs::remove_file(&seen).unwrap();
+}
