@@ -23,7 +23,7 @@ impl Backend {
 
     /// There is only one.
     #[expect(clippy::unused_self, reason = "other platforms have several")]
-    pub(crate) const fn address(&self) -> &str {
+    pub(crate) const fn address(&self) -> &'static str {
         "credential-manager"
     }
 

@@ -52,6 +52,7 @@ fn look(pid: Pid) -> Option<(Option<Pid>, u64)> {
 }
 
 /// Names this computer since its last start: where process ids mean the same as they do to us.
+#[expect(clippy::unnecessary_wraps, reason = "other platforms may not know")]
 pub(crate) fn machine() -> Option<String> {
     Some(format!("{:?} {}", System::host_name(), System::boot_time()))
 }
