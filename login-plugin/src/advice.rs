@@ -145,14 +145,15 @@ impl From<ExchangeError> for Failure {
             ExchangeError::Refused { audit_id, .. } => {
                 let failure = Self::new(Status::ClusterRefused, message);
                 match audit_id {
-                    Some(_) => failure
-                        .hint("with that id the cluster's administrator finds the reason in the concierge's audit log"),
+                    Some(_) => failure.hint(
+                        "with that id the cluster's administrator finds the reason in the concierge's audit log; \
+                         `kubectl latchkey explain` says what can be told from here",
+                    ),
                     None => failure.hint("the reason is in the concierge's audit log; ask the cluster's administrator"),
                 }
             }
-            ExchangeError::Unreachable { .. } => {
-                Self::new(Status::Unreachable, message).hint("your login is kept; try again")
-            }
+            ExchangeError::Unreachable { .. } => Self::new(Status::Unreachable, message)
+                .hint("your login is kept; try again, or have `kubectl latchkey doctor` look for the cause"),
             ExchangeError::Unusable { .. } => Self::new(Status::ClusterRefused, message),
         }
     }

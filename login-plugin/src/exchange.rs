@@ -102,7 +102,7 @@ pub(crate) async fn exchange(
 ) -> Result<Exchanged, ExchangeError> {
     let endpoint = Printable(config.server.endpoint.as_str()).to_string();
     let unusable = |what: &str| ExchangeError::Unusable { endpoint: endpoint.clone(), what: what.to_owned() };
-    let (transport, address) = route(config).await.map_err(|what| unusable(&what))?;
+    let (transport, address) = route(config, REQUEST_TIMEOUT).await.map_err(|what| unusable(&what))?;
     let key = ClientKey::generate();
     let mut subject = remembered.cloned();
     for _ in 0..ATTEMPTS_MAX {
@@ -113,7 +113,7 @@ pub(crate) async fn exchange(
                 .unwrap_or(&ExpectedSubject { common_name: "latchkey".to_owned(), organizations: Vec::new() }),
         );
         let answer = transport
-            .send(post(config, &address, token, request))
+            .send(post(config, &address, token, Some(request)))
             .await
             .map_err(|error| ExchangeError::Unreachable { endpoint: endpoint.clone(), what: error.to_string() })?;
         let clocks = answer.clocks(clock);
@@ -141,9 +141,20 @@ pub(crate) async fn exchange(
     Err(unusable("it asked for another certificate subject each time"))
 }
 
+/// Sends a request without a token, to see whether a concierge is there. It turns that away before it judges anything (422)
+/// and records nothing.
+///
+/// # Errors
+/// In words, when there is no answer.
+pub(crate) async fn knock(config: &ConciergeConfig, timeout: Duration) -> Result<Answer, String> {
+    let (transport, address) = route(config, timeout).await?;
+    let request = post(config, &address, &Secret::from(""), None);
+    transport.send(request).await.map_err(|error| Printable(&error.to_string()).to_string())
+}
+
 /// The client and the address to post to.
-async fn route(config: &ConciergeConfig) -> Result<(Transport, Url), String> {
-    let (transport, mut address) = way_to(&config.server, REQUEST_TIMEOUT).await?;
+async fn route(config: &ConciergeConfig, timeout: Duration) -> Result<(Transport, Url), String> {
+    let (transport, mut address) = way_to(&config.server, timeout).await?;
     let path = format!("{}/apis/{}/{VERSION}/{PLURAL}", address.path().trim_end_matches('/'), config.suffix.login());
     address.set_path(&path);
     Ok((transport, address))
@@ -174,7 +185,7 @@ pub(crate) async fn way_to(server: &Server, timeout: Duration) -> Result<(Transp
     Ok((transport, address))
 }
 
-fn post(config: &ConciergeConfig, address: &Url, token: &Secret, request: String) -> Request<Vec<u8>> {
+fn post(config: &ConciergeConfig, address: &Url, token: &Secret, request: Option<String>) -> Request<Vec<u8>> {
     let mut body = TokenCredentialRequest::new(
         &config.suffix,
         TokenCredentialRequestSpec {
@@ -184,7 +195,7 @@ fn post(config: &ConciergeConfig, address: &Url, token: &Secret, request: String
                 kind: config.authenticator_kind.clone(),
                 name: config.authenticator_name.clone(),
             },
-            certificate_signing_request: Some(request),
+            certificate_signing_request: request,
         },
     );
     let bytes = serde_json::to_vec(&body).expect("strings and maps always serialize");

@@ -1,4 +1,4 @@
-// The page on which a person signs in, and the one that says why not.
+// The pages on which a person signs in, by a device's code as well, and the one that says why not.
 
 // No scripts, nothing from elsewhere. There is no form-action: Chromium applies it to the redirect after the form as well,
 // which goes to the client's loopback port.
@@ -45,6 +45,26 @@ ${alarm}
 <button type="submit" id="sign-in">Sign in</button>
 </form>
 <footer>oidc-provider, an identity provider for tests. It runs on this machine only.</footer>`);
+}
+
+// `form` holds the field for the code; `alarm` is what was wrong with the last one.
+export function enterCode(form, alarm) {
+  return page('Enter the code', `<h1>Enter the code</h1>
+<p>that your other device shows</p>
+${alarm ? `<p role="alert">${escape(alarm)}</p>` : ''}
+${form}
+<button type="submit" id="continue" form="op.deviceInputForm">Continue</button>`);
+}
+
+export function compareCode(form, client, code) {
+  return page('Compare the code', `<h1>Does your other device show this code?</h1>
+<p><strong id="code">${escape(code)}</strong>, for <strong>${escape(client)}</strong>. Go on only if you asked for it yourself.</p>
+${form}
+<button type="submit" id="continue" form="op.deviceConfirmForm">Yes, continue</button>`);
+}
+
+export function deviceDone() {
+  return page('Signed in', '<h1>You are signed in</h1>\n<p>on your other device. This page can be closed.</p>');
 }
 
 export function failure(reason) {

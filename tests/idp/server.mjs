@@ -2,7 +2,8 @@
 //   certificate, key      paths of the TLS certificate and key, PEM
 //   tokenSeconds          how long ID tokens live
 //   refreshNeedsConsent   whether a refresh token takes scope offline_access together with prompt=consent
-//   clients               [{ id, algorithm }]: public native clients; algorithm is that of their ID tokens
+//   clients               [{ id, algorithm }]: public native clients, by browser or by device code; algorithm is that of
+//                         their ID tokens
 //   users                 [{ name, password, subject, email, groups }]
 // Once it listens it prints one line, {"issuer": "https://127.0.0.1:PORT"}, and serves until it is killed.
 // At SIGHUP it makes a new key of each family and signs with it from then on, publishes the ones before beside it, withdraws
@@ -13,7 +14,7 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 
-import { HEADERS, failure, signIn } from './pages.mjs';
+import { HEADERS, compareCode, deviceDone, enterCode, failure, signIn } from './pages.mjs';
 
 // Standard output carries the one line; what oidc-provider has to say, already while it is loaded, is for the log.
 globalThis.console = new Console(process.stderr, process.stderr);
@@ -69,7 +70,7 @@ function configuration(published) {
       client_id: id,
       application_type: 'native',
       token_endpoint_auth_method: 'none',
-      grant_types: ['authorization_code', 'refresh_token'],
+      grant_types: ['authorization_code', 'refresh_token', 'urn:ietf:params:oauth:grant-type:device_code'],
       response_types: ['code'],
       id_token_signed_response_alg: algorithm,
       // RFC 8252 7.3: the provider lets any port pass on loopback addresses of native clients.
@@ -87,7 +88,16 @@ function configuration(published) {
     enabledJWA: { idTokenSigningAlgValues: ['RS256', 'PS256', 'ES256', 'EdDSA'] },
     jwks: { keys: published },
     cookies: { keys: [cookieKey] },
-    features: { devInteractions: { enabled: false } },
+    features: {
+      devInteractions: { enabled: false },
+      deviceFlow: {
+        enabled: true,
+        userCodeInputSource: (ctx, form, _out, error) => show(ctx, enterCode(form, error && 'That code is not known, or no longer good.')),
+        userCodeConfirmSource: (ctx, form, client, _device, code) => show(ctx, compareCode(form, client.clientId, code)),
+        successSource: (ctx) => show(ctx, deviceDone()),
+      },
+      revocation: { enabled: true },
+    },
     interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
     // Left to itself it believes in offline_access only beside prompt=consent (OIDC Core 11); many providers do not ask that
     // of native clients.
@@ -105,11 +115,13 @@ function configuration(published) {
       return user && { accountId: subject, claims: () => claims(user) };
     },
     // Its own page takes fonts from elsewhere.
-    renderError: (ctx, { error, error_description: description }) => {
-      ctx.set(HEADERS);
-      ctx.body = failure(`${error}: ${description}`);
-    },
+    renderError: (ctx, { error, error_description: description }) => show(ctx, failure(`${error}: ${description}`)),
   };
+}
+
+function show(ctx, page) {
+  ctx.set(HEADERS);
+  ctx.body = page;
 }
 
 function claims({ subject, name, email, groups }) {

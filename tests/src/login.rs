@@ -63,23 +63,45 @@ impl Login {
             .map(|(_, value)| value.into_owned())
             .context("the authorization address has no redirect_uri")?;
         let target = Url::parse(&target).context("redirect_uri")?;
+        let is_target = |url: &Url| url.origin() == target.origin() && url.path() == target.path();
+        match self.walk(authorize, is_target, user, password).await? {
+            End::Redirect(back) => Ok(back),
+            End::Page(url, status, page) => bail!("{url} answered {status} without a form:\n{}", excerpt(&page)),
+        }
+    }
+
+    /// Does what somebody does with the address of a device code that holds the code (RFC 8628 section 3.3.1): compares it,
+    /// agrees, logs in. Returns the last page.
+    ///
+    /// # Errors
+    /// If the password is refused, or the pages end in an error.
+    pub async fn approve_device(&self, complete_url: &str, user: &str, password: &str) -> Result<String> {
+        let begin = Url::parse(complete_url).context("the address of a device code")?;
+        match self.walk(begin, |_| false, user, password).await? {
+            End::Page(_, status, page) if status.is_success() => Ok(page),
+            End::Page(url, status, page) => bail!("{url} answered {status}:\n{}", excerpt(&page)),
+            End::Redirect(url) => bail!("sent to {url}"),
+        }
+    }
+
+    /// Sends each page's form, filled in, and follows redirects: up to one that `ends` the walk, or a page without a form.
+    async fn walk(&self, begin: Url, ends: impl Fn(&Url) -> bool, user: &str, password: &str) -> Result<End> {
         let mut password_sent = false;
-        let mut step = (Method::GET, authorize, None);
+        let mut step = (Method::GET, begin, None);
         for _ in 0..MOST_STEPS {
             let (method, url, form) = step;
             let response = self.send(method, &url, form.as_deref()).await?;
             if let Some(location) = response.headers().get(LOCATION) {
                 let location = url.join(location.to_str()?).context("a redirect")?;
-                if location.origin() == target.origin() && location.path() == target.path() {
-                    return Ok(location);
+                if ends(&location) {
+                    return Ok(End::Redirect(location));
                 }
                 step = (Method::GET, location, None);
                 continue;
             }
             let status = response.status();
             let page = text(response).await?;
-            let mut form = Form::first(&page)
-                .with_context(|| format!("{url} answered {status} without a form:\n{}", excerpt(&page)))?;
+            let Some(mut form) = Form::first(&page) else { return Ok(End::Page(url, status, page)) };
             if form.has_password() {
                 ensure!(!password_sent, "the login of {user} was refused ({status}):\n{}", excerpt(&page));
                 password_sent = true;
@@ -90,7 +112,7 @@ impl Login {
             let action = url.join(&form.action).context("a form's action")?;
             step = (Method::POST, action, Some(form.encode()));
         }
-        bail!("no redirect to {target} after {MOST_STEPS} pages")
+        bail!("no end after {MOST_STEPS} pages")
     }
 
     /// As [`Self::code_for`], then follows the redirect to the client as a browser does, and returns its page.
@@ -165,6 +187,14 @@ async fn text(mut response: Response) -> Result<String> {
 
 fn excerpt(page: &str) -> String {
     page.chars().take(1500).collect()
+}
+
+/// Where a walk over pages ended.
+enum End {
+    /// A redirect to where it was to lead, not followed.
+    Redirect(Url),
+    /// A page that asks nothing: its address, status and text.
+    Page(Url, StatusCode, String),
 }
 
 /// A page's form: where it goes and what is in it.

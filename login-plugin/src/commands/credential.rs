@@ -339,14 +339,18 @@ fn check_secret(context: &Context<'_>) -> Result<(), Failure> {
     .hint("if you trust it, run once: kubectl latchkey login, with --kubeconfig and --context as for kubectl"))
 }
 
+fn check_server(context: &Context<'_>) -> Result<(), Failure> {
+    astray(context.config, context.cache, context.keys).map_or(Ok(()), Err)
+}
+
 /// A login is taken only to the server it was first taken to: a kubeconfig of somebody else could name another server,
 /// with roots to match, and collect the token.
-fn check_server(context: &Context<'_>) -> Result<(), Failure> {
-    let Some(known) = context.cache.known_server(&context.keys.server) else { return Ok(()) };
-    let difference = match this_server(context) {
-        Some(here) if here.is_same(&known) => return Ok(()),
+pub(super) fn astray(config: &CredentialConfig, cache: &Cache<'_>, keys: &Keys) -> Option<Failure> {
+    let known = cache.known_server(&keys.server)?;
+    let difference = match this_server(config) {
+        Some(here) if here.is_same(&known) => return None,
         // Some clients never say where they go: nobody else's kubeconfig can choose those for us.
-        None if !context.config.answering.client_speaks => return Ok(()),
+        None if !config.answering.client_speaks => return None,
         None => format!(
             "to a server that it does not tell (provideClusterInfo is not true), and so far it was used with {}",
             known.endpoint
@@ -359,7 +363,7 @@ fn check_server(context: &Context<'_>) -> Result<(), Failure> {
         }
         Some(_) => format!("with another tls-server-name than before ({})", known.endpoint),
     };
-    let provider = &context.config.provider;
+    let provider = &config.provider;
     let failure = Failure::new(
         Status::Usage,
         format!(
@@ -367,7 +371,7 @@ fn check_server(context: &Context<'_>) -> Result<(), Failure> {
             provider.client_id, provider.issuer
         ),
     );
-    Err(match context.cache.known_server_path(&context.keys.server) {
+    Some(match cache.known_server_path(&keys.server) {
         Some(path) => failure.hint(format!("if the cluster really changed, remove {}", path.display())),
         None => failure,
     })
@@ -375,7 +379,7 @@ fn check_server(context: &Context<'_>) -> Result<(), Failure> {
 
 fn remember_server(context: &Context<'_>) {
     if context.cache.known_server(&context.keys.server).is_none_or(|known| known.name.is_none())
-        && let Some(here) = this_server(context)
+        && let Some(here) = this_server(context.config)
     {
         context.cache.keep_known_server(&context.keys.server, &here);
     }
@@ -395,8 +399,8 @@ fn remember_refusal(context: &Context<'_>, message: &str, audit_id: Option<&Stri
 }
 
 /// The server that sees the token; unknown where the client takes the token itself and does not say where.
-fn this_server(context: &Context<'_>) -> Option<KnownServer> {
-    let server = context.config.destination.server()?;
+fn this_server(config: &CredentialConfig) -> Option<KnownServer> {
+    let server = config.destination.server()?;
     let name = server.tls_server_name.as_deref().or_else(|| server.endpoint.host_str());
     Some(KnownServer {
         endpoint: server.endpoint.to_string(),

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 pub(super) use self::codes::all as reasons;
 use super::chosen::{Chosen, in_use};
+use super::credential::astray;
 use super::table::span;
 use super::{World, print, typed};
 use crate::args::{ExplainArgs, KubectlFlags};
@@ -51,14 +52,15 @@ fn of_context(kubectl: &KubectlFlags, world: World<'_>) -> Result<String, Failur
     let mut text = String::new();
     let mut line = |label: &str, words: &str| text.push_str(&labelled(label, words));
     line("Context:", &Printable(context.as_deref().unwrap_or("(none)")).to_string());
-    let server = config.destination.server().map_or("not told", |server| server.endpoint.as_str());
+    let endpoint = config.destination.server().map(|server| server.endpoint.as_str());
+    let server = endpoint.map_or("(not told)", |endpoint| endpoint.trim_end_matches('/'));
     let authenticator = match &config.destination {
         Destination::Direct(_) => String::new(),
         Destination::Exchange(concierge) => {
             format!(", {} {}", concierge.authenticator_kind, concierge.authenticator_name)
         }
     };
-    line("Cluster:", &Printable(&format!("{server}{authenticator}")).to_string());
+    line("Cluster:", &Printable(&format!("{} at {server}{authenticator}", config.answering.cluster_name)).to_string());
     if !silencers.is_empty() {
         let beside = silencers.join(", ");
         line(
@@ -71,7 +73,10 @@ fn of_context(kubectl: &KubectlFlags, world: World<'_>) -> Result<String, Failur
     let session = cache.session(&keys.session);
     match &session {
         None => line("Login:", &format!("none is kept; `{}` makes one", typed::login(kubectl))),
-        Some(session) => token_lines(session, wanted, kubectl, world, &mut line),
+        Some(session) => {
+            let elsewhere = astray(&config, &cache, &keys).map(|failure| failure.message);
+            token_lines(session, (wanted, endpoint, elsewhere), kubectl, world, &mut line);
+        }
     }
     if let Some(attempt) = cache.failed_attempt(&keys.session) {
         line("Failed:", &format!("the last login, {} ago: {}", span(now.since(attempt.at)), attempt.failure.message));
@@ -91,10 +96,11 @@ fn of_context(kubectl: &KubectlFlags, world: World<'_>) -> Result<String, Failur
     Ok(text)
 }
 
-/// What the kept token says of itself, and whether it may go to this cluster at all.
+/// What the kept token says of itself, and whether it may go to this cluster at all: for which audience it should be, to
+/// which server it would go, and why it does not go there if it was taken to another one so far.
 fn token_lines(
     session: &Session,
-    wanted: &str,
+    (wanted, endpoint, elsewhere): (&str, Option<&str>, Option<String>),
     kubectl: &KubectlFlags,
     world: World<'_>,
     line: &mut impl FnMut(&str, &str),
@@ -121,27 +127,31 @@ fn token_lines(
         };
         line("", &format!("ends {expires}, {words}"));
     }
-    if claims.is_for_only(wanted) {
-        return line("Check:", "the token is for this cluster and no other, so it is sent there");
+    match elsewhere {
+        // In the words of the concierge, so that the two can be matched.
+        _ if !claims.is_for_only(wanted) => {
+            let found = Printable(&format!("{audiences:?}")).to_string();
+            line("Check:", &format!("audience {found} is not ours, expected {wanted:?}: the token is not sent"));
+        }
+        Some(elsewhere) => line("Check:", &format!("{}: the token is not sent", Printable(&elsewhere))),
+        None => line("Check:", "the token is for what this kubeconfig asks for and no more, so it is sent there"),
     }
-    // In the words of the concierge, so that the two can be matched.
-    let found = Printable(&format!("{audiences:?}")).to_string();
-    line("Check:", &format!("audience {found} is not ours, expected {wanted:?}: the token is not sent"));
-    for name in contexts_for(&audiences, kubectl, world) {
-        line(
-            "",
-            &format!("it is the token of context {:?}, whose cluster is another one", Printable(&name).to_string()),
-        );
+    for name in contexts_for(&audiences, endpoint, kubectl, world) {
+        let name = Printable(&name).to_string();
+        line("", &format!("it is the token of context {name:?} as well, whose server is another one"));
     }
 }
 
-/// Contexts that ask for a token of such an audience.
-fn contexts_for(audiences: &[String], kubectl: &KubectlFlags, world: World<'_>) -> Vec<String> {
+/// Contexts that ask for a token of such an audience, and take it to another server than this one.
+fn contexts_for(audiences: &[String], endpoint: Option<&str>, kubectl: &KubectlFlags, world: World<'_>) -> Vec<String> {
     let Ok(files) = KubeconfigFiles::read(kubectl.kubeconfig.as_deref(), world.environment) else { return Vec::new() };
     let asks = |name: &str| {
         let flags = KubectlFlags { context: Some(name.to_owned()), ..KubectlFlags::default() };
-        let args = Stanza::of(&files.target(&flags).ok()?).ok()?.args;
-        args.audience.or(args.client_id)
+        let target = files.target(&flags).ok()?;
+        let args = Stanza::of(&target).ok()?.args;
+        let server = args.concierge_endpoint.unwrap_or(target.cluster.server);
+        let is_here = endpoint.is_some_and(|here| here.trim_end_matches('/') == server.trim_end_matches('/'));
+        args.audience.or(args.client_id).filter(|_| !is_here)
     };
     let contexts = files.contexts().map(|(name, _)| name.to_owned());
     contexts.filter(|name| asks(name).is_some_and(|audience| audiences.contains(&audience))).collect()

@@ -59,7 +59,9 @@ fn text(target: Option<&Target>, args: &WhoamiArgs, answer: &WhoAmIRequest) -> S
         let _cannot_fail = writeln!(text, "{label:<9} {}", Printable(value));
     };
     if let Some(target) = target {
-        line("Cluster:", &target.cluster_name);
+        // The name that people gave it, where a stanza of ours has one.
+        let named = Stanza::of(target).ok().and_then(|stanza| stanza.args.cluster_name);
+        line("Cluster:", named.as_deref().unwrap_or(&target.cluster_name));
         line("Server:", &target.cluster.server);
     }
     line("Username:", &user.username);

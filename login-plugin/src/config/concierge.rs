@@ -84,6 +84,14 @@ impl Destination {
 }
 
 impl Server {
+    /// The server of a kubeconfig's cluster, as kubectl reaches it; none where it names none.
+    ///
+    /// # Errors
+    /// As for the settings.
+    pub(crate) fn of_cluster(cluster: Cluster) -> Result<Option<Self>, ConfigError> {
+        Self::new(&CredentialArgs::default(), cluster)
+    }
+
     fn new(args: &CredentialArgs, cluster: Cluster) -> Result<Option<Self>, ConfigError> {
         // The block tells how to reach *its* server; to another endpoint none of it applies.
         let same_server = args.concierge_endpoint.as_ref().is_none_or(|endpoint| *endpoint == cluster.server);

@@ -89,7 +89,7 @@ async fn where_all_is_well_it_says_so_and_changes_nothing() {
     );
     assert!(!ended.stdout.contains('\u{1b}') && ended.said.is_empty(), "{ended:?}");
     for words in
-        ["nobody is logged in", "the provider takes http://127.0.0.1:", "login.concierge.latchkey.dev is served"]
+        ["nobody is logged in", "the provider takes http://127.0.0.1:", "it answers for login.concierge.latchkey.dev"]
     {
         assert!(ended.stdout.contains(words), "{words}: {}", ended.stdout);
     }
@@ -108,9 +108,12 @@ async fn with_a_login_the_round_trip_brings_a_credential_that_is_not_shown() {
     verb(&laptop, &["login"]).end_with_login(&site).await;
     let ended = doctor(&laptop, &["-o", "yaml"]).end().await;
     assert!(ended.status.success(), "{ended:?}");
-    for words in
-        ["a client certificate until ", "jane@example.com, until", "it exchanged the login", "people is in the cluster"]
-    {
+    for words in [
+        "a client certificate until ",
+        "jane@example.com, until",
+        "it answers for login.concierge.latchkey.dev",
+        "people is in the cluster",
+    ] {
         assert!(ended.stdout.contains(words), "{words}: {}", ended.stdout);
     }
     for secret in ["PRIVATE KEY", "BEGIN CERTIFICATE", "refresh-1", "eyJ"] {
@@ -165,6 +168,16 @@ async fn what_is_wrong_with_the_way_is_found() {
     expect(doctor(&laptop, &[]), "cluster", "fail", "no connection to the cluster at 127.0.0.1:9").await;
     with_user(&laptop, |user| *user = stanza(&site, &["--concierge-endpoint=https://no-such-name.invalid"]));
     expect(doctor(&laptop, &[]), "cluster", "fail", "cannot be resolved").await;
+    // The plugin has roots of its own for the same server, and kubectl has wrong ones.
+    let (endpoint, roots) = (format!("--concierge-endpoint={}", site.url()), base64(&site.roots));
+    with_user(&laptop, |user| *user = stanza(&site, &[&endpoint, &format!("--concierge-ca-data={roots}")]));
+    let kubeconfig = fs::read_to_string(laptop.path("kubeconfig")).unwrap();
+    let mut wrong: Value = serde_json::from_str(&kubeconfig).unwrap();
+    wrong["clusters"][0]["cluster"]["certificate-authority-data"] = base64(&other.roots).into();
+    fs::write(laptop.path("kubeconfig"), wrong.to_string()).unwrap();
+    expect(doctor(&laptop, &[]), "cluster", "fail", "for kubectl itself: the certificate of the cluster at").await;
+    expect(doctor(&laptop, &[]), "concierge", "ok", "it answers").await;
+    fs::write(laptop.path("kubeconfig"), kubeconfig).unwrap();
     with_user(&laptop, |user| *user = stanza(&site, &[]));
     let proxied = doctor(&laptop, &[]).set("HTTPS_PROXY", "http://jane:SECRET@127.0.0.1:9");
     expect(proxied, "provider", "fail", "NO_PROXY,127.0.0.1").await;
@@ -177,9 +190,10 @@ async fn what_is_wrong_with_the_cluster_is_found() {
     for (status, verdict, words) in [
         (404, "fail", "--api-group-suffix"),
         (503, "fail", "nobody answers for it"),
-        (401, "warn", "impersonation proxy"),
+        (401, "fail", "impersonation proxy"),
+        (403, "fail", "lets nobody reach"),
     ] {
-        site.behave(|it| it.api_group = status);
+        site.behave(|it| it.without_token = status);
         expect(doctor(&laptop, &[]), "concierge", verdict, words).await;
     }
 }

@@ -19,11 +19,11 @@ async fn a_refusal_is_explained_with_what_the_administrator_needs() {
     let told = verb(&laptop, &["explain"]).end().await.stdout;
     for words in [
         "Context:  staging\n",
-        &format!("Cluster:  {}/, JWTAuthenticator people\n", site.url()),
+        &format!(" at {}, JWTAuthenticator people\n", site.url()),
         &format!("Asks for: a token for \"staging\", of {}\n", site.issuer()),
         "Login:    as jane@example.com\n",
         &format!("Token:    for [\"staging\"], by {}\n          about jane\n", site.issuer()),
-        "Check:    the token is for this cluster and no other, so it is sent there\n",
+        "Check:    the token is for what this kubeconfig asks for and no more, so it is sent there\n",
         "          \"authentication failed\"\n",
         "\n  latchkey-concierge audit show --audit-id audit-42 audit.jsonl\n",
         "\n  kubectl latchkey rejections\n",
@@ -58,6 +58,23 @@ async fn what_silences_the_plugin_is_named_first_and_no_line_is_too_wide() {
     assert!(unwrapped.contains(&login), "{told}");
     let words = "Beware: the user in the kubeconfig has token, client-certificate-data as well: kubectl uses that";
     assert!(unwrapped.contains(words) && !told.contains("SECRET"), "{told}");
+}
+
+#[tokio::test]
+async fn a_login_that_would_go_to_another_server_is_said_to_stay() {
+    let site = Site::start();
+    let elsewhere = stanza(&site, &["--concierge-endpoint=https://127.0.0.1:9"]);
+    let laptop = laptop(&site, &[("staging", stanza(&site, &[])), ("astray", elsewhere)]);
+    verb(&laptop, &["login", "--context", "staging"]).end_with_login(&site).await;
+    let told = verb(&laptop, &["explain", "--context", "astray"]).end().await.stdout;
+    let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    for words in [
+        &format!("to https://127.0.0.1:9/, and so far it was used with {}/: the token is not sent ", site.url()),
+        "it is the token of context \"staging\" as well, whose server is another one",
+    ] {
+        assert!(told.contains(words), "{words:?} in\n{told}");
+    }
+    assert!(!told.contains("so it is sent there"), "{told}");
 }
 
 #[tokio::test]

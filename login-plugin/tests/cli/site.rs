@@ -217,10 +217,7 @@ impl Inner {
             "/idp/authorize" if state.behaviour.refuses_redirects => {
                 json_answer(StatusCode::BAD_REQUEST, &json!("Invalid parameter: redirect_uri"))
             }
-            "/apis/login.concierge.latchkey.dev/v1alpha1" => {
-                let list = json!({"kind": "APIResourceList", "resources": [{"name": "tokencredentialrequests"}]});
-                json_answer(StatusCode::from_u16(state.behaviour.api_group).unwrap(), &list)
-            }
+            "/version" => json_answer(StatusCode::OK, &json!({})),
             "/idp/authorize" => authorize(&mut state, query, &self.issuer()),
             "/idp/token" | "/idp/device_authorization" | "/idp/revoke" => {
                 let mut form = parameters(std::str::from_utf8(&body).unwrap());
@@ -264,7 +261,13 @@ impl Inner {
             path if path.starts_with("/apis/login.concierge.")
                 && path.ends_with("/v1alpha1/tokencredentialrequests") =>
             {
-                self.exchange(&mut state, &body, now)
+                let request: Value = serde_json::from_slice(&body).unwrap();
+                if request["spec"]["token"].as_str().is_none_or(str::is_empty) {
+                    let words = json!({"kind": "Status", "message": "token must be supplied"});
+                    json_answer(StatusCode::from_u16(state.behaviour.without_token).unwrap(), &words)
+                } else {
+                    self.exchange(&mut state, &request, now)
+                }
             }
             other => {
                 state.seen.unexpected.push(other.to_owned());
@@ -282,8 +285,7 @@ impl Inner {
         format!("https://{}/idp", self.address)
     }
 
-    fn exchange(&self, state: &mut State, body: &[u8], now: i64) -> Reply {
-        let request: Value = serde_json::from_slice(body).unwrap();
+    fn exchange(&self, state: &mut State, request: &Value, now: i64) -> Reply {
         state.seen.exchanges.push(request.clone());
         let subject = state.behaviour.subject;
         let not_after = now + state.behaviour.certificate_lifetime;

@@ -76,7 +76,8 @@ impl Answered {
         matches!(self, Self::Ended { code: Some(0), .. })
     }
 
-    pub(super) fn judge(&self, api_version: &str, now: UnixTime) -> Finding {
+    /// `kept_since` says since when the credential was kept, if it was there before the plugin ran.
+    pub(super) fn judge(&self, api_version: &str, kept_since: Option<UnixTime>, now: UnixTime) -> Finding {
         let again = "run it by hand, as kubectl does: kubectl --v=6 get --raw /version";
         match self {
             Self::NotStarted(why) => Finding::fail(
@@ -105,7 +106,8 @@ impl Answered {
                         Some(at) => format!(" until {at}"),
                         None => String::new(),
                     };
-                    Finding::ok(CHECK, format!("a {kind}{until}, on one line of JSON"))
+                    let kept = kept_since.map(|since| format!(", kept since {since}")).unwrap_or_default();
+                    Finding::ok(CHECK, format!("the plugin gives a {kind}{until}{kept}"))
                 }
             },
             Self::Ended { code: Some(code), .. } if *code == Status::LoginNeeded as i32 => {
@@ -169,8 +171,11 @@ mod tests {
 
     fn finding(code: i32, stdout: &str, stderr: &str) -> Finding {
         let stdout = Zeroizing::new(stdout.as_bytes().to_vec());
-        Answered::Ended { code: Some(code), stdout, stderr: stderr.to_owned() }
-            .judge(V1, UnixTime::from_secs(1_782_000_000))
+        Answered::Ended { code: Some(code), stdout, stderr: stderr.to_owned() }.judge(
+            V1,
+            None,
+            UnixTime::from_secs(1_782_000_000),
+        )
     }
 
     fn answer(status: &str) -> String {
@@ -218,6 +223,6 @@ mod tests {
         assert_eq!(found.found, "the plugin ended with status 6: cannot reach\\u{1b}[2J");
         assert_eq!(found.mend.as_deref(), Some("try again"));
         assert!(finding(1, "", "").found.contains("it said nothing"));
-        assert_eq!(Answered::TimedOut.judge(V1, UnixTime::from_secs(0)).verdict, Verdict::Fail);
+        assert_eq!(Answered::TimedOut.judge(V1, None, UnixTime::from_secs(0)).verdict, Verdict::Fail);
     }
 }

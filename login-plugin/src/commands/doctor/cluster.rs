@@ -1,79 +1,97 @@
 //! The cluster: does it answer, is the concierge there, does it know the authenticator.
 
 use http::StatusCode;
-use latchkey_crds::groups::VERSION;
-use latchkey_crds::login::PLURAL;
 use serde_json::Value;
 
 use super::reach::{self, Knock, Party};
 use super::report::Finding;
 use crate::config::{ConciergeConfig, Destination, Server};
+use crate::exchange;
 use crate::kubectl::KubectlError;
 use crate::output::Printable;
 use crate::time::Clock;
+use crate::transport::Answer;
 
 const CHECK: &str = "concierge";
 
-/// Knocks at the server that takes the token, at the API that takes it.
-pub(super) async fn ask(destination: &Destination) -> Option<Knock> {
-    let path = match destination {
-        Destination::Direct(_) => "/version".to_owned(),
-        Destination::Exchange(concierge) => format!("/apis/{}/{VERSION}", concierge.suffix.login()),
+/// What the cluster answered.
+#[derive(Debug)]
+pub(super) struct Asked {
+    knock: Knock,
+    /// What the concierge said to a request without a token, where there should be one and the server answers.
+    concierge: Option<Result<Answer, String>>,
+}
+
+/// Knocks at the server that takes the token, and at the concierge behind it.
+pub(super) async fn ask(destination: &Destination) -> Option<Asked> {
+    let knock = ask_server(destination.server()?).await;
+    let concierge = match destination {
+        Destination::Exchange(concierge) if knock.answer().is_some() => {
+            Some(exchange::knock(concierge, reach::REQUEST_DEADLINE).await)
+        }
+        _ => None,
     };
-    ask_server(destination.server()?, &path).await
+    Some(Asked { knock, concierge })
 }
 
-/// Knocks at a server of which only the address is known.
-pub(super) async fn ask_server(server: &Server, path: &str) -> Option<Knock> {
-    Some(reach::knock(Party::Cluster, server, path).await.0)
+async fn ask_server(server: &Server) -> Knock {
+    reach::knock(Party::Cluster, server, "/version").await.0
 }
 
-/// Judges what the cluster said. `answered` says whether the plugin got a credential from there just now.
-pub(super) fn judge(knock: &Knock, destination: &Destination, answered: bool, clock: &dyn Clock) -> Vec<Finding> {
+/// Whether kubectl's own way to the cluster is another one than the plugin's to the concierge, and leads nowhere.
+pub(super) async fn ask_for_kubectl(server: Option<Server>, destination: &Destination) -> Option<Finding> {
+    let (own, ours) = (server?, destination.server()?);
+    if own.endpoint == ours.endpoint && own.roots == ours.roots {
+        return None;
+    }
+    let knock = ask_server(&own).await;
+    let finding = knock.judge();
+    knock.answer().is_none().then(|| Finding { found: format!("for kubectl itself: {}", finding.found), ..finding })
+}
+
+/// Judges what the cluster said.
+pub(super) fn judge(asked: &Asked, destination: &Destination, clock: &dyn Clock) -> Vec<Finding> {
+    let Asked { knock, concierge } = asked;
     let mut findings = vec![knock.judge()];
     findings.extend(knock.judge_clock(clock));
-    if let (Some(answer), Destination::Exchange(concierge)) = (knock.answer(), destination) {
-        findings.push(judge_concierge(answer.status, &answer.body, concierge, &knock.at, answered));
+    if let (Some(said), Destination::Exchange(config)) = (concierge, destination) {
+        let said = said.as_ref().map(|answer| answer.status).map_err(String::as_str);
+        findings.push(judge_concierge(said, config, &knock.at));
     }
     findings
 }
 
-fn judge_concierge(status: StatusCode, body: &[u8], concierge: &ConciergeConfig, at: &str, answered: bool) -> Finding {
+/// By the status of its answer to a request without a token. A concierge of whatever make finds that invalid; all else was
+/// said by the API server in front of it.
+fn judge_concierge(said: Result<StatusCode, &str>, concierge: &ConciergeConfig, at: &str) -> Finding {
     let group = concierge.suffix.login();
-    match status {
-        _ if answered => Finding::ok(CHECK, "it exchanged the login for a credential"),
-        StatusCode::OK => {
-            let list: Value = serde_json::from_slice(body).unwrap_or_default();
-            let serves = list["resources"].as_array().is_some_and(|all| all.iter().any(|one| one["name"] == PLURAL));
-            if serves {
-                Finding::ok(CHECK, format!("{group} is served"))
-            } else {
-                Finding::fail(
-                    CHECK,
-                    format!("{at} knows {group} without {PLURAL}"),
-                    "update the concierge in the cluster",
-                )
-            }
+    let is_running = "kubectl get apiservice, and kubectl -n latchkey get pods: is the concierge running?";
+    match said {
+        Err(why) => Finding::fail(CHECK, format!("asked for {group}, {at} gives no answer: {why}"), is_running),
+        Ok(StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST | StatusCode::OK | StatusCode::CREATED) => {
+            Finding::ok(CHECK, format!("it answers for {group}"))
         }
-        StatusCode::NOT_FOUND => Finding::fail(
+        Ok(StatusCode::NOT_FOUND) => Finding::fail(
             CHECK,
             format!("{at} does not know the API group {group}"),
             "is the concierge installed, and is --api-group-suffix the one it was installed with?",
         ),
-        StatusCode::SERVICE_UNAVAILABLE => Finding::fail(
+        Ok(StatusCode::SERVICE_UNAVAILABLE) => {
+            Finding::fail(CHECK, format!("{group} is registered, and nobody answers for it"), is_running)
+        }
+        Ok(StatusCode::UNAUTHORIZED) => Finding::fail(
             CHECK,
-            format!("{group} is registered, and nobody answers for it"),
-            "kubectl get apiservice, and kubectl -n latchkey get pods: is the concierge running?",
-        ),
-        StatusCode::UNAUTHORIZED => Finding::warn(
-            CHECK,
-            format!("{at} refuses every anonymous request ({status}), and the exchange has to be anonymous"),
+            format!("{at} refuses every anonymous request (401), and the exchange has to be anonymous"),
             "AKS, EKS, GKE and Talos do that: use the impersonation proxy as --concierge-endpoint; \
              `kubectl latchkey kubeconfig` finds it",
         ),
-        // Kubernetes shows its groups only to those who are somebody; the exchange has a permission of its own.
-        StatusCode::FORBIDDEN => Finding::ok(CHECK, format!("{at} shows its APIs only to those who are logged in")),
-        other => Finding::warn(
+        // RBAC speaks before anybody looks whether there is such a group.
+        Ok(StatusCode::FORBIDDEN) => Finding::fail(
+            CHECK,
+            format!("{at} lets nobody reach {group} who is not logged in yet"),
+            "is the concierge installed, with its ClusterRoleBinding latchkey-login, and is --api-group-suffix the one it was installed with?",
+        ),
+        Ok(other) => Finding::warn(
             CHECK,
             format!("asked for {group}, {at} answered {other}"),
             "try again; if it stays, tell the cluster's administrator",
@@ -102,7 +120,7 @@ pub(super) fn judge_authenticator(concierge: &ConciergeConfig, said: Result<Valu
             )
         }
         Err(KubectlError::Said { words }) if words.contains("orbidden") => {
-            Finding::ok(CHECK, format!("{name} took the login; to look at it needs more rights than yours"))
+            Finding::ok(CHECK, format!("{name}: to look at it needs more rights than yours"))
         }
         Err(error) => Finding::warn(
             CHECK,
@@ -141,27 +159,21 @@ mod tests {
 
     #[test]
     fn the_concierge_is_told_from_its_absence() {
-        let list = json!({"resources": [{"name": "tokencredentialrequests"}]}).to_string();
         let cases = [
-            (200, list.as_str(), Verdict::Ok),
-            (200, "{}", Verdict::Fail),
-            (200, "<html>", Verdict::Fail),
-            (401, "", Verdict::Warn),
-            (403, "", Verdict::Ok),
-            (404, "", Verdict::Fail),
-            (503, "", Verdict::Fail),
-            (500, "", Verdict::Warn),
-            (302, "", Verdict::Warn),
+            (422, Verdict::Ok),
+            (400, Verdict::Ok),
+            (401, Verdict::Fail),
+            (403, Verdict::Fail),
+            (404, Verdict::Fail),
+            (503, Verdict::Fail),
+            (500, Verdict::Warn),
+            (302, Verdict::Warn),
         ];
-        for (status, body, verdict) in cases {
+        for (status, verdict) in cases {
             let status = StatusCode::from_u16(status).unwrap();
-            assert_eq!(
-                judge_concierge(status, body.as_bytes(), &concierge(), "c:443", false).verdict,
-                verdict,
-                "{status}"
-            );
-            assert_eq!(judge_concierge(status, body.as_bytes(), &concierge(), "c:443", true).verdict, Verdict::Ok);
+            assert_eq!(judge_concierge(Ok(status), &concierge(), "c:443").verdict, verdict, "{status}");
         }
+        assert_eq!(judge_concierge(Err("operation timed out"), &concierge(), "c:443").verdict, Verdict::Fail);
     }
 
     #[test]

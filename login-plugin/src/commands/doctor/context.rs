@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::answer::{self, Answered};
+use super::answer;
+use super::cluster::{self, Asked};
 use super::desktop;
 use super::keeping::{self, Login};
 use super::kubeconfig::Context;
@@ -11,14 +12,15 @@ use super::kuberc::{self, Kuberc};
 use super::report::{Finding, Section, Verdict};
 use super::stanza::{self, Judged};
 use super::tools::{SearchPath, Tools};
-use super::{cluster, provider, surroundings};
+use super::{provider, surroundings};
 use crate::args::KubectlFlags;
 use crate::cache::{Cache, Keys};
 use crate::commands::World;
-use crate::config::{CredentialConfig, Destination, Settings};
+use crate::config::{CredentialConfig, Destination, Server, Settings};
 use crate::kubectl::{Kubectl, Quietly};
 use crate::output::{Output, Talk};
 use crate::platform::terminal;
+use crate::time::UnixTime;
 
 /// One object of a cluster that has just answered.
 const AUTHENTICATOR_DEADLINE: Duration = Duration::from_secs(4);
@@ -70,52 +72,58 @@ pub(super) async fn examine(context: Context, typed: bool, machine: &Machine<'_>
             None => None,
         }
     };
+    let own = Server::of_cluster(context.cluster()).ok().flatten().filter(|_| !typed);
     match settings {
         None => {}
         Some(Settings::Person(config)) => {
-            let (answered, provided, knock, bound) = tokio::join!(
+            let kept_since = kept_since(&config, world);
+            let (answered, provided, asked, kubectls, bound) = tokio::join!(
                 ask,
                 provider::ask(&config),
                 cluster::ask(&config.destination),
+                cluster::ask_for_kubectl(own, &config.destination),
                 surroundings::bind(&config.login)
             );
-            findings.extend(answered.as_ref().map(|answered| answered.judge(&api_version, world.clock.now())));
+            findings
+                .extend(answered.as_ref().map(|answered| answered.judge(&api_version, kept_since, world.clock.now())));
             findings.push(keeping::judge_login(login(&config, world).as_ref(), world.clock.now()));
             findings.push(surroundings::judge_loopback(&bound));
             findings.extend(provided.iter().flat_map(|facts| facts.judge(&config, world.clock)));
+            let may_look = !typed && answered.is_some_and(|answered| answered.is_credential());
             findings.extend(
-                judge_cluster(&context, typed, &config.destination, knock.as_ref(), answered.as_ref(), machine, world)
-                    .await,
+                judge_cluster(&context, &config.destination, (asked, kubectls), may_look, machine, world).await,
             );
         }
         Some(Settings::Workload(config)) => {
-            let (answered, knock) = tokio::join!(ask, cluster::ask(&config.destination));
-            findings.extend(answered.as_ref().map(|answered| answered.judge(&api_version, world.clock.now())));
+            let (answered, asked, kubectls) = tokio::join!(
+                ask,
+                cluster::ask(&config.destination),
+                cluster::ask_for_kubectl(own, &config.destination)
+            );
+            findings.extend(answered.as_ref().map(|answered| answered.judge(&api_version, None, world.clock.now())));
+            let may_look = !typed && answered.is_some_and(|answered| answered.is_credential());
             findings.extend(
-                judge_cluster(&context, typed, &config.destination, knock.as_ref(), answered.as_ref(), machine, world)
-                    .await,
+                judge_cluster(&context, &config.destination, (asked, kubectls), may_look, machine, world).await,
             );
         }
     }
     Section { about, checks: findings }
 }
 
+/// `kubectls` is what is wrong with kubectl's own way there; `may_look` says that there is a credential for it.
 async fn judge_cluster(
     context: &Context,
-    typed: bool,
     destination: &Destination,
-    knock: Option<&super::reach::Knock>,
-    answered: Option<&Answered>,
+    (asked, kubectls): (Option<Asked>, Option<Finding>),
+    may_look: bool,
     machine: &Machine<'_>,
     world: World<'_>,
 ) -> Vec<Finding> {
-    let Some(knock) = knock else { return Vec::new() };
-    let answered = answered.is_some_and(Answered::is_credential);
-    let mut findings = cluster::judge(knock, destination, answered, world.clock);
+    let mut findings = asked.map(|asked| cluster::judge(&asked, destination, world.clock)).unwrap_or_default();
     // With a credential at hand kubectl may look; without, it would only be refused.
     if let Destination::Exchange(concierge) = destination
-        && answered
-        && !typed
+        && may_look
+        && kubectls.is_none()
         && machine.tools.kubectl.is_some()
     {
         let flags = KubectlFlags { context: Some(context.name.clone()), ..machine.flags.clone() };
@@ -125,7 +133,15 @@ async fn judge_cluster(
         let said = kubectl.quiet_json(&arguments, Quietly::WithoutLogin, AUTHENTICATOR_DEADLINE).await;
         findings.push(cluster::judge_authenticator(concierge, said));
     }
+    findings.extend(kubectls);
     findings
+}
+
+/// Since when the credential is kept that the plugin would answer with, if one is.
+fn kept_since(config: &CredentialConfig, world: World<'_>) -> Option<UnixTime> {
+    let silent = Output::new(Talk::Not);
+    let cache = Cache::new(&config.places, config.store, world.clock, &silent);
+    cache.credential(&Keys::new(config).credential, world.clock.now()).map(|held| held.received_at)
 }
 
 /// The login that is kept, if one is.

@@ -47,8 +47,8 @@ pub(crate) struct Behaviour {
     pub(crate) metadata: Value,
     /// The login page knows no redirect address of ours.
     pub(crate) refuses_redirects: bool,
-    /// How the cluster answers the question for the exchange's API group.
-    pub(crate) api_group: u16,
+    /// What the concierge's API says to a request without a token.
+    pub(crate) without_token: u16,
     /// What the authorization response says in `iss`, where not the truth.
     pub(crate) response_issuer: Option<&'static str>,
     /// The client's secret, which is then wanted; taken in the header, or in the form where the discovery document says so.
@@ -144,7 +144,7 @@ impl Default for Behaviour {
         Self {
             clock_ahead: 0,
             refuses_redirects: false,
-            api_group: 200,
+            without_token: 422,
             audiences: json!(CLIENT),
             authorized_party: None,
             nonce: None,

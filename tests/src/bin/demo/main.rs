@@ -2,6 +2,7 @@
 
 mod fleet;
 mod narrator;
+mod plugin;
 mod record;
 mod story;
 

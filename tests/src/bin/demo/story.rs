@@ -14,7 +14,7 @@ use latchkey_e2e::{
     site::{AUTHENTICATOR, Site},
 };
 
-use super::{fleet, narrator::Narrator, record};
+use super::{fleet, narrator::Narrator, plugin, record};
 
 const USER: &str = "ada";
 const PASSWORD: &str = "lovelace";
@@ -75,6 +75,7 @@ async fn chapters(
     second_cluster(narrator, &person, production).await?;
     fleet::shared_client(narrator, issuer, staging, production).await?;
     record::evidence(narrator, work, production).await?;
+    plugin::itself(narrator, work, &person, staging, production).await?;
     narrator.say(&format!("\nAll of it was seen: {} checks.", narrator.count()));
     if !once {
         stay(narrator, &person, staging, production).await?;
