@@ -4,9 +4,11 @@ use std::fs::{self, File, Metadata};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::stanza::MARK;
 use crate::failure::{Failure, Status};
 use crate::platform::files;
+
+/// The first line of every file of ours, by which we know that we may replace it.
+pub(super) const MARK: &str = "# Written by `kubectl latchkey kubeconfig`.";
 
 /// Writes a file that is wholly ours. Says whether that changed anything, and where it really is.
 ///

@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::discover::Found;
+use super::reader::OUR_PREFIX;
 use crate::args::NameTemplate;
 use crate::failure::{Failure, Status};
-
-/// What the names of our clusters and users begin with, so that they stand beside the reader's own.
-pub(super) const OUR_PREFIX: &str = "latchkey-";
 
 /// The names of one cluster's three entries.
 #[derive(Clone, Debug, PartialEq, Eq)]

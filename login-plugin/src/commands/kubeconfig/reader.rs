@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::entries::is_our_program;
-use super::names::OUR_PREFIX;
+
+/// What the names of our clusters and users begin with, so that they stand beside the reader's own.
+pub(super) const OUR_PREFIX: &str = "latchkey-";
 
 /// The part without secrets. Fields that are not named here are not kept.
 #[derive(Debug, Default, Deserialize)]

@@ -4,14 +4,12 @@ use serde_norway::{Mapping, Value};
 
 use super::arguments;
 use super::entries::{Entry, Kind};
+use super::file::MARK;
 use super::merge::{EXEC_EXTENSION, Wish};
 use super::names::Names;
 use super::reader::Cluster;
 use super::yaml;
 use crate::args::CredentialArgs;
-
-/// The first line of every file of ours, by which we know that we may replace it.
-pub(super) const MARK: &str = "# Written by `kubectl latchkey kubeconfig`.";
 
 /// For all platforms: kubeconfigs are handed around. How to install it stands where it can change.
 const INSTALL_HINT: &str = "\

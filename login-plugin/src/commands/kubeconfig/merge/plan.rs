@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_norway::{Mapping, Value};
 
 use super::super::entries::{self, Entry, Kind, items};
-use super::super::names::OUR_PREFIX;
+use super::super::reader::OUR_PREFIX;
 use super::edit::Edits;
 use super::files::Document;
 use crate::failure::{Failure, Status};
