@@ -1,3 +1,5 @@
+//! Random kubeconfigs, edited: everything outside our entries stays byte for byte, and the result is what was meant.
+
 use proptest::prelude::*;
 
 use super::*;
