@@ -40,19 +40,33 @@ fn blocks(page: &str) -> Vec<String> {
 fn shown() -> Vec<(String, Value)> {
     let mut texts = pages();
     texts.extend(files("deploy/examples"));
+    texts.extend(files("deploy/examples/access"));
     texts.extend(files(STATIC_POD_AUTHENTICATORS));
     texts.extend(files("crds/tests/good_objects").into_iter().filter(|(path, _)| path.ends_with("everything.yaml")));
     authenticators(texts)
 }
 
-/// The YAML of the pages.
+/// The YAML of the pages: of the README and of every page in `deploy/`.
 fn pages() -> Vec<(String, String)> {
+    let mut pages = vec![root().join("README.md")];
+    pages_in(&root().join("deploy"), &mut pages);
     let mut texts = Vec::new();
-    for page in ["README.md", "deploy/README.md"] {
-        let blocks = blocks(&fs::read_to_string(root().join(page)).unwrap());
-        texts.extend(blocks.into_iter().map(|block| (page.to_owned(), block)));
+    for page in pages {
+        let blocks = blocks(&fs::read_to_string(&page).unwrap());
+        texts.extend(blocks.into_iter().map(|block| (page.display().to_string(), block)));
     }
     texts
+}
+
+fn pages_in(folder: &Path, pages: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            pages_in(&path, pages);
+        } else if path.extension().is_some_and(|extension| extension == "md") {
+            pages.push(path);
+        }
+    }
 }
 
 /// The YAML files of a folder.
@@ -78,9 +92,8 @@ fn every_authenticator_that_is_shown_converts_without_a_word() {
     let shown = shown();
     for place in [
         "README.md",
-        "deploy/README.md",
-        "production.yaml",
-        "staging.yaml",
+        "deploy/authenticators.md",
+        "access/authenticator.yaml",
         "rich.yaml",
         "corp.yaml",
         "everything.yaml",
@@ -98,7 +111,7 @@ fn the_fleet_lists_that_are_shown_are_read_and_what_their_schema_refuses_is_refu
     let read = |object: &Value| convert::fleet_cluster(object["metadata"]["name"].as_str().unwrap(), &object["spec"]);
     let good = [pages(), files("deploy/examples/fleet"), files("crds/tests/good_objects")].concat();
     let good = of_kind("FleetCluster", good);
-    for place in ["deploy/README.md", "production.yaml", "staging.yaml", "fleet-everything.yaml"] {
+    for place in ["fleet/README.md", "production.yaml", "staging.yaml", "fleet-everything.yaml"] {
         assert!(good.iter().any(|(shown, _)| shown.ends_with(place)), "no FleetCluster in {place}");
     }
     for (place, object) in good {

@@ -1,4 +1,4 @@
-//! The manifests in deploy/ agree with the types, with each other and with what their README promises.
+//! The manifests in deploy/ agree with the types, with each other and with what their pages promise.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -58,7 +58,7 @@ fn every_file_of_the_base_is_named_in_its_kustomization() {
 }
 
 #[test]
-fn the_readme_lists_exactly_the_rules_of_the_manifests() {
+fn the_page_lists_exactly_the_rules_of_the_manifests() {
     let rows = |text: &str| -> BTreeSet<String> {
         text.lines()
             .filter(|line| line.starts_with("| Role ") || line.starts_with("| ClusterRole "))
@@ -67,10 +67,10 @@ fn the_readme_lists_exactly_the_rules_of_the_manifests() {
     };
     let roles = [of_kind("Role"), of_kind("ClusterRole")].concat();
     let found: BTreeSet<String> = roles.iter().flat_map(rule_rows).collect();
-    assert_eq!(rows(&read(&deploy().join("README.md"))), found);
+    assert_eq!(rows(&read(&deploy().join("rights.md"))), found);
 }
 
-/// One row of the README for each rule of a role.
+/// One row of the page for each rule of a role.
 fn rule_rows(role: &Value) -> Vec<String> {
     let place = role["metadata"]["namespace"].as_str().map(|namespace| format!("{namespace}/")).unwrap_or_default();
     let row = |rule: &Value| {
@@ -199,37 +199,42 @@ fn the_credential_issuer_is_read_by_its_type_and_is_the_one_that_the_flag_names(
 }
 
 /// What the playbook asks of a fleet: each cluster's entry has its authenticator's audience for its issuer, no two have one
-/// in common, and every overlay takes the whole list in and is in it by its own name.
+/// in common, and every cluster takes the whole list in and is in it by its own name.
 #[test]
 fn the_example_fleet_knows_each_cluster_by_its_own_audiences() {
     let folder = deploy().join("examples/fleet");
     let kustomization = &documents(&folder.join("kustomization.yaml"))[0];
+    let shared = &documents(&deploy().join("examples/access/kustomization.yaml"))[0];
+    assert!(texts(&shared["resources"]).contains(&"../fleet"), "{shared}");
+    let authenticator: JWTAuthenticator =
+        serde_json::from_value(documents(&deploy().join("examples/access/authenticator.yaml"))[0].clone()).unwrap();
     let mut owned = BTreeSet::new();
     for file in texts(&kustomization["resources"]) {
         let object = documents(&folder.join(file))[0].clone();
         let entry: FleetCluster = serde_json::from_value(object.clone()).unwrap();
         let cluster = name(&object);
-        let path = deploy().join(format!("examples/jwt-authenticator-{cluster}.yaml"));
-        let authenticator: JWTAuthenticator = serde_json::from_value(documents(&path)[0].clone()).unwrap();
-        assert!(entry.spec.audiences.contains(&authenticator.spec.audience.unwrap()), "{cluster}");
+        assert!(entry.spec.audiences.contains(&audience_of(cluster)), "{cluster}");
         assert!(entry.spec.issuers.contains(&authenticator.spec.issuer), "{cluster}");
         for audience in entry.spec.audiences {
             assert!(owned.insert(audience.clone()), "{cluster} shares {audience}");
         }
         let overlay = &documents(&deploy().join(format!("examples/{cluster}/kustomization.yaml")))[0];
-        assert!(texts(&overlay["resources"]).contains(&"../fleet"), "{cluster}");
         let settings = texts(&overlay["configMapGenerator"][0]["literals"]);
         assert!(settings.contains(&format!("cluster-name={cluster}").as_str()), "{cluster}");
     }
     assert!(owned.len() > 2, "{owned:?}");
 }
 
-#[test]
-fn the_example_authenticators_differ_in_audience_and_share_the_issuer() {
-    let [staging, production] = ["staging", "production"].map(|cluster| {
-        let path = deploy().join(format!("examples/jwt-authenticator-{cluster}.yaml"));
-        serde_json::from_value::<JWTAuthenticator>(documents(&path)[0].clone()).unwrap()
-    });
-    assert_eq!(staging.spec.issuer, production.spec.issuer);
-    assert_ne!(staging.spec.audience, production.spec.audience);
+/// A cluster's audience: the one thing that its overlay changes in the authenticator that all clusters share.
+fn audience_of(cluster: &str) -> String {
+    let overlay = &documents(&deploy().join(format!("examples/{cluster}/access/kustomization.yaml")))[0];
+    assert_eq!(texts(&overlay["resources"]), ["../../access"], "{cluster}");
+    let patches = overlay["patches"].as_array().expect("patches");
+    assert_eq!(patches.len(), 1, "{cluster}: {overlay}");
+    assert_eq!(patches[0]["target"], serde_json::json!({"kind": "JWTAuthenticator", "name": "main"}));
+    let operations: Value = serde_norway::from_str(patches[0]["patch"].as_str().expect("a patch")).unwrap();
+    let audience = format!("kubernetes-{cluster}");
+    let expected = serde_json::json!([{"op": "replace", "path": "/spec/audience", "value": audience}]);
+    assert_eq!(operations, expected, "{cluster}");
+    audience
 }

@@ -376,7 +376,7 @@ fn definitions(folder: &TempFolder, suffix: &GroupSuffix) -> Result<PathBuf> {
     Ok(definitions)
 }
 
-/// What `deploy/README.md` has an admin do for another suffix; the group names stand in the manifests for nothing else.
+/// What `deploy/kustomize/README.md` has an admin do for another suffix; the group names stand in the manifests for nothing else.
 fn with_suffix(manifests: &str, suffix: &GroupSuffix) -> String {
     manifests.replace(&format!(".concierge.{DEFAULT_SUFFIX}"), &format!(".concierge.{suffix}"))
 }

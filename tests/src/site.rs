@@ -19,7 +19,7 @@ use tokio::process::Command;
 pub const AUTHENTICATOR: &str = "corp";
 
 /// What people may do, as a user would apply it.
-const DEVELOPERS_VIEW: &str = include_str!("../../deploy/examples/developers-view.yaml");
+const DEVELOPERS_VIEW: &str = include_str!("../../deploy/examples/rbac/developers-view.yaml");
 
 /// The overlays of the clusters that the examples are about.
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/examples");

@@ -1,4 +1,4 @@
-//! The `TokenReview` webhook behind a real kube-apiserver, set up as `deploy/README.md` says, asked by the real `kubectl --token`.
+//! The `TokenReview` webhook behind a real kube-apiserver, set up as `deploy/tokens-to-kube-apiserver.md` says, asked by the real `kubectl --token`.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -139,9 +139,9 @@ async fn without_the_concierge_certificates_work_on(site: &mut Site, issuer: &Is
 }
 
 #[test]
-fn the_readme_names_the_flags_and_the_file_of_the_example() {
-    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/README.md");
-    let readme = fs::read_to_string(readme).unwrap_or_default();
+fn the_page_names_the_flags_and_the_file_of_the_example() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/tokens-to-kube-apiserver.md");
+    let page = fs::read_to_string(page).unwrap_or_default();
     for words in [
         "--review-client-ca-file=",
         "--review-client-name=kube-apiserver",
@@ -150,7 +150,7 @@ fn the_readme_names_the_flags_and_the_file_of_the_example() {
         "--authentication-token-webhook-config-file=/etc/kubernetes/latchkey/webhook.kubeconfig",
         "examples/token-review/webhook.kubeconfig",
     ] {
-        assert!(readme.contains(words), "{words}");
+        assert!(page.contains(words), "{words}");
     }
     assert!(EXAMPLE.contains("--authentication-token-webhook-config-file=/etc/kubernetes/latchkey/webhook.kubeconfig"));
 }
