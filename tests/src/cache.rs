@@ -29,8 +29,21 @@ pub(crate) fn folder_from(variable: &str) -> Option<PathBuf> {
     std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
-/// What `make` makes in an empty folder, made once per machine and content of the files `pinned`: `latchkey/<name>/<hash>`
-/// in the user's cache. Who is interrupted leaves nothing that looks finished.
+/// `latchkey/<name>/<hash>` in the user's cache, with the hash of what the files `pinned` say.
+///
+/// # Errors
+/// If there is no place for a cache, or a pinned file cannot be read.
+pub(crate) fn folder_for(name: &str, pinned: &[PathBuf]) -> Result<PathBuf> {
+    let mut content = Vec::new();
+    for file in pinned {
+        content.extend(fs::read(file).with_context(|| format!("reading {}", file.display()))?);
+    }
+    let hash = hex::encode(digest(&SHA256, &content));
+    Ok(user_cache()?.join("latchkey").join(name).join(&hash[..16]))
+}
+
+/// What `make` makes in an empty folder, made once per machine and content of the files `pinned`, in [`folder_for`]
+/// them. Who is interrupted leaves nothing that looks finished.
 ///
 /// # Errors
 /// If there is no place for a cache, a pinned file cannot be read, or `make` fails.
@@ -39,12 +52,7 @@ pub(crate) async fn made_once(
     pinned: &[PathBuf],
     make: impl AsyncFnOnce(&Path) -> Result<()>,
 ) -> Result<PathBuf> {
-    let mut content = Vec::new();
-    for file in pinned {
-        content.extend(fs::read(file).with_context(|| format!("reading {}", file.display()))?);
-    }
-    let hash = hex::encode(digest(&SHA256, &content));
-    let cache = user_cache()?.join("latchkey").join(name).join(&hash[..16]);
+    let cache = folder_for(name, pinned)?;
     let ready = cache.join("ready");
     if ready.is_dir() {
         return Ok(ready);

@@ -1,4 +1,4 @@
-//! Kubernetes clients beside kubectl: a small program for each library, in `tests/clients`, and Helm.
+//! Kubernetes clients beside kubectl: a small program for each library, in `tests/clients`.
 //!
 //! What they need is fetched once per machine and version into the user's cache, from pinned manifests.
 
@@ -99,14 +99,6 @@ impl Library {
         command.env("KUBECONFIG", kubeconfig);
         person.run_fed(command, LEFT).await
     }
-}
-
-/// Helm, built by Go.
-///
-/// # Errors
-/// If it cannot be built.
-pub async fn helm() -> Result<PathBuf> {
-    install::helm().await
 }
 
 /// controller-runtime's program with a clock of its own: `LATCHKEY_TEST_CLOCK_AHEAD` (seconds) moves the clock by which

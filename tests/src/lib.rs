@@ -7,7 +7,7 @@
 //! | [`concierge`], [`programs`] | our own programs, installed and run as a user would |
 //! | [`exchange`] | the exchange on the wire, without the plugin |
 //! | [`review`] | certificates and flags of the `TokenReview` webhook |
-//! | [`clients`] | Kubernetes clients beside kubectl: Go, Java, JavaScript, Python, Rust, Helm |
+//! | [`clients`] | Kubernetes clients beside kubectl: Go, Java, JavaScript, Python, Rust |
 //! | [`site`], [`person`] | a cluster with all of it, and somebody at a laptop |
 //! | [`conformance`] | what kube-apiserver says of a token, beside what we say |
 //! | [`issuer`] | an identity provider of ours that misbehaves on command |
@@ -19,6 +19,7 @@
 //! | [`webhook`] | a server that judges opaque tokens |
 //! | [`child`] | child processes that die with the test |
 //! | [`folder`], [`ports`] | a place for files and a place to listen |
+//! | [`tools`] | command line tools of others, built from pinned modules |
 //! | [`verifier`] | the audit log's verifier, as an auditor runs it |
 //! | [`wait`] | the only place where anything here waits for a condition |
 //!
@@ -34,6 +35,7 @@ pub mod conformance;
 pub mod control_plane;
 pub mod exchange;
 pub mod folder;
+mod go;
 pub mod issuer;
 pub mod keycloak;
 pub mod login;
@@ -47,6 +49,7 @@ pub mod records;
 pub mod relying_party;
 pub mod review;
 pub mod site;
+pub mod tools;
 pub mod verifier;
 pub mod wait;
 pub mod webhook;

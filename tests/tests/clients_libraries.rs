@@ -4,12 +4,13 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use latchkey_e2e::{
-    clients::{self, Library},
+    clients::Library,
     folder::TempFolder,
     issuer::{Client, Issuer, IssuerOptions, User},
     person::{Person, Run},
     programs::Programs,
     site::Site,
+    tools::Tool,
 };
 use tokio::process::Command;
 
@@ -84,7 +85,7 @@ async fn a_library_gets_in(manners: &Manners, site: &Site, ann: &Person) -> Resu
 /// releases, and developers may not read them.
 async fn helm_gets_in(site: &Site, ann: &Person) -> Result<()> {
     site.write_kubeconfig(ann).await?;
-    let helm = clients::helm().await?;
+    let helm = Tool::Helm.find().await?;
     for cache in ["empty", "warm"] {
         let mut command = Command::new(&helm);
         command.args(["list", "--all-namespaces"]).env("KUBECONFIG", &site.kubeconfig);

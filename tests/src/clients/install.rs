@@ -11,9 +11,9 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, ensure};
 
 use super::SOURCES;
-use crate::{cache, child::Child, folder::TempFolder};
+use crate::{cache, child::Child, folder::TempFolder, go};
 
-/// Each step fetches at most 100 MiB or has Go compile Helm, which took 100 s of CPU.
+/// Each step fetches at most 100 MiB or compiles nothing.
 const STEP_LIMIT: Duration = Duration::from_mins(15);
 
 /// In client-go's source: the clock by which a credential expires, and what we put in its place.
@@ -72,22 +72,11 @@ pub(super) async fn python() -> Result<PathBuf> {
     Ok(ready.join("packages"))
 }
 
-/// Helm as its own module has it.
-pub(super) async fn helm() -> Result<PathBuf> {
-    let pinned = ["go/go.mod", "go/go.sum"].map(source);
-    let ready = cache::made_once("clients/helm", &pinned, async |folder| {
-        go_build(&folder.join("helm"), "helm.sh/helm/v4/cmd/helm", None).await
-    })
-    .await?;
-    Ok(ready.join("helm"))
-}
-
 /// controller-runtime's program.
 pub(super) async fn go_client() -> Result<PathBuf> {
-    let ready = cache::made_once("clients/controller-runtime", &go_sources(), async |folder| {
-        go_build(&folder.join("client"), ".", None).await
-    })
-    .await?;
+    let ready =
+        cache::made_once("clients/controller-runtime", &go_sources(), async |folder| go_build(folder, None).await)
+            .await?;
     Ok(ready.join("client"))
 }
 
@@ -107,7 +96,7 @@ pub(super) async fn go_client_with_a_clock() -> Result<PathBuf> {
         let replaced = format!("\nreplace k8s.io/client-go => {}\n", copy.display());
         fs::write(&module, fs::read_to_string(source("go/go.mod"))? + &replaced)?;
         fs::copy(source("go/go.sum"), folder.join("clock.sum"))?;
-        go_build(&folder.join("client"), ".", Some(&module)).await?;
+        go_build(folder, Some(&module)).await?;
         fs::remove_dir_all(&copy).with_context(|| format!("removing {}", copy.display()))
     })
     .await?;
@@ -122,16 +111,11 @@ fn source(name: &str) -> PathBuf {
     Path::new(SOURCES).join(name)
 }
 
-fn go() -> Command {
-    let mut command = Command::new("go");
-    // The same as for the control plane: what was compiled for kubectl is not compiled again.
-    command.current_dir(source("go")).env("CGO_ENABLED", "0");
-    command
-}
-
 /// Copies a module out of Go's cache, where nothing may be changed.
 fn copy_module(module: &str, folder: &Path) -> Result<()> {
-    let list = go().args(["list", "-m", "-f", "{{.Dir}}", module]).output().context("starting go")?;
+    let mut list = Command::new("go");
+    list.current_dir(source("go")).args(["list", "-m", "-f", "{{.Dir}}", module]);
+    let list = list.output().context("starting go")?;
     ensure!(list.status.success(), "go list: {}", String::from_utf8_lossy(&list.stderr));
     let original = String::from_utf8_lossy(&list.stdout).trim().to_owned();
     // Its folders and files are read-only there.
@@ -140,12 +124,11 @@ fn copy_module(module: &str, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-async fn go_build(program: &Path, package: &str, module: Option<&Path>) -> Result<()> {
-    let mut command = go();
-    command.args(["build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o"]).arg(program);
-    command.args(module.map(|module| format!("-modfile={}", module.display())));
-    command.arg(package);
-    run("go", command, "Go 1.26 or later (Debian package golang-go, or from its site)").await
+/// Built as the control plane is: what was compiled for kubectl is not compiled again.
+async fn go_build(folder: &Path, module: Option<&Path>) -> Result<()> {
+    let mut client = go::Program::new("client", ".", source("go"));
+    client.arguments.extend(module.map(|module| format!("-modfile={}", module.display())));
+    client.build(folder, "controller-runtime's client", "").await
 }
 
 async fn run(name: &str, command: Command, needed: &str) -> Result<()> {
