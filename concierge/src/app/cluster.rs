@@ -92,7 +92,7 @@ impl Cluster {
         let settings = certificate_authority::Settings {
             client: client.clone(),
             namespace: namespace.clone(),
-            cluster,
+            cluster: cluster.clone(),
             clock: Arc::clone(&clock),
             leadership: leadership.clone(),
             next_is_trusted,
@@ -133,6 +133,7 @@ impl Cluster {
             config,
             resource: latchkey_crds::config::credential_issuer(&suffix),
             name: credential_issuer,
+            cluster,
             clock,
             leadership: leadership.clone(),
             availabilities: strategies.subscribe(),

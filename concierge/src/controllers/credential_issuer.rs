@@ -50,6 +50,8 @@ pub struct Settings {
     pub resource: ApiResource,
     /// The object's name. The installation makes it; this controller never does.
     pub name: String,
+    /// The cluster's name, which the status publishes: whoever compares clusters must know which is which.
+    pub cluster: String,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
     /// Whether this replica writes.
@@ -69,6 +71,7 @@ pub async fn run(settings: Settings, stop: CancellationToken) {
         config,
         resource,
         name,
+        cluster,
         clock,
         mut leadership,
         mut availabilities,
@@ -109,7 +112,11 @@ pub async fn run(settings: Settings, stop: CancellationToken) {
         led = leadership.is_leader();
         wait = REVIEW;
         let states = availabilities.borrow_and_update().clone();
-        let offer = Offer { bundle: bundle(&authority.borrow_and_update()), audit: signed(&audit.borrow_and_update()) };
+        let offer = Offer {
+            cluster: cluster.clone(),
+            bundle: bundle(&authority.borrow_and_update()),
+            audit: signed(&audit.borrow_and_update()),
+        };
         let Some(object) = known.as_ref().filter(|_| led && is_settled(&states)) else { continue };
         let info = cluster_info::find(&client, &config).await;
         let before = status(object);
@@ -168,6 +175,7 @@ fn status(object: &DynamicObject) -> CredentialIssuerStatus {
 /// What is published beside the strategies; what is not known yet stays as it stands.
 #[derive(Clone, Debug, Default)]
 struct Offer {
+    cluster: String,
     bundle: Option<String>,
     audit: Option<AuditStatus>,
 }
@@ -208,7 +216,13 @@ fn plan(
         .map(|pem| ClientCertificateAuthority { certificate_authority_data: STANDARD.encode(pem) })
         .or_else(|| before.client_certificate_authority.clone());
     let audit = offer.audit.or_else(|| before.audit.clone());
-    CredentialIssuerStatus { strategies, client_certificate_authority, audit }
+    CredentialIssuerStatus {
+        strategies,
+        client_certificate_authority,
+        audit,
+        cluster_name: Some(offer.cluster),
+        concierge_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+    }
 }
 
 fn entry(
@@ -318,7 +332,7 @@ mod tests {
     }
 
     fn pem() -> Offer {
-        Offer { bundle: Some("pem".to_owned()), audit: None }
+        Offer { cluster: "staging".to_owned(), bundle: Some("pem".to_owned()), audit: None }
     }
 
     fn planned(states: &Availabilities) -> CredentialIssuerStatus {
@@ -345,6 +359,8 @@ mod tests {
             status.strategies[1].message.contains("ab12") && status.strategies[1].message.contains("--client-ca-file")
         );
         assert_eq!(status.client_certificate_authority.unwrap().certificate_authority_data, STANDARD.encode("pem"));
+        assert_eq!(status.cluster_name.as_deref(), Some("staging"));
+        assert_eq!(status.concierge_version.as_deref(), Some(env!("CARGO_PKG_VERSION")));
         let both = planned(&states(Availability::Usable, Availability::Usable));
         assert_eq!(both.strategies[0].r#type, StrategyType::ClientCertificateAuthority);
         assert!(both.strategies[1].message.ends_with("not used while ClientCertificateAuthority works"));

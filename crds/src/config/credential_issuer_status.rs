@@ -20,6 +20,18 @@ pub struct CredentialIssuerStatus {
     /// How the audit log's signatures are checked (Latchkey's own field).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit: Option<AuditStatus>,
+
+    /// The cluster's name, as the concierge's --cluster-name says (Latchkey's own field). The `FleetCluster` of this name
+    /// is this cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub cluster_name: Option<String>,
+
+    /// The version of the concierge that wrote this (Latchkey's own field). While replicas are being replaced it may be
+    /// the one before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub concierge_version: Option<String>,
 }
 
 /// One way to get a credential, and whether it works here.
@@ -235,6 +247,6 @@ mod tests {
         ]}))
         .unwrap();
         assert_eq!(status.strategies[1].reason, StrategyReason::Listening);
-        assert_eq!(status.client_certificate_authority, None);
+        assert_eq!((status.client_certificate_authority, status.cluster_name), (None, None));
     }
 }
