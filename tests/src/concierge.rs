@@ -88,7 +88,7 @@ impl Concierge {
         let manifests = cluster.kubectl_ok(&["kustomize", &overlay]).await.context("reading deploy/")?;
         let manifests = folder.write("manifests.yaml", with_suffix(&manifests, &options.suffix))?;
         let definitions = definitions(&folder, &options.suffix)?;
-        // The definitions first, as the README says: kubectl maps a CredentialIssuer only once its kind is established.
+        // The definitions by themselves: those of the base are of the default suffix.
         let apply = ["apply", "--server-side"].map(OsStr::new);
         let of_folder = [OsStr::new("-k"), definitions.as_os_str()];
         cluster.kubectl_ok(&[apply, of_folder].concat()).await.context("applying what crdgen writes")?;

@@ -1,5 +1,6 @@
 //! Writes what this installation offers into `CredentialIssuer.status`: for each strategy, why it can or cannot be used.
 
+mod absent;
 mod cluster_info;
 
 use std::{error::Error, pin::pin, sync::Arc, time::Duration};
@@ -48,7 +49,7 @@ pub struct Settings {
     pub config: Config,
     /// [`latchkey_crds::config::credential_issuer`] of the installation's suffix.
     pub resource: ApiResource,
-    /// The object's name. The installation makes it; this controller never does.
+    /// The object's name. The leader makes it where nobody else has, and from then on writes nothing of it but the status.
     pub name: String,
     /// The cluster's name, which the status publishes: whoever compares clusters must know which is which.
     pub cluster: String,
@@ -62,6 +63,16 @@ pub struct Settings {
     pub authority: watch::Receiver<Authority>,
     /// The keys of the audit log, which the status publishes.
     pub audit: watch::Receiver<Published>,
+}
+
+/// The object, as far as its watch has told.
+enum Seen {
+    /// The watch has not said anything yet: it may well be there.
+    NotYet,
+    /// It is not there.
+    Absent,
+    /// It is there.
+    Present(Box<DynamicObject>),
 }
 
 /// Keeps the status until `stop`.
@@ -80,7 +91,7 @@ pub async fn run(settings: Settings, stop: CancellationToken) {
     } = settings;
     let issuers: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
     let mut events = pin!(watch_object(issuers.clone(), &name).default_backoff());
-    let mut known: Option<DynamicObject> = None;
+    let mut known = Seen::NotYet;
     let mut wait = REVIEW;
     let mut led = false;
     loop {
@@ -88,14 +99,11 @@ pub async fn run(settings: Settings, stop: CancellationToken) {
             () = stop.cancelled() => return,
             event = events.next() => match event {
                 Some(Ok(object)) => {
-                    if object.is_none() {
-                        tracing::warn!(%name, "CredentialIssuer not found; clients cannot find this installation without it");
-                    }
                     // What was written here may come back after what was written next.
-                    if object.as_ref().zip(known.as_ref()).is_some_and(|(event, known)| is_older(event, known)) {
+                    if object.as_ref().zip(known.object()).is_some_and(|(event, known)| is_older(event, known)) {
                         continue;
                     }
-                    known = object;
+                    known = object.map_or(Seen::Absent, |object| Seen::Present(Box::new(object)));
                 }
                 Some(Err(error)) => {
                     tracing::warn!(%name, error = &error as &dyn Error, "CredentialIssuer not watched");
@@ -117,7 +125,13 @@ pub async fn run(settings: Settings, stop: CancellationToken) {
             bundle: bundle(&authority.borrow_and_update()),
             audit: signed(&audit.borrow_and_update()),
         };
-        let Some(object) = known.as_ref().filter(|_| led && is_settled(&states)) else { continue };
+        if led && matches!(known, Seen::Absent) {
+            match absent::make(&issuers, &resource, &name).await {
+                Some(object) => known = Seen::Present(Box::new(object)),
+                None => wait = RETRY,
+            }
+        }
+        let Some(object) = known.object().filter(|_| led && is_settled(&states)) else { continue };
         let info = cluster_info::find(&client, &config).await;
         let before = status(object);
         let wanted = plan(&states, offer, info.as_ref(), &before, clock.now());
@@ -134,13 +148,24 @@ pub async fn run(settings: Settings, stop: CancellationToken) {
         match timeout(REQUEST_LIMIT, issuers.patch_status(&name, &params, &Patch::Apply(&patch))).await {
             Ok(Ok(written)) => {
                 tracing::info!(%name, "CredentialIssuer status written");
-                known = Some(written);
+                known = Seen::Present(Box::new(written));
             }
             Ok(Err(error)) => {
                 tracing::warn!(%name, error = &error as &dyn Error, "CredentialIssuer status not written");
                 wait = RETRY;
             }
             Err(_) => wait = RETRY,
+        }
+    }
+}
+
+// === impl Seen ===
+
+impl Seen {
+    fn object(&self) -> Option<&DynamicObject> {
+        match self {
+            Self::Present(object) => Some(object),
+            Self::NotYet | Self::Absent => None,
         }
     }
 }

@@ -18,7 +18,8 @@ use crate::validation::{self, rules};
     plural = "credentialissuers",
     singular = "credentialissuer",
     doc = "CredentialIssuer says how this installation hands out credentials, and tells clients where to get them. \
-           There is one per installation, made by its manifests; the concierge never creates it, only fills its status.",
+           There is one per installation. Where nobody brings one the concierge makes it, without a proxy; it never \
+           changes one that is there, only fills its status.",
     status = "CredentialIssuerStatus",
     derive = "PartialEq",
     category = "latchkey",

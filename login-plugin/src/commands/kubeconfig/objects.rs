@@ -116,7 +116,8 @@ struct AuthenticatorStatus {
 /// # Errors
 /// When there is none, or several and no name.
 pub(super) fn choose_issuer(list: List<CredentialIssuer>, name: Option<&str>) -> Result<CredentialIssuer, Failure> {
-    choose("CredentialIssuer", "--credential-issuer", list, name, |issuer| &issuer.metadata.name)
+    let made_by = "the concierge makes it once one of its replicas leads: do its pods run?";
+    choose("CredentialIssuer", "--credential-issuer", list, name, made_by, |issuer| &issuer.metadata.name)
 }
 
 /// The named one, or the only one.
@@ -127,7 +128,8 @@ pub(super) fn choose_authenticator(
     list: List<JwtAuthenticator>,
     name: Option<&str>,
 ) -> Result<JwtAuthenticator, Failure> {
-    choose("JWTAuthenticator", "--authenticator", list, name, |authenticator| &authenticator.metadata.name)
+    let made_by = "an administrator has to apply one first; `kubectl explain` describes it";
+    choose("JWTAuthenticator", "--authenticator", list, name, made_by, |authenticator| &authenticator.metadata.name)
 }
 
 fn choose<T>(
@@ -135,6 +137,7 @@ fn choose<T>(
     option: &str,
     list: List<T>,
     wanted: Option<&str>,
+    made_by: &str,
     name_of: impl Fn(&T) -> &str,
 ) -> Result<T, Failure> {
     let mut items = list.items;
@@ -147,8 +150,7 @@ fn choose<T>(
     }
     match items.len() {
         1 => Ok(items.remove(0)),
-        0 => Err(Failure::new(Status::ClusterRefused, format!("the cluster has no {kind}"))
-            .hint("an administrator has to apply one first; `kubectl explain` describes it")),
+        0 => Err(Failure::new(Status::ClusterRefused, format!("the cluster has no {kind}")).hint(made_by)),
         _ => Err(Failure::new(Status::Usage, format!("the cluster has several of kind {kind}: {names}"))
             .hint(format!("choose one with {option} NAME"))),
     }
@@ -292,7 +294,12 @@ mod tests {
         let chosen = choose_authenticator(authenticators(&["people", "robots"]), Some("robots")).unwrap();
         assert_eq!(chosen.metadata.name, "robots");
         assert!(choose_authenticator(authenticators(&["people"]), Some("robots")).is_err());
-        assert!(choose_authenticator(authenticators(&[]), None).is_err());
+        for (none, hint) in [
+            (choose_authenticator(authenticators(&[]), None).map(drop), "an administrator has to apply one first"),
+            (choose_issuer(List { items: Vec::new() }, None).map(drop), "the concierge makes it"),
+        ] {
+            assert!(none.unwrap_err().hint.is_some_and(|told| told.starts_with(hint)), "{hint}");
+        }
         assert!(choose_authenticator(authenticators(&["people"]), None).unwrap().is_ready());
     }
 
