@@ -4,6 +4,11 @@ use std::{env, process::ExitCode};
 
 use latchkey_concierge::{app, args::Command};
 
+/// The image's allocator.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// `EX_USAGE` of sysexits.h: nothing was done, because of how it was asked for.
 const USAGE: u8 = 64;
 

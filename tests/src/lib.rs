@@ -5,6 +5,7 @@
 //! | [`control_plane`] | finds or builds etcd, kube-apiserver, kube-controller-manager, kubectl |
 //! | [`cluster`] | a control plane of its own, several side by side |
 //! | [`concierge`], [`programs`] | our own programs, installed and run as a user would |
+//! | [`image`] | the concierge's container image |
 //! | [`exchange`] | the exchange on the wire, without the plugin |
 //! | [`review`] | certificates and flags of the `TokenReview` webhook |
 //! | [`clients`] | Kubernetes clients beside kubectl: Go, Java, JavaScript, Python, Rust |
@@ -36,6 +37,7 @@ pub mod control_plane;
 pub mod exchange;
 pub mod folder;
 mod go;
+pub mod image;
 pub mod issuer;
 pub mod keycloak;
 pub mod login;

@@ -1,0 +1,111 @@
+//! `cargo image`: the concierge as a container image, without a container engine.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+use clap::Parser;
+use latchkey_release::{
+    architecture::Architecture,
+    bill::{self, Subject},
+    compile::{self, Wanted},
+    elf,
+    layer::{File, Files},
+    oci::{self, Facts, Image},
+    roots, source,
+};
+
+/// Packs the concierge into a container image: `<OUT>/latchkey-concierge-<VERSION>-<ARCH>.tar`, its bill of materials
+/// beside it, and one tarball over all when there are several.
+#[derive(Debug, Parser)]
+#[command(name = "cargo image")]
+struct Arguments {
+    /// For which machines; by default for one like this.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    arch: Vec<Architecture>,
+    /// Where to; by default `target/image` of the workspace.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// The profile of the workspace by which to build.
+    #[arg(long, default_value = "container")]
+    profile: String,
+}
+
+fn main() -> Result<()> {
+    let mut arguments = Arguments::parse();
+    if arguments.arch.is_empty() {
+        arguments.arch.push(Architecture::of_this_machine().context("no image is made for machines like this one")?);
+    }
+    arguments.arch.sort_unstable();
+    arguments.arch.dedup();
+
+    let mut images = Vec::new();
+    let mut out = PathBuf::new();
+    for architecture in arguments.arch {
+        let program = compile::program(Wanted {
+            package: oci::PROGRAM,
+            profile: &arguments.profile,
+            triple: architecture.triple(),
+        })?;
+        let metadata = compile::metadata(architecture.triple())?;
+        out = arguments.out.clone().unwrap_or_else(|| metadata.target_directory.join("image").into());
+        fs::create_dir_all(&out).with_context(|| format!("making {}", out.display()))?;
+
+        let bytes = fs::read(&program.path).with_context(|| format!("reading {}", program.path.display()))?;
+        elf::check_static(&bytes, architecture)?;
+        let bytes = elf::with_list(&bytes, &program)?;
+        elf::check_static(&bytes, architecture)?;
+        let licence = metadata.workspace_root.join("LICENSE");
+        let files = Files::from([
+            (oci::PROGRAM.to_owned(), File::program(bytes)),
+            (roots::PATH.to_owned(), File::data(roots::bundle())),
+            ("LICENSE".to_owned(), File::data(fs::read(&licence).with_context(|| format!("reading {licence}"))?)),
+        ]);
+        let facts = Facts::of(architecture, &program.package, source::revision(metadata.workspace_root.as_std_path()))?;
+        let image = Image::pack(&files, &facts)?;
+
+        let name = format!("{}-{}-{}", oci::PROGRAM, facts.version, architecture.name());
+        let tarball = out.join(format!("{name}.tar"));
+        write(&tarball, &image.tarball()?)?;
+        let data: Vec<_> =
+            metadata.packages.into_iter().filter(|package| package.name == "webpki-root-certs").collect();
+        let digest = image.digest();
+        let subject = Subject {
+            container: true,
+            name: oci::REPOSITORY,
+            sha256: digest.trim_start_matches("sha256:"),
+            created: &facts.created,
+            data: &data,
+        };
+        write(&out.join(format!("{name}.cdx.json")), &bill::of(&program, &subject)?)?;
+        say(&image.reference(), architecture.name(), &digest, &tarball);
+        eprintln!("  its layer: {} bytes, {} compressed", image.unpacked, image.packed);
+        if image.unpacked > oci::BUDGET {
+            eprintln!("  that is more than the {} that a release may have", oci::BUDGET);
+        }
+        images.push((facts.version, image));
+    }
+    if let [(version, _), _, ..] = &*images {
+        let tarball = out.join(format!("{}-{version}.tar", oci::PROGRAM));
+        let images: Vec<_> = images.iter().map(|(_, image)| image.clone()).collect();
+        let (digest, bytes) = oci::tarball_of_several(&images)?;
+        write(&tarball, &bytes)?;
+        say(&images[0].reference(), "all", &digest, &tarball);
+    }
+    Ok(())
+}
+
+/// Under another name first, so that whoever reads the file never sees half of it.
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let half = path.with_added_extension("half");
+    fs::write(&half, bytes).with_context(|| format!("writing {}", half.display()))?;
+    fs::rename(&half, path).with_context(|| format!("renaming {}", half.display()))
+}
+
+/// A line for each tarball, for people and programs: columns without blanks in them, but for the path, which is last.
+#[expect(clippy::print_stdout, reason = "this is the command's answer")]
+fn say(reference: &str, architecture: &str, digest: &str, tarball: &Path) {
+    println!("{reference} {architecture} {digest} {}", tarball.display());
+}
