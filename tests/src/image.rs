@@ -41,7 +41,7 @@ async fn build() -> Result<PathBuf> {
     let output = command.output().await.context("running cargo image")?;
     ensure!(output.status.success(), "cargo image failed");
     let said = String::from_utf8(output.stdout).context("cargo image's answer")?;
-    // Reference, architecture, digest, path; blanks can be in the last only.
-    let path = said.trim_end().splitn(4, ' ').nth(3).with_context(|| format!("cargo image said {said:?}"))?;
+    // Platform, digest, path; blanks can be in the last only.
+    let path = said.trim_end().splitn(3, ' ').nth(2).with_context(|| format!("cargo image said {said:?}"))?;
     Ok(path.into())
 }

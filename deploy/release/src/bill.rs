@@ -83,8 +83,14 @@ pub fn of(program: &Program, subject: &Subject<'_>) -> Result<Vec<u8>> {
 /// The subject's own, where others draw one at random: a UUID of the form that leaves its bits to us (RFC 9562 section 5.8).
 fn serial_number(sha256: &str) -> Result<UrnUuid> {
     ensure!(sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit()), "not SHA-256: {sha256}");
-    let [a, b, c, d, e] = [&sha256[..8], &sha256[8..12], &sha256[12..15], &sha256[15..18], &sha256[18..30]];
-    Ok(UrnUuid(format!("urn:uuid:{a}-{b}-8{c}-8{d}-{e}")))
+    let mut digits = sha256[..32].to_owned();
+    // Version and variant.
+    digits.replace_range(12..13, "8");
+    digits.replace_range(16..17, "8");
+    for hyphen in [20, 16, 12, 8] {
+        digits.insert(hyphen, '-');
+    }
+    Ok(UrnUuid(format!("urn:uuid:{digits}")))
 }
 
 fn component(package: &Package, class: Classification) -> Result<Component> {

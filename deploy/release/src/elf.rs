@@ -81,3 +81,51 @@ fn list(program: &Program) -> Result<VersionInfo> {
 
 /// The format's number for a list from what was really built.
 const FORMAT: u32 = 8;
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, io::Read as _, os::unix::fs::PermissionsExt as _, process::Command};
+
+    use flate2::read::ZlibDecoder;
+    use object::{Object as _, ObjectSection as _};
+
+    use super::*;
+    use crate::compile::fixture;
+
+    fn own() -> Vec<u8> {
+        fs::read(std::env::current_exe().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_program_that_asks_for_a_loader_is_refused() {
+        let here = Architecture::of_this_machine().unwrap();
+        let other = if here == Architecture::X86_64 { Architecture::Aarch64 } else { Architecture::X86_64 };
+        let refusal = |architecture| check_static(&own(), architecture).unwrap_err().to_string();
+        assert!(refusal(here).contains("loader"), "{}", refusal(here));
+        assert_eq!(refusal(other), format!("not a program for {}", other.name()));
+        assert_eq!(check_static(b"#!/bin/sh\n", here).unwrap_err().to_string(), "not an ELF program");
+    }
+
+    #[test]
+    fn a_program_with_its_list_runs_as_before_and_scanners_find_the_list() {
+        let program = fixture(&["latchkey-concierge", "latchkey-crds", "serde"]);
+        let listed = with_list(&own(), &program).unwrap();
+        assert!(with_list(&listed, &program).is_err(), "one list is enough");
+
+        let elf = object::File::parse(&*listed).unwrap();
+        let mut json = String::new();
+        ZlibDecoder::new(elf.section_by_name(LIST).unwrap().data().unwrap()).read_to_string(&mut json).unwrap();
+        let list = VersionInfo::from_str(&json).unwrap();
+        let names: Vec<_> = list.packages.iter().map(|package| (&*package.name, &*package.dependencies)).collect();
+        assert_eq!(names, [("latchkey-concierge", &[1, 2][..]), ("latchkey-crds", &[2]), ("serde", &[])]);
+        assert_eq!(list.packages[2].source, Source::CratesIo);
+
+        let copy = std::env::current_exe().unwrap().with_extension("with-list");
+        fs::write(&copy, listed).unwrap();
+        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
+        let said = Command::new(&copy).args(["--list", "--exact", "nothing"]).output();
+        fs::remove_file(&copy).unwrap();
+        let said = said.unwrap();
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    }
+}

@@ -1,9 +1,6 @@
 //! `cargo image`: the concierge as a container image, without a container engine.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
@@ -13,7 +10,10 @@ use latchkey_release::{
     compile::{self, Wanted},
     elf,
     layer::{File, Files},
+    notices,
     oci::{self, Facts, Image},
+    outcome,
+    platform::Platform,
     roots, source,
 };
 
@@ -28,6 +28,9 @@ struct Arguments {
     /// Where to; by default `target/image` of the workspace.
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Also write the image's files into `<OUT>/rootfs/<amd64|arm64>/`, for `Containerfile.packing`.
+    #[arg(long)]
+    rootfs: bool,
     /// The profile of the workspace by which to build.
     #[arg(long, default_value = "container")]
     profile: String,
@@ -51,26 +54,29 @@ fn main() -> Result<()> {
         })?;
         let metadata = compile::metadata(architecture.triple())?;
         out = arguments.out.clone().unwrap_or_else(|| metadata.target_directory.join("image").into());
-        fs::create_dir_all(&out).with_context(|| format!("making {}", out.display()))?;
 
         let bytes = fs::read(&program.path).with_context(|| format!("reading {}", program.path.display()))?;
         elf::check_static(&bytes, architecture)?;
         let bytes = elf::with_list(&bytes, &program)?;
         elf::check_static(&bytes, architecture)?;
+        let data: Vec<_> =
+            metadata.packages.iter().filter(|package| package.name == "webpki-root-certs").cloned().collect();
         let licence = metadata.workspace_root.join("LICENSE");
         let files = Files::from([
             (oci::PROGRAM.to_owned(), File::program(bytes)),
             (roots::PATH.to_owned(), File::data(roots::bundle())),
+            ("THIRD-PARTY-NOTICES".to_owned(), File::data(notices::of(&[&*program.crates, &*data].concat())?)),
             ("LICENSE".to_owned(), File::data(fs::read(&licence).with_context(|| format!("reading {licence}"))?)),
         ]);
         let facts = Facts::of(architecture, &program.package, source::revision(metadata.workspace_root.as_std_path()))?;
         let image = Image::pack(&files, &facts)?;
 
+        if arguments.rootfs {
+            outcome::write_tree(&out.join("rootfs").join(architecture.go_name()), &files)?;
+        }
         let name = format!("{}-{}-{}", oci::PROGRAM, facts.version, architecture.name());
         let tarball = out.join(format!("{name}.tar"));
-        write(&tarball, &image.tarball()?)?;
-        let data: Vec<_> =
-            metadata.packages.into_iter().filter(|package| package.name == "webpki-root-certs").collect();
+        outcome::write(&tarball, &image.tarball()?)?;
         let digest = image.digest();
         let subject = Subject {
             container: true,
@@ -79,8 +85,8 @@ fn main() -> Result<()> {
             created: &facts.created,
             data: &data,
         };
-        write(&out.join(format!("{name}.cdx.json")), &bill::of(&program, &subject)?)?;
-        say(&image.reference(), architecture.name(), &digest, &tarball);
+        outcome::write(&out.join(format!("{name}.cdx.json")), &bill::of(&program, &subject)?)?;
+        outcome::say(&Platform::Linux(architecture).to_string(), &digest, &tarball);
         eprintln!("  its layer: {} bytes, {} compressed", image.unpacked, image.packed);
         if image.unpacked > oci::BUDGET {
             eprintln!("  that is more than the {} that a release may have", oci::BUDGET);
@@ -91,21 +97,8 @@ fn main() -> Result<()> {
         let tarball = out.join(format!("{}-{version}.tar", oci::PROGRAM));
         let images: Vec<_> = images.iter().map(|(_, image)| image.clone()).collect();
         let (digest, bytes) = oci::tarball_of_several(&images)?;
-        write(&tarball, &bytes)?;
-        say(&images[0].reference(), "all", &digest, &tarball);
+        outcome::write(&tarball, &bytes)?;
+        outcome::say("all", &digest, &tarball);
     }
     Ok(())
-}
-
-/// Under another name first, so that whoever reads the file never sees half of it.
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let half = path.with_added_extension("half");
-    fs::write(&half, bytes).with_context(|| format!("writing {}", half.display()))?;
-    fs::rename(&half, path).with_context(|| format!("renaming {}", half.display()))
-}
-
-/// A line for each tarball, for people and programs: columns without blanks in them, but for the path, which is last.
-#[expect(clippy::print_stdout, reason = "this is the command's answer")]
-fn say(reference: &str, architecture: &str, digest: &str, tarball: &Path) {
-    println!("{reference} {architecture} {digest} {}", tarball.display());
 }
