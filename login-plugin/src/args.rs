@@ -4,9 +4,11 @@ mod completion;
 mod credential;
 mod doctor;
 mod explain;
+mod fleet;
 mod kubeconfig;
 mod login;
 mod logout;
+mod man;
 mod rejections;
 mod status;
 mod token;
@@ -25,6 +27,7 @@ pub(crate) use self::completion::{COMPLETION_WORDS, CompletionArgs, Shell, words
 pub(crate) use self::credential::{CredentialArgs, Flow, RedirectHost, Store, TokenKind};
 pub(crate) use self::doctor::DoctorArgs;
 pub(crate) use self::explain::ExplainArgs;
+pub(crate) use self::fleet::{FLEET_WORDS, FleetArgs, Whom};
 pub(crate) use self::kubeconfig::{ForeignPlugin, KubeconfigArgs, NameTemplate, OutputTo};
 pub(crate) use self::login::{Choice, LoginArgs};
 pub(crate) use self::logout::LogoutArgs;
@@ -45,6 +48,8 @@ pub(crate) enum Command {
     Doctor(Box<DoctorArgs>),
     /// Say why a cluster refused.
     Explain(ExplainArgs),
+    /// Compare the clusters of the fleet.
+    FleetCheck(Box<FleetArgs>),
     /// Explain a verb, or all of them.
     Help(Topic),
     /// Write a kubeconfig.
@@ -53,6 +58,8 @@ pub(crate) enum Command {
     Login(Box<LoginArgs>),
     /// Log out.
     Logout(Box<LogoutArgs>),
+    /// Print the manual page.
+    Man,
     /// Show which tokens clusters refused.
     Rejections(Box<RejectionsArgs>),
     /// Show which logins are kept.
@@ -78,12 +85,16 @@ pub(crate) enum Topic {
     Doctor,
     /// `explain`.
     Explain,
+    /// `fleet`.
+    Fleet,
     /// `kubeconfig`.
     Kubeconfig,
     /// `login`.
     Login,
     /// `logout`.
     Logout,
+    /// `man`.
+    Man,
     /// `rejections`.
     Rejections,
     /// `status`.
@@ -190,10 +201,12 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
             "credential" => credential::credential(&mut parser),
             "doctor" => doctor::doctor(&mut parser),
             "explain" => explain::explain(&mut parser),
+            "fleet" => fleet::fleet(&mut parser),
             "help" => help(&mut parser),
             "kubeconfig" => kubeconfig::kubeconfig(&mut parser),
             "login" => login::login(&mut parser),
             "logout" => logout::logout(&mut parser),
+            "man" => man::man(&mut parser),
             "rejections" => rejections::rejections(&mut parser),
             "status" => status::status(&mut parser),
             "token" => token::token(&mut parser),
@@ -311,6 +324,14 @@ mod tests {
             "rejections --all-contexts --context a",
             "rejections --context a --all-contexts",
             "rejections staging",
+            "fleet",
+            "fleet list",
+            "fleet check staging",
+            "fleet check --all-contexts --contexts a",
+            "fleet check --dir clusters --all-contexts",
+            "fleet check --contexts=",
+            "fleet check -o table",
+            "man 1",
             "logn",
             "--context x whoami",
             "version now",
@@ -331,6 +352,9 @@ mod tests {
             ("completion --help", Topic::Completion),
             ("completion install -h", Topic::Completion),
             ("help rejections", Topic::Rejections),
+            ("fleet -h", Topic::Fleet),
+            ("fleet check --help", Topic::Fleet),
+            ("man --help", Topic::Man),
             ("rejections --all-contexts -h", Topic::Rejections),
             ("credential -h", Topic::Credential),
             ("kubeconfig --context x --help", Topic::Kubeconfig),

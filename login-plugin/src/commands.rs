@@ -6,10 +6,12 @@ mod credential;
 mod data;
 mod doctor;
 mod explain;
+mod fleet;
 mod help;
 mod kubeconfig;
 mod login;
 mod logout;
+mod man;
 mod pinniped;
 mod rejections;
 mod runtime;
@@ -74,10 +76,12 @@ fn for_people(command: Command, world: World<'_>) -> Result<(), Failure> {
         Command::Credential(args) => credential::run(*args, world),
         Command::Doctor(args) => doctor::run(&args, world),
         Command::Explain(args) => explain::run(&args, world),
+        Command::FleetCheck(args) => fleet::run(&args, world),
         Command::Help(topic) => print(help::text(topic)),
         Command::Kubeconfig(args) => kubeconfig::run(*args, world),
         Command::Login(args) => login::run(&args, world),
         Command::Logout(args) => logout::run(&args, world),
+        Command::Man => man::run(),
         Command::Rejections(args) => rejections::run(&args, world),
         Command::Status(args) => status::run(&args, world),
         Command::Token(args) => token::run(&args, world),

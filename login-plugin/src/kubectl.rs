@@ -20,8 +20,8 @@ const DEADLINE: Duration = Duration::from_mins(10);
 /// For each request it makes.
 const REQUEST_TIMEOUT: &str = "--request-timeout=30s";
 
-/// A flattened kubeconfig or a list of a few objects is far smaller.
-const OUTPUT_MAX_BYTES: u64 = 16 * 1024 * 1024;
+/// All bindings of a cluster with thousands of namespaces, at some 700 bytes each; everything else is far smaller.
+const OUTPUT_MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 /// What it says of a failure is a few lines.
 const WORDS_MAX_BYTES: u64 = 64 * 1024;
@@ -141,6 +141,23 @@ impl Kubectl {
         if words.is_empty() { Err(ended.failed()) } else { Err(KubectlError::Said { words }) }
     }
 
+    /// Runs it for what it prints, which is not JSON; nobody is asked for anything.
+    ///
+    /// # Errors
+    /// When it cannot be run, fails, takes longer than `deadline`, or prints something that is no text.
+    pub(crate) async fn quiet_text(&self, arguments: &[&str], deadline: Duration) -> Result<String, KubectlError> {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::null()).stderr(Stdio::piped());
+        let ended = run(command, arguments.join(" "), deadline).await?;
+        let words = ended.last_words();
+        match (ended.status.success(), words.is_empty()) {
+            (true, _) => String::from_utf8(ended.output.to_vec())
+                .map_err(|_| KubectlError::Unreadable { what: ended.what, why: "not UTF-8".to_owned() }),
+            (false, false) => Err(KubectlError::Said { words }),
+            (false, true) => Err(ended.failed()),
+        }
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.args(arguments).args(&self.flags).arg(REQUEST_TIMEOUT).stdout(Stdio::piped()).kill_on_drop(true);
@@ -175,9 +192,14 @@ async fn run(mut command: Command, what: String, limit: Duration) -> Result<Ende
                 None => Ok(()),
             }
         };
-        let (read, said) = tokio::join!(stdout.read_to_end(&mut output), read_words);
-        read?;
-        said?;
+        let read_output = async {
+            match stdout.read_to_end(&mut output).await? as u64 {
+                // It would wait for ever for somebody to read the rest.
+                OUTPUT_MAX_BYTES => Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is more than 64 MiB")),
+                _ => Ok(()),
+            }
+        };
+        tokio::try_join!(read_output, read_words)?;
         child.wait().await
     });
     match ended.await {

@@ -3,7 +3,7 @@
 use super::Topic;
 
 /// Each verb and its page of help, in the order of the overview.
-pub(crate) const VERBS: [(&str, Topic); 13] = [
+pub(crate) const VERBS: [(&str, Topic); 15] = [
     ("login", Topic::Login),
     ("logout", Topic::Logout),
     ("status", Topic::Status),
@@ -12,9 +12,11 @@ pub(crate) const VERBS: [(&str, Topic); 13] = [
     ("explain", Topic::Explain),
     ("token", Topic::Token),
     ("rejections", Topic::Rejections),
+    ("fleet", Topic::Fleet),
     ("doctor", Topic::Doctor),
     ("credential", Topic::Credential),
     ("completion", Topic::Completion),
+    ("man", Topic::Man),
     ("version", Topic::Version),
     ("help", Topic::All),
 ];

@@ -37,7 +37,7 @@ impl Names for OfFiles<'_> {
         let Ok(files) = KubeconfigFiles::read(kubeconfig.map(Path::new), self.0) else { return Vec::new() };
         match option {
             "cluster" => files.clusters().map(|(name, server)| Candidate::new(name, server)).collect(),
-            "context" => {
+            "context" | "contexts" => {
                 let server = |name: &str| {
                     let flags = KubectlFlags { context: Some(name.to_owned()), ..KubectlFlags::default() };
                     files.target(&flags).map(|target| target.cluster.server).unwrap_or_default()

@@ -12,9 +12,11 @@ pub(super) const fn text(topic: Topic) -> &'static str {
         Topic::Credential => include_str!("help/credential.txt"),
         Topic::Doctor => include_str!("help/doctor.txt"),
         Topic::Explain => include_str!("help/explain.txt"),
+        Topic::Fleet => include_str!("help/fleet.txt"),
         Topic::Kubeconfig => include_str!("help/kubeconfig.txt"),
         Topic::Login => include_str!("help/login.txt"),
         Topic::Logout => include_str!("help/logout.txt"),
+        Topic::Man => include_str!("help/man.txt"),
         Topic::Rejections => include_str!("help/rejections.txt"),
         Topic::Status => include_str!("help/status.txt"),
         Topic::Token => include_str!("help/token.txt"),
@@ -84,7 +86,11 @@ mod tests {
     fn every_option_that_is_explained_is_parsed_as_it_is_explained() {
         for (verb, topic) in VERBS {
             for option in options::options(text(topic)) {
-                let words: &[&str] = if verb == "completion" { &["completion", "install"] } else { &[verb] };
+                let words: &[&str] = match verb {
+                    "completion" => &["completion", "install"],
+                    "fleet" => &["fleet", "check"],
+                    verb => &[verb],
+                };
                 let typed = |name: String| args::parse(words.iter().map(OsString::from).chain([name.into()]));
                 let names = option.short.map(|short| format!("-{short}")).into_iter();
                 for name in names.chain([format!("--{}", option.long)]) {
@@ -116,6 +122,7 @@ mod tests {
             (own(include_str!("../args/completion.rs")), Topic::Completion),
             (own(include_str!("../args/credential.rs")), Topic::Credential),
             (own(include_str!("../args/doctor.rs")), Topic::Doctor),
+            (own(include_str!("../args/fleet.rs")), Topic::Fleet),
             (own(include_str!("../args/kubeconfig.rs")), Topic::Kubeconfig),
             (own(include_str!("../args/login.rs")), Topic::Login),
             (of_kubectl.clone(), Topic::Login),

@@ -8,6 +8,7 @@ mod crowd;
 mod device;
 mod doctor;
 mod exchange;
+mod fleet_check;
 mod keyring;
 mod killed;
 mod kubeconfig;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::args::{COMPLETION_WORDS, Topic, VERBS};
+use crate::args::{COMPLETION_WORDS, FLEET_WORDS, Topic, VERBS};
 use crate::commands::help::options::HelpOption;
 use crate::commands::{explain, help};
 use crate::output::is_dangerous;
@@ -99,6 +99,7 @@ fn words_behind(topic: Topic, line: &Line<'_>) -> Vec<Candidate> {
         (Topic::All, []) => help::verbs().map(|(verb, summary)| Candidate::new(verb, summary)).collect(),
         (Topic::Explain, []) => explain::reasons().map(|(code, meaning)| Candidate::new(code, meaning)).collect(),
         (Topic::Completion, []) => COMPLETION_WORDS.map(|word| Candidate::new(word, "")).to_vec(),
+        (Topic::Fleet, []) => FLEET_WORDS.map(|(word, meaning)| Candidate::new(word, meaning)).to_vec(),
         _ => Vec::new(),
     }
 }
@@ -211,7 +212,7 @@ mod tests {
     impl Names for Fleet {
         fn of(&self, option: &str, kubeconfig: Option<&str>) -> Vec<Candidate> {
             match (option, kubeconfig) {
-                ("context", None) => ["production", "staging", "st\u{1b}[2J", "a\tb"]
+                ("context" | "contexts", None) => ["production", "staging", "st\u{1b}[2J", "a\tb"]
                     .map(|name| Candidate::new(name, "https://\u{9b}c"))
                     .to_vec(),
                 ("context", Some("other")) => vec![Candidate::new("elsewhere", "")],
@@ -237,6 +238,7 @@ mod tests {
         assert!(all.contains(&"kubeconfig".to_owned()), "{all:?}");
         assert_eq!(values("help vers"), ["version", ":4"]);
         assert_eq!(values("completion z"), ["zsh", ":4"]);
+        assert_eq!(shown("fleet "), "check\tSay where the clusters differ that should be alike\n:4\n");
         assert_eq!(values("nonsense "), [":4"]);
         assert_eq!(complete(&[], &Fleet).to_string(), ":4\n");
     }
@@ -259,6 +261,8 @@ mod tests {
         assert_eq!(values("whoami --kubeconfig other --context "), ["elsewhere", ":4"]);
         assert_eq!(values("whoami --kubeconfig=other --context="), ["elsewhere", ":4"]);
         assert_eq!(values("rejections --context staging,pro"), ["staging,production", ":6"]);
+        assert_eq!(values("fleet check --contexts staging,pro"), ["staging,production", ":6"]);
+        assert_eq!(values("fleet check --dir "), [":16"]);
         assert_eq!(values("whoami -o "), ["text", "json", "yaml", ":4"]);
         assert_eq!(values("credential --flow d"), ["device", ":4"]);
         assert_eq!(values("credential --store="), ["auto", "keyring", "file", "none", ":4"]);

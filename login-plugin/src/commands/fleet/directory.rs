@@ -1,0 +1,282 @@
+//! Reads the clusters from manifests: a folder for each cluster. What a kustomization makes is rendered by kubectl.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use latchkey_crds::groups::GroupSuffix;
+use serde::Deserialize as _;
+use serde_json::Value;
+
+use super::Gathered;
+use super::cluster::{Cluster, Origin, Part, Read, Unread, list, name_of, text};
+use crate::args::{FleetArgs, KubectlFlags};
+use crate::environment::Environment;
+use crate::failure::{Failure, Status};
+use crate::kubectl::{Kubectl, KubectlError};
+
+/// Folders within a folder: no repository is deeper, and a link that leads back ends here.
+const DEPTH_MAX: usize = 16;
+/// Files of one cluster. A repository of everything that a cluster runs has a few thousand.
+const FILES_MAX: usize = 10_000;
+/// As for a kubeconfig; all CRDs of a large operator together have a few MiB.
+const FILE_MAX_BYTES: u64 = 16 * 1024 * 1024;
+/// A kustomization may fetch a remote base.
+const RENDER_DEADLINE: Duration = Duration::from_mins(1);
+
+/// By these names kustomize finds its file.
+const KUSTOMIZATIONS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+
+/// What is left unrendered where Flux substitutes variables.
+const VARIABLE: &str = "${";
+
+/// The files of one cluster, in the order of their names.
+#[derive(Debug, Default)]
+struct Files {
+    manifests: Vec<PathBuf>,
+    kustomizations: Vec<PathBuf>,
+}
+
+/// Reads every folder below this one, or those of these names.
+///
+/// # Errors
+/// When it cannot be read or has no such folders, or there is no kubectl to render with.
+pub(super) async fn read(
+    folder: &Path,
+    names: &[String],
+    args: &FleetArgs,
+    environment: &Environment,
+) -> Result<Gathered, Failure> {
+    let mut folders = folders(folder).map_err(|error| {
+        Failure::new(Status::Usage, format!("cannot read the folder {}: {error}", folder.display()))
+    })?;
+    let is_named = |path: &Path, name: &str| path.file_name().is_some_and(|found| found == name);
+    if let Some(name) = names.iter().find(|name| !folders.iter().any(|path| is_named(path, name))) {
+        return Err(Failure::new(Status::Usage, format!("{} has no folder {name:?}", folder.display())));
+    }
+    folders.retain(|path| names.is_empty() || names.iter().any(|name| is_named(path, name)));
+    if folders.is_empty() {
+        return Err(Failure::new(Status::Usage, format!("{} has no folders", folder.display()))
+            .hint("--dir expects one folder for each cluster"));
+    }
+    let kubectl = Kubectl::new(&KubectlFlags::default(), environment);
+    let mut gathered = Gathered::default();
+    for path in folders {
+        let label = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        match objects(&path, &kubectl).await {
+            Ok(objects) => gathered.add_folder(label, objects, args),
+            Err(Trouble::NoKubectl(error)) => return Err(error.into()),
+            Err(Trouble::Words(reason)) => {
+                gathered.silent.push(label.clone());
+                gathered.unread.push(Unread { cluster: label, what: None, reason, is_forbidden: false });
+            }
+        }
+    }
+    Ok(gathered)
+}
+
+/// Why a folder cannot be read.
+#[derive(Debug)]
+enum Trouble {
+    NoKubectl(KubectlError),
+    Words(String),
+}
+
+impl From<String> for Trouble {
+    fn from(words: String) -> Self {
+        Self::Words(words)
+    }
+}
+
+/// The folders in a folder, but for hidden ones.
+fn folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+        if !is_hidden && fs::metadata(entry.path()).is_ok_and(|kind| kind.is_dir()) {
+            found.push(entry.path());
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+async fn objects(folder: &Path, kubectl: &Kubectl) -> Result<Vec<Value>, Trouble> {
+    let mut files = Files::default();
+    files.find(folder, false, 0)?;
+    let mut objects = Vec::new();
+    for path in files.manifests {
+        let text = read_file(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        objects.extend(parse(&text).map_err(|why| format!("{} is no manifest: {why}", path.display()))?);
+    }
+    for path in files.kustomizations {
+        let place = path.to_string_lossy();
+        match kubectl.quiet_text(&["kustomize", &place], RENDER_DEADLINE).await {
+            Ok(text) => objects.extend(parse(&text).map_err(|why| format!("`kubectl kustomize {place}`: {why}"))?),
+            Err(error @ KubectlError::NotFound(_)) => return Err(Trouble::NoKubectl(error)),
+            Err(error) => return Err(format!("`kubectl kustomize {place}` failed: {error}").into()),
+        }
+    }
+    once(&mut objects);
+    Ok(objects)
+}
+
+impl Files {
+    /// What a kustomization makes is what the cluster gets: beside one only other kustomizations count, which something else
+    /// may apply. Those on top come first.
+    fn find(&mut self, folder: &Path, is_rendered: bool, depth: usize) -> Result<(), String> {
+        if depth > DEPTH_MAX {
+            return Err(format!("{} lies deeper than {DEPTH_MAX} folders", folder.display()));
+        }
+        let kustomization = KUSTOMIZATIONS.iter().map(|name| folder.join(name)).find(|path| path.is_file());
+        let is_rendered = is_rendered || kustomization.is_some();
+        let unreadable = |error: io::Error| format!("cannot read {}: {error}", folder.display());
+        if let Some(path) = kustomization {
+            // A component is a part of others, and nothing by itself.
+            let text = read_file(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+            if !text.lines().any(|line| line.trim_end() == "kind: Component") {
+                self.kustomizations.push(folder.to_owned());
+            }
+        }
+        for entry in fs::read_dir(folder).map_err(unreadable)? {
+            let path = entry.map_err(unreadable)?.path();
+            let ends = |end: &OsStr| ["yaml", "yml", "json"].iter().any(|known| end == *known);
+            if !is_rendered && path.extension().is_some_and(ends) && path.is_file() {
+                self.manifests.push(path);
+            }
+        }
+        self.manifests.sort_unstable();
+        if self.manifests.len() + self.kustomizations.len() > FILES_MAX {
+            return Err(format!("more than {FILES_MAX} files"));
+        }
+        for folder in folders(folder).map_err(unreadable)? {
+            self.find(&folder, is_rendered, depth + 1)?;
+        }
+        Ok(())
+    }
+}
+
+/// Each object once, as it was read first: a kustomization further down may be a base of one above, which changes what it
+/// makes.
+fn once(objects: &mut Vec<Value>) {
+    let mut seen = BTreeSet::new();
+    objects.retain(|object| {
+        let group = text(object, "/apiVersion").split_once('/').map_or("", |(group, _)| group);
+        let names = ["/kind", "/metadata/namespace", "/metadata/name"].map(|pointer| text(object, pointer));
+        seen.insert([group, names[0], names[1], names[2]].map(ToOwned::to_owned))
+    });
+}
+
+fn read_file(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let length = fs::File::open(path)?.take(FILE_MAX_BYTES + 1).read_to_string(&mut text)?;
+    if length as u64 > FILE_MAX_BYTES {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 16 MiB"));
+    }
+    Ok(text)
+}
+
+/// The objects of a stream of documents; a list is what it lists.
+fn parse(stream: &str) -> Result<Vec<Value>, String> {
+    let mut objects = Vec::new();
+    for document in serde_norway::Deserializer::from_str(stream) {
+        let object = Value::deserialize(document).map_err(|error| error.to_string())?;
+        let is_list = text(&object, "/kind").ends_with("List") && object.get("items").is_some_and(Value::is_array);
+        if is_list {
+            objects.extend(list(&object, "/items").iter().cloned());
+        } else if !object.is_null() {
+            objects.push(object);
+        }
+    }
+    Ok(objects)
+}
+
+impl Gathered {
+    fn add_folder(&mut self, label: String, objects: Vec<Value>, args: &FleetArgs) {
+        let suffix = &args.api_group_suffix;
+        let unrendered = unrendered(&objects, suffix);
+        for (part, name) in &unrendered {
+            let reason =
+                format!("{name} holds a variable ({VARIABLE}…}}), so it is not what a cluster gets: render it first");
+            let (cluster, what) = (label.clone(), Some(part.resource()));
+            self.unread.push(Unread { cluster, what, reason, is_forbidden: false });
+        }
+        let read = Read {
+            said_name: objects.iter().find_map(own_name),
+            label,
+            origin: Origin::Files,
+            also_called: Vec::new(),
+            missing: unrendered.into_iter().map(|(part, _)| part).collect(),
+            objects,
+            is_installed: true,
+        };
+        self.clusters.push(Cluster::new(read, suffix, &args.ignored));
+    }
+}
+
+/// Objects to be compared in which something is still to be put in: the first of each kind.
+fn unrendered(objects: &[Value], suffix: &GroupSuffix) -> Vec<(Part, String)> {
+    let mut told = BTreeSet::new();
+    let mut found = Vec::new();
+    for object in objects.iter().filter(|object| object.to_string().contains(VARIABLE)) {
+        if let Some(part) = Part::of(object, suffix)
+            && told.insert(part)
+        {
+            found.push((part, format!("{} {}", text(object, "/kind"), name_of(object))));
+        }
+    }
+    found
+}
+
+/// The cluster's name as the manifests give it to the concierge: by our own settings, or by the chart's value.
+fn own_name(object: &Value) -> Option<String> {
+    let pointers: &[&str] = match text(object, "/kind") {
+        "ConfigMap" if name_of(object).starts_with("latchkey-settings") => &["/data/cluster-name"],
+        "HelmRelease" => &["/spec/values/clusterName"],
+        "Application" => &["/spec/source/helm/valuesObject/clusterName"],
+        _ => return None,
+    };
+    let is_of_ours = text(object, "/kind") == "ConfigMap" || object.pointer("/spec")?.to_string().contains("latchkey");
+    let name = pointers.iter().map(|pointer| text(object, pointer)).find(|name| !name.is_empty())?;
+    (is_of_ours && !name.contains(VARIABLE)).then(|| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_stream_is_read_whole_and_lists_are_opened() {
+        let stream = "# nothing\n---\nkind: A\n---\n---\nkind: List\nitems: [{kind: B}, {kind: C}]\n";
+        let kinds: Vec<String> = parse(stream).unwrap().iter().map(|object| text(object, "/kind").to_owned()).collect();
+        assert_eq!(kinds, ["A", "B", "C"]);
+        assert!(parse("kind: {{ .Values.kind }}").is_err(), "a template is no manifest");
+        assert!(parse("kind: A\n---\n]").is_err());
+    }
+
+    #[test]
+    fn the_settings_say_whose_manifests_these_are() {
+        let name = |object: Value| own_name(&object);
+        let settings = json!({"kind": "ConfigMap", "metadata": {"name": "latchkey-settings-7f9c"},
+            "data": {"cluster-name": "staging"}});
+        assert_eq!(name(settings).as_deref(), Some("staging"));
+        let release = |chart: &str, value: &str| {
+            name(
+                json!({"kind": "HelmRelease", "spec": {"chart": {"spec": {"chart": chart}}, "values": {"clusterName": value}}}),
+            )
+        };
+        assert_eq!(release("latchkey-concierge", "production").as_deref(), Some("production"));
+        assert_eq!(release("other", "production"), None);
+        assert_eq!(release("latchkey-concierge", "${cluster}"), None);
+        assert_eq!(
+            name(json!({"kind": "ConfigMap", "metadata": {"name": "others"}, "data": {"cluster-name": "x"}})),
+            None
+        );
+    }
+}
