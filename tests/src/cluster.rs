@@ -36,6 +36,7 @@ use crate::{
     control_plane::ControlPlane,
     folder::TempFolder,
     install_crypto,
+    place::Place,
     wait::{self, Observation},
 };
 
@@ -63,6 +64,8 @@ pub struct ClusterOptions {
     pub anonymous: bool,
     /// Whether kube-controller-manager is started, and with it the certificate signers.
     pub controllers_running: bool,
+    /// kube-apiserver's audit policy in place of the usual one (everybody's requests at level Metadata).
+    pub audit_policy: Option<String>,
     /// More flags for kube-apiserver.
     pub api_server_args: Vec<String>,
 }
@@ -76,6 +79,7 @@ impl ClusterOptions {
             client_ca_extra: None,
             anonymous: true,
             controllers_running: true,
+            audit_policy: None,
             api_server_args: Vec::new(),
         }
     }
@@ -91,6 +95,7 @@ pub struct Cluster {
     certificates: Certificates,
     admin_kubeconfig: PathBuf,
     name: String,
+    place: Place,
     folder: TempFolder,
 }
 
@@ -101,15 +106,20 @@ impl Cluster {
     /// # Errors
     /// If a program is missing or ends, or is not ready in time: with the end of its log.
     pub async fn start(options: ClusterOptions) -> Result<Self> {
-        install_crypto();
-        let name = options.name.clone();
-        Self::start_inner(options).await.with_context(|| format!("starting the test cluster {name}"))
+        let folder = TempFolder::new(&options.name)?;
+        Self::start_in(options, Place::here(), folder).await
     }
 
-    async fn start_inner(options: ClusterOptions) -> Result<Self> {
+    /// The same in a place, with its files in a folder: in a node's place it is ready for a kubelet.
+    pub(crate) async fn start_in(options: ClusterOptions, place: Place, folder: TempFolder) -> Result<Self> {
+        install_crypto();
+        let name = options.name.clone();
+        Self::start_inner(options, place, folder).await.with_context(|| format!("starting the test cluster {name}"))
+    }
+
+    async fn start_inner(options: ClusterOptions, place: Place, folder: TempFolder) -> Result<Self> {
         let programs = ControlPlane::find().await?;
-        let folder = TempFolder::new(&options.name)?;
-        let certificates = Certificates::make(&folder)?;
+        let certificates = Certificates::make(&folder, place.address())?;
         let extra = match &options.client_ca_extra {
             Some(path) => {
                 fs::read_to_string(path).with_context(|| format!("reading client CAs from {}", path.display()))?
@@ -118,9 +128,9 @@ impl Cluster {
         };
         certificates.write_client_ca(&folder, &extra)?;
 
-        let etcd = Etcd::start(&programs.etcd, &folder).await?;
+        let etcd = Etcd::start(&programs.etcd, &folder, &place).await?;
         let api_server =
-            ApiServer::start(&programs.kube_apiserver, &folder, &certificates, etcd.url(), &options).await?;
+            ApiServer::start(&programs.kube_apiserver, &folder, &certificates, etcd.url(), &options, &place).await?;
         let admin = Kubeconfig {
             cluster: &options.name,
             server: &api_server.url(),
@@ -135,6 +145,7 @@ impl Cluster {
             certificates,
             admin_kubeconfig,
             name: options.name,
+            place,
             folder,
         };
         cluster.api_server_ready().await?;
@@ -156,7 +167,7 @@ impl Cluster {
         self.folder.path()
     }
 
-    /// `https://127.0.0.1:port` of kube-apiserver.
+    /// `https://address:port` of kube-apiserver.
     #[must_use]
     pub fn server_url(&self) -> String {
         self.api_server.url()
@@ -336,6 +347,21 @@ impl Cluster {
         self.write_kubeconfig(&format!("user-{}", uuid::Uuid::new_v4().simple()), &identity)
     }
 
+    /// A kubeconfig for a part of the cluster itself, named after it.
+    pub(crate) fn part_kubeconfig(&self, file: &str, user: &str, group: Option<&str>) -> Result<PathBuf> {
+        self.write_kubeconfig(file, &self.certificates.client(user, group)?)
+    }
+
+    /// The files of a serving certificate of the cluster's CA and of its key, and of the CA.
+    pub(crate) fn serving_files(&self, name: &str, names: &[&str]) -> Result<[PathBuf; 3]> {
+        let (certificate, key) = self.certificates.serving(name, names)?;
+        Ok([
+            self.folder.write(&format!("{name}.crt"), certificate)?,
+            self.folder.write(&format!("{name}.key"), key)?,
+            self.certificates.ca.clone(),
+        ])
+    }
+
     /// A kubeconfig with a fresh token (24 h) of a service account, which must exist.
     ///
     /// # Errors
@@ -418,6 +444,7 @@ impl Cluster {
                 &self.folder,
                 &self.certificates,
                 &kubeconfig,
+                &self.place,
             )?);
         }
         let client = self.client().await?;

@@ -4,7 +4,7 @@
 //! a cache outside `target/`, so that `cargo clean` does not cost ten minutes. kubectl is taken from `PATH` only when
 //! kube-apiserver was: then the client that a test drives is of its server's release.
 
-mod build;
+pub(crate) mod build;
 
 use std::{
     ffi::OsStr,

@@ -41,7 +41,7 @@ use self::{
     keys::KeyRing,
     server::{Authority, Ledger, Listener, Service, TlsSlot},
 };
-use crate::{install_crypto, ports};
+use crate::{install_crypto, place::Place, ports};
 
 /// Path of the discovery document.
 pub const DISCOVERY: &str = "/.well-known/openid-configuration";
@@ -67,6 +67,7 @@ pub struct Issuer {
     authority: Authority,
     tls: TlsSlot,
     service: Service,
+    place: Place,
     port: u16,
     listener: Option<Listener>,
     plain: Listener,
@@ -88,11 +89,19 @@ impl Issuer {
     /// # Errors
     /// If it cannot listen.
     pub async fn start(options: IssuerOptions) -> Result<Self> {
+        Self::start_in(options, Place::here()).await
+    }
+
+    /// The same at an address of another place: in a node's network its pods reach it, and this machine too.
+    ///
+    /// # Errors
+    /// If it cannot listen.
+    pub async fn start_in(options: IssuerOptions, place: Place) -> Result<Self> {
         install_crypto();
         // Not port 0: the issuer must be able to go away and come back at the same address.
         let port = ports::free()?;
         let shared = Arc::new(Shared {
-            url: format!("https://127.0.0.1:{port}"),
+            url: format!("https://{}:{port}", place.address()),
             clients: Mutex::new(options.clients),
             users: Mutex::new(options.users),
             settings: Mutex::new(Settings::default()),
@@ -110,11 +119,11 @@ impl Issuer {
             .with_state(Arc::clone(&shared));
         let (faults, ledger) = (Arc::new(Faults::new()), Arc::<Ledger>::default());
         let service = Service { router, faults: Arc::clone(&faults), ledger: Arc::clone(&ledger) };
-        let authority = Authority::make("test issuer CA")?;
+        let authority = Authority::make("test issuer CA")?.at(&place);
         let tls: TlsSlot = Arc::new(Mutex::new(authority.tls(Certificate::Good)?));
-        let listener = Listener::bind(port, service.clone(), Some(Arc::clone(&tls))).await?;
-        let plain = Listener::bind(0, service.clone(), None).await?;
-        Ok(Self { shared, faults, ledger, authority, tls, service, port, listener: Some(listener), plain })
+        let listener = Listener::bind(&place, port, service.clone(), Some(Arc::clone(&tls))).await?;
+        let plain = Listener::bind(&place, 0, service.clone(), None).await?;
+        Ok(Self { shared, faults, ledger, authority, tls, service, place, port, listener: Some(listener), plain })
     }
 
     /// The issuer, as in `iss`.
@@ -126,7 +135,7 @@ impl Issuer {
     /// The same issuer without TLS, for an address that nobody should follow.
     #[must_use]
     pub fn plain_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.plain.port())
+        format!("http://{}:{}", self.place.address(), self.plain.port())
     }
 
     /// The CA of its TLS certificate, PEM.
@@ -289,7 +298,7 @@ impl Issuer {
     pub async fn come_back(&mut self) -> Result<()> {
         if self.listener.is_none() {
             let tls = Some(Arc::clone(&self.tls));
-            self.listener = Some(Listener::bind(self.port, self.service.clone(), tls).await?);
+            self.listener = Some(Listener::bind(&self.place, self.port, self.service.clone(), tls).await?);
         }
         Ok(())
     }

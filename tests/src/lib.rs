@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`control_plane`] | finds or builds etcd, kube-apiserver, kube-controller-manager, kubectl |
 //! | [`cluster`] | a control plane of its own, several side by side |
+//! | [`node`] | the same with a node: containers run, pods get addresses |
 //! | [`concierge`], [`programs`] | our own programs, installed and run as a user would |
 //! | [`image`] | the concierge's container image |
 //! | [`exchange`] | the exchange on the wire, without the plugin |
@@ -19,12 +20,12 @@
 //! | [`logql`] | Loki's parser and pipeline, for the questions that we ship |
 //! | [`webhook`] | a server that judges opaque tokens |
 //! | [`child`] | child processes that die with the test |
-//! | [`folder`], [`ports`] | a place for files and a place to listen |
+//! | [`folder`], [`ports`], [`place`] | a place for files and a place to listen |
 //! | [`tools`] | command line tools of others, built from pinned modules |
 //! | [`verifier`] | the audit log's verifier, as an auditor runs it |
 //! | [`wait`] | the only place where anything here waits for a condition |
 //!
-//! Everything listens on the loopback only, and nothing outlives the process that started it.
+//! Everything listens on the loopback only, or in a network that only this machine reaches, and nothing outlives the process that started it.
 
 pub mod browser;
 mod cache;
@@ -42,8 +43,10 @@ pub mod issuer;
 pub mod keycloak;
 pub mod login;
 pub mod logql;
+pub mod node;
 pub mod oidc_provider;
 pub mod person;
+pub mod place;
 pub mod ports;
 pub mod programs;
 pub mod prometheus;

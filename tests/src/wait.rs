@@ -71,6 +71,20 @@ pub async fn eventually<T, O: Into<Observation<T>>>(
     }
 }
 
+/// The same for a `drop`, which cannot be async: blocks its thread between two looks.
+pub(crate) fn eventually_blocking(what: &str, limit: Duration, mut look: impl FnMut() -> Result<()>) -> Result<()> {
+    let start = std::time::Instant::now();
+    loop {
+        match look() {
+            Ok(()) => return Ok(()),
+            Err(error) if start.elapsed() >= limit => {
+                return Err(error.context(format!("waited {limit:?} for {what}")));
+            }
+            Err(_) => std::thread::sleep(TICK),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

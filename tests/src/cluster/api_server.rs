@@ -2,7 +2,6 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::Command,
     time::Duration,
 };
 
@@ -12,7 +11,7 @@ use super::{ClusterOptions, certificates::Certificates};
 use crate::{
     child::Child,
     folder::TempFolder,
-    ports,
+    place::Place,
     wait::{self, Observation},
 };
 
@@ -39,6 +38,7 @@ rules:
 
 pub(super) struct ApiServer {
     child: Child,
+    place: Place,
     port: u16,
     program: PathBuf,
     flags: Vec<String>,
@@ -54,16 +54,20 @@ impl ApiServer {
         certificates: &Certificates,
         etcd: &str,
         options: &ClusterOptions,
+        place: &Place,
     ) -> Result<Self> {
-        let policy = folder.write("audit-policy.yaml", AUDIT_POLICY)?;
+        let policy = options.audit_policy.as_deref().unwrap_or(AUDIT_POLICY);
+        let policy = folder.write("audit-policy.yaml", policy)?;
         let audit_log = folder.path().join("kube-audit.jsonl");
-        let flags = flags(folder, certificates, etcd, options, &policy, &audit_log);
+        let mut flags = flags(folder, certificates, etcd, options, place, [&policy, &audit_log]);
+        flags.extend(options.api_server_args.iter().cloned());
         let mut attempt = 1;
         loop {
-            let port = ports::free()?;
-            let child = spawn(program, port, &flags, folder.path())?;
+            let port = place.port(6443)?;
+            let child = spawn(place, program, port, &flags, folder.path())?;
             let mut server = Self {
                 child,
+                place: place.clone(),
                 port,
                 program: program.to_owned(),
                 flags: flags.clone(),
@@ -82,7 +86,7 @@ impl ApiServer {
     }
 
     pub(super) fn url(&self) -> String {
-        format!("https://127.0.0.1:{}", self.port)
+        format!("https://{}:{}", self.place.address(), self.port)
     }
 
     pub(super) fn audit_log(&self) -> &Path {
@@ -115,25 +119,25 @@ impl ApiServer {
         if self.child.try_exit()?.is_none() {
             bail!("kube-apiserver is running");
         }
-        self.child = spawn(&self.program, self.port, &self.flags, &self.logs)?;
+        self.child = spawn(&self.place, &self.program, self.port, &self.flags, &self.logs)?;
         self.listening().await
     }
 
     async fn listening(&mut self) -> Result<()> {
-        let (child, port) = (&mut self.child, self.port);
+        let (child, address) = (&mut self.child, (self.place.address(), self.port));
         wait::eventually("kube-apiserver to listen", LISTEN_LIMIT, async || {
             if let Err(error) = child.check_alive() {
                 return Observation::Hopeless(error);
             }
-            tokio::net::TcpStream::connect(("127.0.0.1", port)).await.map(drop).map_err(anyhow::Error::from).into()
+            tokio::net::TcpStream::connect(address).await.map(drop).map_err(anyhow::Error::from).into()
         })
         .await
         .with_context(|| child.last_words())
     }
 }
 
-fn spawn(program: &Path, port: u16, flags: &[String], logs: &Path) -> Result<Child> {
-    let mut command = Command::new(program);
+fn spawn(place: &Place, program: &Path, port: u16, flags: &[String], logs: &Path) -> Result<Child> {
+    let mut command = place.command(program);
     command.arg(format!("--secure-port={port}")).args(flags);
     Child::spawn("kube-apiserver", command, logs)
 }
@@ -143,9 +147,10 @@ fn flags(
     certificates: &Certificates,
     etcd: &str,
     options: &ClusterOptions,
-    audit_policy: &Path,
-    audit_log: &Path,
+    place: &Place,
+    [audit_policy, audit_log]: [&Path; 2],
 ) -> Vec<String> {
+    let address = place.address().to_string();
     let with_path = [
         ("audit-log-path", audit_log),
         ("audit-policy-file", audit_policy),
@@ -161,17 +166,18 @@ fn flags(
     ]
     .map(|(flag, path)| format!("--{flag}={}", path.display()));
     let with_word = [
-        ("advertise-address", "127.0.0.1"),
+        ("advertise-address", address.as_str()),
         ("allow-privileged", "true"),
         ("anonymous-auth", if options.anonymous { "true" } else { "false" }),
         ("api-audiences", SERVICE_ACCOUNT_ISSUER),
         ("authorization-mode", "Node,RBAC"),
-        ("bind-address", "127.0.0.1"),
+        // All of them where the network is the node's own: the kubelet's is one, the loopback another.
+        ("bind-address", if place.is_node() { "0.0.0.0" } else { "127.0.0.1" }),
         // With true, an APIService behind an ExternalName Service is refused ("unsupported service type").
         ("enable-aggregator-routing", "false"),
         ("enable-admission-plugins", "NodeRestriction"),
         // A loopback address may not stand in an endpoint, so there is nothing to reconcile.
-        ("endpoint-reconciler-type", "none"),
+        ("endpoint-reconciler-type", if place.is_node() { "lease" } else { "none" }),
         ("etcd-servers", etcd),
         ("profiling", "false"),
         ("requestheader-allowed-names", "front-proxy-client"),
@@ -182,5 +188,16 @@ fn flags(
         ("service-cluster-ip-range", "10.96.0.0/16"),
     ]
     .map(|(flag, word)| format!("--{flag}={word}"));
-    with_path.into_iter().chain(with_word).chain(options.api_server_args.iter().cloned()).collect()
+    let kubelet = kubelet_flags(certificates).into_iter().filter(|_| place.is_node());
+    with_path.into_iter().chain(with_word).chain(kubelet).collect()
+}
+
+/// How it reaches a kubelet for logs, exec and port-forward, and knows it for the right one.
+fn kubelet_flags(certificates: &Certificates) -> [String; 4] {
+    [
+        format!("--kubelet-certificate-authority={}", certificates.ca.display()),
+        format!("--kubelet-client-certificate={}", certificates.kubelet_client.display()),
+        format!("--kubelet-client-key={}", certificates.kubelet_client_key.display()),
+        "--kubelet-preferred-address-types=InternalIP".to_owned(),
+    ]
 }

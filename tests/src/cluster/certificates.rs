@@ -1,6 +1,6 @@
 //! The certificates of a test cluster, one file each, made fresh at every start.
 
-use std::path::PathBuf;
+use std::{net::Ipv4Addr, path::PathBuf};
 
 use anyhow::Result;
 use rcgen::{
@@ -34,21 +34,33 @@ pub(super) struct Certificates {
     pub(super) service_account_public_key: PathBuf,
     pub(super) admin: Identity,
     pub(super) controller_manager: Identity,
+    /// As whom kube-apiserver speaks to kubelets.
+    pub(super) kubelet_client: PathBuf,
+    pub(super) kubelet_client_key: PathBuf,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Certificates {
-    pub(super) fn make(folder: &TempFolder) -> Result<Self> {
+    /// Makes them all; kube-apiserver serves at `address`.
+    pub(super) fn make(folder: &TempFolder, address: Ipv4Addr) -> Result<Self> {
         let (ca_pem, ca_key_pem, issuer) = authority("kube-ca")?;
         let (front_proxy_ca_pem, _, front_proxy_issuer) = authority("front-proxy-ca")?;
 
-        let api_server_key = KeyPair::generate()?;
-        let names =
-            ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "127.0.0.1", SERVICE_ADDRESS];
-        let mut params = CertificateParams::new(names.map(str::to_owned).to_vec())?;
-        params.distinguished_name = subject("kube-apiserver", None);
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        let api_server = params.signed_by(&api_server_key, &issuer)?;
+        let address = address.to_string();
+        let names = [
+            "localhost",
+            "kubernetes",
+            "kubernetes.default",
+            "kubernetes.default.svc",
+            "127.0.0.1",
+            SERVICE_ADDRESS,
+            &address,
+        ];
+        let (api_server, api_server_key) = serving_certificate(&issuer, "kube-apiserver", &names)?;
+        let kubelet_client = client_certificate(&issuer, "kube-apiserver-kubelet-client", Some("system:masters"))?;
+        let Identity::Certificate { certificate: kubelet_client, key: kubelet_client_key } = kubelet_client else {
+            unreachable!("client_certificate makes certificates")
+        };
 
         let front_proxy = client_certificate(&front_proxy_issuer, "front-proxy-client", None)?;
         let Identity::Certificate { certificate, key } = &front_proxy else {
@@ -62,8 +74,8 @@ impl Certificates {
             ca_key: folder.write("ca.key", &ca_key_pem)?,
             client_ca: folder.write("client-ca.crt", &ca_pem)?,
             ca_pem,
-            api_server: folder.write("apiserver.crt", api_server.pem())?,
-            api_server_key: folder.write("apiserver.key", api_server_key.serialize_pem())?,
+            api_server: folder.write("apiserver.crt", api_server)?,
+            api_server_key: folder.write("apiserver.key", api_server_key)?,
             front_proxy_ca: folder.write("front-proxy-ca.crt", &front_proxy_ca_pem)?,
             front_proxy_ca_pem,
             front_proxy,
@@ -73,6 +85,8 @@ impl Certificates {
             service_account_public_key: folder.write("sa.pub", service_account.public_key_pem())?,
             admin: client_certificate(&issuer, "admin", Some("system:masters"))?,
             controller_manager: client_certificate(&issuer, "system:kube-controller-manager", None)?,
+            kubelet_client: folder.write("kubelet-client.crt", kubelet_client)?,
+            kubelet_client_key: folder.write("kubelet-client.key", kubelet_client_key)?,
             issuer,
         })
     }
@@ -80,6 +94,11 @@ impl Certificates {
     /// A client certificate of the cluster's CA.
     pub(super) fn client(&self, user: &str, group: Option<&str>) -> Result<Identity> {
         client_certificate(&self.issuer, user, group)
+    }
+
+    /// A serving certificate of the cluster's CA and its key, both PEM.
+    pub(super) fn serving(&self, common_name: &str, names: &[&str]) -> Result<(String, String)> {
+        serving_certificate(&self.issuer, common_name, names)
     }
 
     /// Writes `--client-ca-file`: the cluster's CA, then `extra`.
@@ -107,6 +126,15 @@ fn client_certificate(issuer: &Issuer<'_, KeyPair>, user: &str, group: Option<&s
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     let certificate = params.signed_by(&key, issuer)?;
     Ok(Identity::Certificate { certificate: certificate.pem(), key: key.serialize_pem() })
+}
+
+fn serving_certificate(issuer: &Issuer<'_, KeyPair>, common_name: &str, names: &[&str]) -> Result<(String, String)> {
+    let key = KeyPair::generate()?;
+    let mut params = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())?;
+    params.distinguished_name = subject(common_name, None);
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let certificate = params.signed_by(&key, issuer)?;
+    Ok((certificate.pem(), key.serialize_pem()))
 }
 
 /// Kubernetes reads the user from CN and the group from O.

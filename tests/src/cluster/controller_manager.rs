@@ -1,11 +1,11 @@
 //! The cluster's kube-controller-manager: service accounts, certificate signers, namespaces, garbage.
 
-use std::{path::Path, process::Command};
+use std::path::Path;
 
 use anyhow::Result;
 
 use super::certificates::Certificates;
-use crate::{child::Child, folder::TempFolder};
+use crate::{child::Child, folder::TempFolder, place::Place};
 
 /// What a cluster without nodes needs: no scheduler's food, no cloud, no volumes.
 const CONTROLLERS: [&str; 9] = [
@@ -30,8 +30,9 @@ impl ControllerManager {
         folder: &TempFolder,
         certificates: &Certificates,
         kubeconfig: &Path,
+        place: &Place,
     ) -> Result<Self> {
-        let mut command = Command::new(program);
+        let mut command = place.command(program);
         for flag in ["kubeconfig", "authentication-kubeconfig", "authorization-kubeconfig"] {
             command.arg(format!("--{flag}={}", kubeconfig.display()));
         }
@@ -44,7 +45,7 @@ impl ControllerManager {
             command.arg(format!("--{flag}={}", path.display()));
         }
         command
-            .arg(format!("--controllers={}", CONTROLLERS.join(",")))
+            .arg(format!("--controllers={}", if place.is_node() { "*".to_owned() } else { CONTROLLERS.join(",") }))
             // Without it nearly everything is forbidden to this identity, and kube-root-ca.crt never appears.
             .arg("--use-service-account-credentials=true")
             // The defaults throttle its own start: 5 s to the root CA's config map in place of 1 s.

@@ -1,6 +1,6 @@
 //! The cluster's etcd: one member, its data thrown away.
 
-use std::{path::Path, process::Command};
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
@@ -8,7 +8,7 @@ use super::START_LIMIT;
 use crate::{
     child::Child,
     folder::TempFolder,
-    ports,
+    place::Place,
     wait::{self, Observation},
 };
 
@@ -18,14 +18,15 @@ const TRIES: usize = 5;
 pub(super) struct Etcd {
     child: Child,
     url: String,
+    health: String,
 }
 
 impl Etcd {
     /// Starts etcd and waits for its `/health`.
-    pub(super) async fn start(program: &Path, folder: &TempFolder) -> Result<Self> {
+    pub(super) async fn start(program: &Path, folder: &TempFolder, place: &Place) -> Result<Self> {
         let mut attempt = 1;
         loop {
-            let mut etcd = Self::spawn(program, folder, attempt)?;
+            let mut etcd = Self::spawn(program, folder, place, attempt)?;
             match etcd.healthy().await {
                 Ok(()) => return Ok(etcd),
                 Err(error) if attempt < TRIES && etcd.child.last_words().contains("address already in use") => {
@@ -37,7 +38,7 @@ impl Etcd {
         }
     }
 
-    /// `http://127.0.0.1:port`.
+    /// `http://127.0.0.1:port`, in a node too: who reaches it may do everything.
     pub(super) fn url(&self) -> &str {
         &self.url
     }
@@ -46,9 +47,14 @@ impl Etcd {
         self.child.pid()
     }
 
-    fn spawn(program: &Path, folder: &TempFolder, attempt: usize) -> Result<Self> {
-        let url = format!("http://127.0.0.1:{}", ports::free()?);
-        let mut command = Command::new(program);
+    fn spawn(program: &Path, folder: &TempFolder, place: &Place, attempt: usize) -> Result<Self> {
+        let url = format!("http://127.0.0.1:{}", place.port(2379)?);
+        let mut command = place.command(program);
+        // From outside a node nobody reaches its loopback, so its health has an address of its own.
+        let health = if place.is_node() { format!("http://{}:2381", place.address()) } else { url.clone() };
+        if place.is_node() {
+            command.arg(format!("--listen-metrics-urls={health}"));
+        }
         command
             .arg(format!("--data-dir={}", folder.path().join(format!("etcd-{attempt}")).display()))
             .arg(format!("--listen-client-urls={url}"))
@@ -58,12 +64,12 @@ impl Etcd {
             // The data is thrown away: waiting for the disk would buy nothing.
             .args(["--unsafe-no-fsync", "--log-level=warn"]);
         let child = Child::spawn(&format!("etcd-{attempt}"), command, folder.path())?;
-        Ok(Self { child, url })
+        Ok(Self { child, url, health })
     }
 
     async fn healthy(&mut self) -> Result<()> {
         let http = reqwest::Client::builder().no_proxy().build()?;
-        let (child, url) = (&mut self.child, format!("{}/health", self.url));
+        let (child, url) = (&mut self.child, format!("{}/health", self.health));
         wait::eventually("etcd's /health", START_LIMIT, async || {
             if let Err(error) = child.check_alive() {
                 return Observation::Hopeless(error);

@@ -22,6 +22,7 @@ use crate::{
         Certificate,
         server::{Authority, Listener, Service},
     },
+    place::Place,
 };
 
 /// Where the key set of an issuer is, below its path.
@@ -53,7 +54,7 @@ impl Issuers {
         let router = Router::new().fallback(answer).with_state(Arc::clone(&published));
         let authority = Authority::make("conformance issuers' CA")?;
         let tls = Arc::new(Mutex::new(authority.tls(Certificate::Good)?));
-        let listener = Listener::bind(0, Service::plain(router), Some(tls)).await?;
+        let listener = Listener::bind(&Place::here(), 0, Service::plain(router), Some(tls)).await?;
         let url = format!("https://127.0.0.1:{}", listener.port());
         Ok(Self { published, url, ca: authority.pem(), _listener: listener })
     }

@@ -36,7 +36,7 @@ impl Program {
 }
 
 /// A program of Kubernetes itself.
-fn kubernetes(name: &'static str, sources: &Path) -> go::Program<'static> {
+pub(crate) fn kubernetes(name: &'static str, sources: &Path) -> go::Program<'static> {
     let package = format!("k8s.io/kubernetes/cmd/{name}");
     let mut program = go::Program::new(name, &package, sources.join("kubernetes"));
     program.linked = format!(
@@ -47,7 +47,7 @@ fn kubernetes(name: &'static str, sources: &Path) -> go::Program<'static> {
 }
 
 /// `$LATCHKEY_CONTROL_PLANE_CACHE`, else a folder named after the pinned modules in the user's cache.
-fn cache_folder(sources: &Path) -> Result<PathBuf> {
+pub(crate) fn cache_folder(sources: &Path) -> Result<PathBuf> {
     if let Some(folder) = cache::folder_from(CACHE) {
         return Ok(folder);
     }

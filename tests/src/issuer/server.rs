@@ -3,12 +3,11 @@
 use std::{
     collections::BTreeMap,
     io,
-    net::Ipv4Addr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use axum::{
     Router,
     body::Body,
@@ -35,6 +34,7 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
 use super::faults::{Endpoint, Faults};
+use crate::place::Place;
 
 /// Connections at once; a test that opens more has a leak.
 const MOST_CONNECTIONS: usize = 4096;
@@ -58,6 +58,7 @@ pub enum Certificate {
 /// The issuer's certificate authority.
 pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
+    names: Vec<String>,
 }
 
 impl Authority {
@@ -66,7 +67,14 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        Ok(Self { issuer: CertifiedIssuer::self_signed(params, KeyPair::generate()?)? })
+        let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
+        Ok(Self { issuer: CertifiedIssuer::self_signed(params, KeyPair::generate()?)?, names })
+    }
+
+    /// The same, whose certificates are for this place too.
+    pub(super) fn at(mut self, place: &Place) -> Self {
+        self.names.push(place.address().to_string());
+        self
     }
 
     pub(crate) fn pem(&self) -> String {
@@ -81,7 +89,9 @@ impl Authority {
 
     pub(crate) fn tls(&self, certificate: Certificate) -> Result<Arc<ServerConfig>> {
         let (certificate, key) = match certificate {
-            Certificate::UnknownAuthority => Self::make("somebody else's CA")?.sign(Certificate::Good)?,
+            Certificate::UnknownAuthority => {
+                Self { names: self.names.clone(), ..Self::make("somebody else's CA")? }.sign(Certificate::Good)?
+            }
             other => self.sign(other)?,
         };
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
@@ -97,7 +107,7 @@ impl Authority {
     fn sign(&self, certificate: Certificate) -> Result<(rcgen::Certificate, KeyPair)> {
         let names = match certificate {
             Certificate::OtherHost => vec!["elsewhere.example".to_owned()],
-            _ => ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec(),
+            _ => self.names.clone(),
         };
         let mut params = CertificateParams::new(names)?;
         params.distinguished_name.push(DnType::CommonName, "issuer");
@@ -184,11 +194,11 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Listens on the loopback; port 0 takes any. Without TLS it speaks plain HTTP.
-    pub(crate) async fn bind(port: u16, service: Service, tls: Option<TlsSlot>) -> Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
-            .await
-            .with_context(|| format!("listening on 127.0.0.1:{port}"))?;
+    /// Listens in a place; port 0 takes any. Without TLS it speaks plain HTTP.
+    pub(crate) async fn bind(place: &Place, port: u16, service: Service, tls: Option<TlsSlot>) -> Result<Self> {
+        let place = place.clone();
+        let listener = tokio::task::spawn_blocking(move || place.listen(port)).await??;
+        let listener = TcpListener::from_std(listener)?;
         let port = listener.local_addr()?.port();
         let task = tokio::spawn(accept(listener, service, tls));
         Ok(Self { port, task })
