@@ -15,7 +15,7 @@ use self::{audit::AuditArgs, audit_command::AuditCommandArgs, audit_keys::AuditK
 use crate::{
     audit::commands::Audit,
     check::Check,
-    config::{ClusterName, Config, HttpsProxy, LogFilter, Proxies, Review},
+    config::{ClusterName, Config, HttpsProxy, LogFilter, Proxies, Review, ServingFiles},
 };
 
 /// What the program was asked to do.
@@ -73,6 +73,35 @@ struct ServerArgs {
     /// ports 443 and 10250 only.
     #[arg(long, env = "LATCHKEY_AGGREGATED_API_ADDRESS", value_name = "ADDRESS", default_value = "0.0.0.0:10250")]
     aggregated_api_address: SocketAddr,
+
+    /// The certificate chain of the aggregated API, PEM, for the Service's name in the cluster, such as cert-manager makes.
+    /// Without it the concierge makes and renews one itself, in a Secret.
+    #[arg(
+        long,
+        env = "LATCHKEY_AGGREGATED_API_TLS_CERT_FILE",
+        value_name = "FILE",
+        requires = "aggregated_api_tls_key_file"
+    )]
+    aggregated_api_tls_cert_file: Option<PathBuf>,
+
+    /// The key of that certificate, PEM.
+    #[arg(
+        long,
+        env = "LATCHKEY_AGGREGATED_API_TLS_KEY_FILE",
+        value_name = "FILE",
+        requires = "aggregated_api_tls_cert_file"
+    )]
+    aggregated_api_tls_key_file: Option<PathBuf>,
+
+    /// The authorities that signed it, PEM, which the concierge writes into `caBundle` of its API services. Without it
+    /// somebody else does. All three files are read again as they change.
+    #[arg(
+        long,
+        env = "LATCHKEY_AGGREGATED_API_TLS_CA_FILE",
+        value_name = "FILE",
+        requires = "aggregated_api_tls_cert_file"
+    )]
+    aggregated_api_tls_ca_file: Option<PathBuf>,
 
     /// Where probes and metrics are served, over plain HTTP: /livez, /readyz, /metrics, and with
     /// --authenticators /authenticators.
@@ -194,6 +223,9 @@ impl ServerArgs {
             namespace,
             replica,
             aggregated_api_address,
+            aggregated_api_tls_cert_file,
+            aggregated_api_tls_key_file,
+            aggregated_api_tls_ca_file,
             admin_address,
             review_address,
             review_client_ca_file,
@@ -222,6 +254,9 @@ impl ServerArgs {
                 .filter(|name| !name.is_empty())
                 .unwrap_or_else(|| format!("latchkey-concierge-{}", uuid::Uuid::new_v4().simple())),
             aggregated_api_address,
+            aggregated_api_certificate: aggregated_api_tls_cert_file
+                .zip(aggregated_api_tls_key_file)
+                .map(|(certificate, key)| ServingFiles { certificate, key, authority: aggregated_api_tls_ca_file }),
             admin_address,
             review: review_client_ca_file.map(|client_ca_file| Review {
                 address: review_address,
@@ -356,6 +391,18 @@ mod tests {
     }
 
     #[test]
+    fn the_certificate_of_the_aggregated_api_is_made_unless_it_is_given() {
+        assert_eq!(parse(&["--cluster-name", "staging"]).unwrap().aggregated_api_certificate, None);
+        let pair = ["--aggregated-api-tls-cert-file", "tls.crt", "--aggregated-api-tls-key-file", "tls.key"];
+        let files = ServingFiles { certificate: "tls.crt".into(), key: "tls.key".into(), authority: None };
+        let config = parse(&[&["--cluster-name", "staging"][..], &pair].concat()).unwrap();
+        assert_eq!(config.aggregated_api_certificate, Some(files.clone()));
+        let authority = ["--aggregated-api-tls-ca-file", "ca.crt"];
+        let config = parse(&[&["--cluster-name", "staging"][..], &pair, &authority].concat()).unwrap();
+        assert_eq!(config.aggregated_api_certificate, Some(ServingFiles { authority: Some("ca.crt".into()), ..files }));
+    }
+
+    #[test]
     fn mistakes_are_found_at_start() {
         for wrong in [
             &["--cluster-name", ""][..],
@@ -372,6 +419,9 @@ mod tests {
             &["--cluster-name", "staging", "--review-client-name", "kube-apiserver"],
             &["--cluster-name", "staging", "--review-client-ca-file", "ca.crt", "--review-tls-cert-file", "tls.crt"],
             &["--cluster-name", "staging", "--review-client-ca-file", "ca.crt", "--review-tls-key-file", "tls.key"],
+            &["--cluster-name", "staging", "--aggregated-api-tls-cert-file", "tls.crt"],
+            &["--cluster-name", "staging", "--aggregated-api-tls-key-file", "tls.key"],
+            &["--cluster-name", "staging", "--aggregated-api-tls-ca-file", "ca.crt"],
         ] {
             assert!(parse(wrong).is_err(), "{wrong:?}");
         }

@@ -11,6 +11,7 @@ pub use crate::{
     },
     idp::proxy::{HttpsProxy, Proxies},
     runtime::telemetry::LogFilter,
+    tls::serving_files::ServingFiles,
 };
 
 /// What one concierge was told to be.
@@ -26,6 +27,8 @@ pub struct Config {
     pub replica: String,
     /// The aggregated API's listener.
     pub aggregated_api_address: SocketAddr,
+    /// The files of the aggregated API's certificate; `None`: the concierge makes and renews it.
+    pub aggregated_api_certificate: Option<ServingFiles>,
     /// The probes' listener.
     pub admin_address: SocketAddr,
     /// The `TokenReview` listener, if there is to be one.

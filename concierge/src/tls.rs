@@ -2,4 +2,5 @@
 
 pub mod client_chain;
 pub mod server;
+pub mod serving_files;
 pub mod validity;

@@ -22,7 +22,7 @@ use crate::{
     controllers::{api_service, audit_heads, audit_key, certificate_authority, credential_issuer, serving_cert},
     runtime::lease::{self, Leadership},
     strategies::{self, Authority, Strategies},
-    tls::server::ServingCertificate,
+    tls::{server::ServingCertificate, serving_files::Loaded},
 };
 
 /// The lease of the replica that writes.
@@ -56,6 +56,7 @@ impl Cluster {
         ground: &mut Ground<'_>,
         way: Way,
         names: Names,
+        certificate: Option<Loaded>,
         seals: Seals,
         heads: Heads,
     ) -> Result<Self, anyhow::Error> {
@@ -141,7 +142,7 @@ impl Cluster {
             audit,
         };
         ground.spawn("credential-issuer", credential_issuer::run(settings, end));
-        let certificate = certificates(ground, &client, &leadership, namespace, api_service, &suffix);
+        let certificate = certificates(ground, &client, &leadership, namespace, api_service, &suffix, certificate);
         Ok(Self { client, leadership, certificate, strategies, front_proxy, suffix })
     }
 
@@ -166,7 +167,8 @@ impl Cluster {
     }
 }
 
-/// Starts what makes the certificate of the aggregated API, and what tells the API server of its authority.
+/// Starts what makes the certificate of the aggregated API or reads it from `files`, and what tells the API server of its
+/// authority.
 fn certificates(
     ground: &mut Ground<'_>,
     client: &Client,
@@ -174,23 +176,30 @@ fn certificates(
     namespace: String,
     service: String,
     suffix: &GroupSuffix,
+    files: Option<Loaded>,
 ) -> ServingCertificate {
-    let (certificate, receiver) = watch::channel::<Option<Arc<CertifiedKey>>>(None);
-    let (bundle_sender, bundle) = watch::channel(None);
+    let end = ground.stop.draining();
+    let (receiver, bundle) = if let Some(Loaded { certificate, bundle, watcher }) = files {
+        ground.spawn("serving-certificate", watcher.run(end.clone()));
+        (certificate, bundle)
+    } else {
+        let (certificate, receiver) = watch::channel::<Option<Arc<CertifiedKey>>>(None);
+        let (bundle_sender, bundle) = watch::channel(None);
+        let settings = serving_cert::Settings {
+            client: client.clone(),
+            namespace,
+            service,
+            clock: Arc::clone(&ground.clock),
+            leadership: leadership.clone(),
+            certificate,
+            bundle: bundle_sender,
+            metrics: ground.metrics.clone(),
+        };
+        ground.spawn("serving-certificate", serving_cert::run(settings, end.clone()));
+        (receiver, bundle)
+    };
     let loaded = receiver.clone();
     ground.readiness.require("serving-certificate", move || said(loaded.borrow().is_some(), "none is loaded yet"));
-    let settings = serving_cert::Settings {
-        client: client.clone(),
-        namespace,
-        service,
-        clock: Arc::clone(&ground.clock),
-        leadership: leadership.clone(),
-        certificate,
-        bundle: bundle_sender,
-        metrics: ground.metrics.clone(),
-    };
-    let end = ground.stop.draining();
-    ground.spawn("serving-certificate", serving_cert::run(settings, end.clone()));
     let settings = api_service::Settings {
         client: client.clone(),
         names: [suffix.login(), suffix.identity()].map(|group| format!("{VERSION}.{group}")).to_vec(),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use tokio_util::task::TaskTracker;
 
 use super::{
@@ -39,6 +40,7 @@ pub(super) async fn start(
         namespace,
         replica,
         aggregated_api_address,
+        aggregated_api_certificate,
         admin_address,
         review,
         audit,
@@ -70,6 +72,13 @@ pub(super) async fn start(
         Some(_) => Some(listen(aggregated_api_address, "aggregated API").await?),
         None => None,
     };
+    let certificate = match aggregated_api_certificate.filter(|_| way.is_some()) {
+        Some(files) => {
+            let loaded = files.load(ground.metrics.clone()).await;
+            Some(loaded.context("reading the files of the aggregated API's certificate")?)
+        }
+        None => None,
+    };
     let review = reviews::prepare(review, &ground.metrics).await?;
     let (files, conditions) = judges::folder(authenticators).await?;
     let cluster = cluster_name.to_string();
@@ -87,7 +96,7 @@ pub(super) async fn start(
     };
     let privacy = seals.privacy.subscribe();
     let cluster = match way {
-        Some(way) => Some(Cluster::start(&mut ground, way, names, seals, heads).await?),
+        Some(way) => Some(Cluster::start(&mut ground, way, names, certificate, seals, heads).await?),
         None => None,
     };
     let manner = refusals::Manner { lifetime: token_rejection_lifetime, privacy, replica, suffix: suffix.clone() };

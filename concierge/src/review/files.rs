@@ -1,15 +1,10 @@
 //! The files that the `TokenReview` listener is made of, read again as they change: a static pod has no API to keep its
 //! certificates for it, and whoever rotates them does not restart us.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc};
 
-use rustls::{crypto::aws_lc_rs, sign::CertifiedKey};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
-use tokio::{fs, sync::watch, time::sleep};
+use rustls::sign::CertifiedKey;
+use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
@@ -18,15 +13,10 @@ use crate::{
     tls::{
         client_chain::{CertificatePool, PoolError},
         server::ServingCertificate,
+        serving_files::{LOOK, ServingFilesError, certified, read},
         validity::Validity,
     },
 };
-
-/// How often the files are looked at. A mounted Secret changes by a swapped link, which no watch on a file sees.
-const LOOK: Duration = Duration::from_secs(10);
-
-/// Largest file that is read: a bundle of a hundred authorities has a tenth of it.
-const MAX_BYTES: u64 = 1024 * 1024;
 
 /// Where they are.
 #[derive(Clone, Debug)]
@@ -69,24 +59,9 @@ pub enum FilesError {
         /// What is wrong with it.
         error: PoolError,
     },
-    /// Not a certificate and its key.
-    #[error("{certificate} and {key}: expected a certificate chain and its key in PEM: {why}")]
-    Serving {
-        /// The file of the chain.
-        certificate: PathBuf,
-        /// The file of the key.
-        key: PathBuf,
-        /// What is wrong with them.
-        why: String,
-    },
-    /// Cannot be read.
-    #[error("cannot read {file}: {error}")]
-    Unreadable {
-        /// The file.
-        file: PathBuf,
-        /// Why.
-        error: std::io::Error,
-    },
+    /// Cannot be read, or not a certificate and its key.
+    #[error(transparent)]
+    Serving(#[from] ServingFilesError),
 }
 
 #[derive(PartialEq, Eq)]
@@ -131,7 +106,7 @@ impl Files {
             .map_err(|error| FilesError::ClientCa { file: self.client_ca.clone(), error })?;
         let serving = match (&self.serving, &contents.serving) {
             (Some((certificate, key)), Some((chain, secret))) => {
-                let certified = certified(chain, secret).map_err(|why| FilesError::Serving {
+                let certified = certified(chain, secret).map_err(|why| ServingFilesError::Pair {
                     certificate: certificate.clone(),
                     key: key.clone(),
                     why,
@@ -148,26 +123,6 @@ fn tell(contents: &Contents, parsed: &Parsed, metrics: &Metrics) {
     Validity::tell(Validity::of_bundle(&contents.client_ca), "review-client-ca", metrics);
     let serving = parsed.serving.as_ref().and_then(|serving| Validity::of_chain(&serving.cert));
     Validity::tell(serving, "review-serving", metrics);
-}
-
-async fn read(file: &Path) -> Result<Vec<u8>, FilesError> {
-    let unreadable = |error| FilesError::Unreadable { file: file.to_owned(), error };
-    let size = fs::metadata(file).await.map_err(unreadable)?.len();
-    if size > MAX_BYTES {
-        return Err(unreadable(std::io::Error::other(format!("has {size} bytes, expected {MAX_BYTES} at most"))));
-    }
-    fs::read(file).await.map_err(unreadable)
-}
-
-fn certified(chain: &[u8], key: &[u8]) -> Result<CertifiedKey, String> {
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(chain).collect::<Result<_, _>>().map_err(|e| e.to_string())?;
-    if chain.is_empty() {
-        return Err("there is no certificate".to_owned());
-    }
-    // The error of a key could quote it.
-    let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| "the key cannot be read".to_owned())?;
-    let certified = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).map_err(|e| e.to_string())?;
-    Ok(certified)
 }
 
 // === impl Watcher ===

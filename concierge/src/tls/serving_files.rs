@@ -1,0 +1,331 @@
+//! A serving certificate out of files, read again as they change: a mounted Secret that cert-manager or somebody else fills.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use rustls::{crypto::aws_lc_rs, sign::CertifiedKey};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+use tokio::{fs, sync::watch, time::sleep};
+use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
+
+use super::{server::ServingCertificate, validity::Validity};
+use crate::runtime::metrics::Metrics;
+
+/// How often the files are looked at. A mounted Secret changes by a swapped link, which no watch on a file sees.
+pub const LOOK: Duration = Duration::from_secs(10);
+
+/// Largest file that is read: a bundle of a hundred authorities has a tenth of it.
+const MAX_BYTES: u64 = 1024 * 1024;
+
+/// Where they are. The names are those of a Secret of type `kubernetes.io/tls` as cert-manager fills it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServingFiles {
+    /// `tls.crt`: the chain, PEM.
+    pub certificate: PathBuf,
+    /// `tls.key`: its key, PEM.
+    pub key: PathBuf,
+    /// `ca.crt`: whom clients must trust, PEM; `None`: they learn it from somebody else.
+    pub authority: Option<PathBuf>,
+}
+
+/// What is in them, kept current by [`Watcher::run`].
+#[derive(Debug)]
+pub struct Loaded {
+    /// What to show.
+    pub certificate: ServingCertificate,
+    /// What clients must trust, PEM; `None`: somebody else tells them.
+    pub bundle: watch::Receiver<Option<String>>,
+    /// Keeps both current.
+    pub watcher: Watcher,
+}
+
+/// The task that looks at the files.
+#[derive(Debug)]
+pub struct Watcher {
+    files: ServingFiles,
+    seen: Contents,
+    metrics: Metrics,
+    certificate: watch::Sender<Option<Arc<CertifiedKey>>>,
+    bundle: watch::Sender<Option<String>>,
+}
+
+/// Why the files cannot be used. No key is ever in it.
+#[derive(Debug, thiserror::Error)]
+pub enum ServingFilesError {
+    /// Not a bundle.
+    #[error("{file}: expected the certificates of one or more authorities in PEM")]
+    Authority {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Not a certificate and its key.
+    #[error("{certificate} and {key}: expected a certificate chain and its key in PEM: {why}")]
+    Pair {
+        /// The file of the chain.
+        certificate: PathBuf,
+        /// The file of the key.
+        key: PathBuf,
+        /// What is wrong with them.
+        why: String,
+    },
+    /// Cannot be read.
+    #[error("cannot read {file}: {error}")]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+}
+
+#[derive(PartialEq, Eq)]
+struct Contents {
+    certificate: Vec<u8>,
+    key: Zeroizing<Vec<u8>>,
+    authority: Option<Vec<u8>>,
+}
+
+struct Parsed {
+    certificate: Arc<CertifiedKey>,
+    bundle: Option<String>,
+}
+
+// === impl ServingFiles ===
+
+impl ServingFiles {
+    /// Reads them for the first time; `metrics` learns when each certificate in them ends.
+    ///
+    /// # Errors
+    /// When one cannot be read, or is not what it should be.
+    pub async fn load(self, metrics: Metrics) -> Result<Loaded, ServingFilesError> {
+        let seen = self.read().await?;
+        let parsed = self.parse(&seen)?;
+        parsed.tell(&metrics);
+        let (certificate_sender, certificate) = watch::channel(Some(parsed.certificate));
+        let (bundle_sender, mut bundle) = watch::channel(parsed.bundle);
+        // Whoever waits for a change finds the first bundle, too.
+        bundle.mark_changed();
+        let watcher = Watcher { files: self, seen, metrics, certificate: certificate_sender, bundle: bundle_sender };
+        Ok(Loaded { certificate, bundle, watcher })
+    }
+
+    async fn read(&self) -> Result<Contents, ServingFilesError> {
+        let authority = match &self.authority {
+            Some(file) => Some(read(file).await?),
+            None => None,
+        };
+        let (certificate, key) = (read(&self.certificate).await?, Zeroizing::new(read(&self.key).await?));
+        Ok(Contents { certificate, key, authority })
+    }
+
+    fn parse(&self, contents: &Contents) -> Result<Parsed, ServingFilesError> {
+        let certificate = certified(&contents.certificate, &contents.key).map_err(|why| ServingFilesError::Pair {
+            certificate: self.certificate.clone(),
+            key: self.key.clone(),
+            why,
+        })?;
+        let bundle = match (&self.authority, &contents.authority) {
+            (Some(file), Some(bytes)) => {
+                Some(authorities(bytes).ok_or_else(|| ServingFilesError::Authority { file: file.clone() })?)
+            }
+            _ => None,
+        };
+        Ok(Parsed { certificate: Arc::new(certificate), bundle })
+    }
+}
+
+/// Reads a file of certificates or a key.
+///
+/// # Errors
+/// When it cannot be read, or has more than 1 MiB.
+pub async fn read(file: &Path) -> Result<Vec<u8>, ServingFilesError> {
+    let unreadable = |error| ServingFilesError::Unreadable { file: file.to_owned(), error };
+    let size = fs::metadata(file).await.map_err(unreadable)?.len();
+    if size > MAX_BYTES {
+        return Err(unreadable(std::io::Error::other(format!("has {size} bytes, expected {MAX_BYTES} at most"))));
+    }
+    fs::read(file).await.map_err(unreadable)
+}
+
+/// A chain and its key, both PEM, as rustls takes them.
+///
+/// # Errors
+/// Why they are none, without a word of the key.
+pub fn certified(chain: &[u8], key: &[u8]) -> Result<CertifiedKey, String> {
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(chain).collect::<Result<_, _>>().map_err(|e| e.to_string())?;
+    if chain.is_empty() {
+        return Err("there is no certificate".to_owned());
+    }
+    // The error of a key could quote it.
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| "the key cannot be read".to_owned())?;
+    let certified = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).map_err(|e| e.to_string())?;
+    Ok(certified)
+}
+
+/// The text, if it holds certificates: the API server refuses an `APIService` with any other.
+fn authorities(bytes: &[u8]) -> Option<String> {
+    let certificates = CertificateDer::pem_slice_iter(bytes).collect::<Result<Vec<_>, _>>().ok()?;
+    (!certificates.is_empty()).then_some(())?;
+    String::from_utf8(bytes.to_vec()).ok()
+}
+
+// === impl Parsed ===
+
+impl Parsed {
+    fn tell(&self, metrics: &Metrics) {
+        Validity::tell(Validity::of_chain(&self.certificate.cert), "serving", metrics);
+        let authority = self.bundle.as_ref().and_then(|bundle| Validity::of_bundle(bundle.as_bytes()));
+        Validity::tell(authority, "serving-ca", metrics);
+    }
+}
+
+// === impl Watcher ===
+
+impl Watcher {
+    /// Looks until `stop`. What cannot be used is told once, and what was there before stays in use.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let _: Option<()> = stop.run_until_cancelled(self.look()).await;
+    }
+
+    async fn look(&mut self) {
+        let mut told = false;
+        loop {
+            sleep(LOOK).await;
+            match self.again().await {
+                Ok(changed) => {
+                    told = false;
+                    if changed {
+                        tracing::info!("Serving certificate loaded from its files");
+                    }
+                }
+                Err(error) if !told => {
+                    told = true;
+                    tracing::warn!(%error, "Cannot use the files of the serving certificate, keeping what they held");
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    async fn again(&mut self) -> Result<bool, ServingFilesError> {
+        let contents = self.files.read().await?;
+        if contents == self.seen {
+            return Ok(false);
+        }
+        let parsed = self.files.parse(&contents)?;
+        parsed.tell(&self.metrics);
+        self.certificate.send_replace(Some(parsed.certificate));
+        self.bundle.send_replace(parsed.bundle);
+        self.seen = contents;
+        Ok(true)
+    }
+}
+
+impl fmt::Debug for Contents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Contents")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use rcgen::{CertificateParams, KeyPair};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::time::UnixTime;
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new() -> Self {
+            let folder = std::env::temp_dir().join(format!("latchkey-serving-{}", Uuid::new_v4()));
+            fs::create_dir(&folder).unwrap();
+            Self(folder)
+        }
+
+        fn files(&self) -> ServingFiles {
+            ServingFiles {
+                certificate: self.0.join("tls.crt"),
+                key: self.0.join("tls.key"),
+                authority: Some(self.0.join("ca.crt")),
+            }
+        }
+
+        /// As a kubelet does with a new version of a Secret: everything at once.
+        fn fill(&self, name: &str) -> String {
+            let key = KeyPair::generate().unwrap();
+            let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().self_signed(&key).unwrap();
+            fs::write(self.0.join("tls.crt"), certificate.pem()).unwrap();
+            fs::write(self.0.join("tls.key"), key.serialize_pem()).unwrap();
+            fs::write(self.0.join("ca.crt"), certificate.pem()).unwrap();
+            certificate.pem()
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_changes_is_served_and_told_and_what_is_broken_is_not() {
+        let folder = Folder::new();
+        let first = folder.fill("first.example");
+        let metrics = Metrics::new();
+        let Loaded { mut certificate, mut bundle, watcher } = folder.files().load(metrics.clone()).await.unwrap();
+        assert!(bundle.has_changed().unwrap(), "whoever waits for the bundle is told of the first one");
+        assert_eq!(bundle.borrow_and_update().as_ref(), Some(&first));
+        let text = metrics.encode(UnixTime::from_secs(0));
+        assert!(text.contains(r#"certificate="serving""#) && text.contains(r#"certificate="serving-ca""#), "{text}");
+
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(watcher.run(stop.clone()));
+        let served = certificate.borrow_and_update().clone().unwrap();
+        fs::write(folder.0.join("tls.key"), "no key").unwrap();
+        tokio::time::sleep(LOOK * 3).await;
+        assert!(!certificate.has_changed().unwrap() && !bundle.has_changed().unwrap());
+
+        let second = folder.fill("second.example");
+        certificate.changed().await.unwrap();
+        assert_ne!(certificate.borrow_and_update().clone().unwrap().cert, served.cert);
+        assert_eq!(bundle.borrow_and_update().as_ref(), Some(&second));
+        stop.cancel();
+        task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_first_look_says_what_is_wrong_and_never_the_key() {
+        let folder = Folder::new();
+        let load = || folder.files().load(Metrics::new());
+        let text = load().await.unwrap_err().to_string();
+        assert!(text.starts_with("cannot read ") && text.contains("ca.crt"), "{text}");
+
+        folder.fill("one.example");
+        for (file, wrong, expected) in [
+            ("ca.crt", "nothing", "expected the certificates of one or more authorities in PEM"),
+            ("tls.crt", "nothing", "there is no certificate"),
+            ("tls.key", "SECRET", "the key cannot be read"),
+        ] {
+            let good = fs::read(folder.0.join(file)).unwrap();
+            fs::write(folder.0.join(file), wrong).unwrap();
+            let text = load().await.unwrap_err().to_string();
+            assert!(text.contains(expected) && !text.contains("SECRET"), "{file}: {text}");
+            fs::write(folder.0.join(file), good).unwrap();
+        }
+        let key = KeyPair::generate().unwrap().serialize_pem();
+        fs::write(folder.0.join("tls.key"), &key).unwrap();
+        assert!(matches!(load().await.unwrap_err(), ServingFilesError::Pair { .. }), "somebody else's key");
+        folder.fill("one.example");
+        let without = ServingFiles { authority: None, ..folder.files() };
+        assert_eq!(*without.load(Metrics::new()).await.unwrap().bundle.borrow(), None);
+    }
+}
