@@ -2,7 +2,7 @@
 
 mod install;
 
-use std::{process::Command, time::Duration};
+use std::{path::PathBuf, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use reqwest::Method;
@@ -101,10 +101,30 @@ impl Keycloak {
         format!("{}/realms/{REALM}", self.base)
     }
 
+    /// Where all realms are.
+    #[must_use]
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     /// The CA of its TLS certificate, PEM.
     #[must_use]
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
+    }
+
+    /// The password of `admin` in the realm `master`.
+    #[must_use]
+    pub fn admin_password(&self) -> &str {
+        &self.password
+    }
+
+    /// The folder of `kcadm.sh`, Keycloak's own command line.
+    ///
+    /// # Errors
+    /// If Keycloak cannot be installed.
+    pub async fn programs() -> Result<PathBuf> {
+        install::programs().await
     }
 
     /// Has a client's ID tokens signed by another algorithm from now on.

@@ -14,6 +14,7 @@
 //! | [`conformance`] | what kube-apiserver says of a token, beside what we say |
 //! | [`issuer`] | an identity provider of ours that misbehaves on command |
 //! | [`oidc_provider`], [`keycloak`] | two that are not ours |
+//! | [`guide`] | the blocks of a page, for a test that follows it |
 //! | [`login`], [`browser`] | somebody who logs in, without and with a browser |
 //! | [`relying_party`] | an OIDC client for tests that need no plugin |
 //! | [`prometheus`] | Prometheus and promtool, with the rules that we ship |
@@ -39,6 +40,7 @@ pub mod exchange;
 pub mod folder;
 mod go;
 pub mod image;
+pub mod guide;
 pub mod issuer;
 pub mod keycloak;
 pub mod login;

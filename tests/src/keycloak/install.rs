@@ -43,6 +43,11 @@ pub(super) async fn home_in(folder: &TempFolder) -> Result<PathBuf> {
     Ok(script)
 }
 
+/// Where Keycloak's own programs are.
+pub(super) async fn programs() -> Result<PathBuf> {
+    Ok(distribution().await?.join("bin"))
+}
+
 /// The prepared distribution in the cache, made if need be.
 async fn distribution() -> Result<PathBuf> {
     let pom = Path::new(env!("CARGO_MANIFEST_DIR")).join(POM);
