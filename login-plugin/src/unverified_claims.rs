@@ -38,9 +38,11 @@ impl UnverifiedClaims {
         }
     }
 
-    /// Whether the token is for this audience and for nobody else.
-    pub(crate) fn is_for_only(&self, audience: &str) -> bool {
-        self.audiences() == [audience]
+    /// Whether the token is for this audience and for nobody else but those named.
+    pub(crate) fn is_for_only(&self, audience: &str, additional: &[String]) -> bool {
+        let found = self.audiences();
+        found.iter().filter(|one| *one == audience).count() == 1
+            && found.iter().all(|one| one == audience || additional.contains(one))
     }
 
     /// `exp`, by the issuer's clock.
@@ -78,8 +80,10 @@ mod tests {
             ("{}", false),
         ];
         for (payload, expected) in cases {
-            assert_eq!(claims(payload).unwrap().is_for_only("a"), expected, "{payload}");
+            assert_eq!(claims(payload).unwrap().is_for_only("a", &[]), expected, "{payload}");
         }
+        let both = claims(r#"{"aud":["a","b"]}"#).unwrap();
+        assert!(both.is_for_only("a", &["b".to_owned()]) && !both.is_for_only("a", &["c".to_owned()]));
     }
 
     #[test]

@@ -2,10 +2,13 @@
 //   certificate, key      paths of the TLS certificate and key, PEM
 //   tokenSeconds          how long ID tokens live
 //   refreshNeedsConsent   whether a refresh token takes scope offline_access together with prompt=consent
+//   issuerPath            what follows host and port in the issuer
+//   redirects             redirect addresses of every client, compared to the letter; empty: any port on the loopback
+//   claims                { name: value } in every ID token, whoever it is about
 //   clients               [{ id, algorithm }]: public native clients, by browser or by device code; algorithm is that of
 //                         their ID tokens
 //   users                 [{ name, password, subject, email, groups }]
-// Once it listens it prints one line, {"issuer": "https://127.0.0.1:PORT"}, and serves until it is killed.
+// Once it listens it prints one line, {"issuer": "https://127.0.0.1:PORT" and issuerPath}, and serves until it is killed.
 // At SIGHUP it makes a new key of each family and signs with it from then on, publishes the ones before beside it, withdraws
 // those before them, and prints {"rotated": COUNT}.
 
@@ -34,13 +37,21 @@ const cookieKey = randomBytes(32).toString('base64url');
 
 const server = createServer({ cert: readFileSync(settings.certificate), key: readFileSync(settings.key) });
 server.listen(0, '127.0.0.1', () => {
-  const issuer = `https://127.0.0.1:${server.address().port}`;
+  const issuer = `https://127.0.0.1:${server.address().port}${settings.issuerPath}`;
+  // What oidc-provider must not see of a path: the slash at its end belongs to what follows.
+  const mount = settings.issuerPath.replace(/\/$/, '');
   let published = keys();
   let provider;
   let oidc;
   // oidc-provider takes its keys once: other keys are another provider. Sessions and grants are kept outside of it.
   const renew = () => {
     provider = new Provider(issuer, configuration(published));
+    if (settings.redirects.length > 0) {
+      // Native clients get any port otherwise, as RFC 8252 7.3 wants it, and as many providers do not.
+      provider.Client.prototype.redirectUriAllowed = function allowed(uri) {
+        return this.redirectUris.includes(uri);
+      };
+    }
     oidc = provider.callback();
   };
   renew();
@@ -53,6 +64,10 @@ server.listen(0, '127.0.0.1', () => {
   });
   server.on('request', (request, response) => {
     if (!request.url.startsWith('/interaction/')) {
+      if (mount && request.url.startsWith(`${mount}/`)) {
+        request.originalUrl = request.url;
+        request.url = request.url.slice(mount.length);
+      }
       oidc(request, response);
       return;
     }
@@ -74,11 +89,13 @@ function configuration(published) {
       response_types: ['code'],
       id_token_signed_response_alg: algorithm,
       // RFC 8252 7.3: the provider lets any port pass on loopback addresses of native clients.
-      redirect_uris: ['http://127.0.0.1/callback', 'http://[::1]/callback', 'http://localhost/callback'],
+      redirect_uris: settings.redirects.length > 0
+        ? settings.redirects
+        : ['http://127.0.0.1/callback', 'http://[::1]/callback', 'http://localhost/callback'],
     })),
     claims: {
       // What a cluster maps is in every ID token, whatever scopes a client asks for.
-      openid: ['sub', 'username', 'groups', 'email', 'email_verified'],
+      openid: [...new Set(['sub', 'username', 'groups', 'email', 'email_verified', ...Object.keys(settings.claims)])],
       email: ['email', 'email_verified'],
       groups: ['groups'],
       profile: ['name', 'preferred_username'],
@@ -126,7 +143,7 @@ function show(ctx, page) {
 
 function claims({ subject, name, email, groups }) {
   const known = { sub: subject, username: name, name, preferred_username: name, groups };
-  return email ? { ...known, email, email_verified: true } : known;
+  return { ...known, ...(email ? { email, email_verified: true } : {}), ...settings.claims };
 }
 
 function keys() {

@@ -13,7 +13,7 @@
 //! | [`site`], [`person`] | a cluster with all of it, and somebody at a laptop |
 //! | [`conformance`] | what kube-apiserver says of a token, beside what we say |
 //! | [`issuer`] | an identity provider of ours that misbehaves on command |
-//! | [`oidc_provider`], [`keycloak`] | two that are not ours |
+//! | [`oidc_provider`], [`keycloak`], [`dex`] | three that are not ours |
 //! | [`guide`] | the blocks of a page, for a test that follows it |
 //! | [`login`], [`browser`] | somebody who logs in, without and with a browser |
 //! | [`relying_party`] | an OIDC client for tests that need no plugin |
@@ -36,6 +36,7 @@ pub mod cluster;
 pub mod concierge;
 pub mod conformance;
 pub mod control_plane;
+pub mod dex;
 pub mod exchange;
 pub mod folder;
 mod go;

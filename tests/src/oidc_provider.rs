@@ -6,7 +6,7 @@ use std::{fs, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{
     child::Child,
@@ -31,6 +31,12 @@ pub struct OidcProviderOptions {
     /// Whether only scope `offline_access` together with `prompt=consent` brings a refresh token (OIDC Core section 11), as
     /// `oidc-provider` has it when left to itself; otherwise every login does.
     pub refresh_needs_consent: bool,
+    /// What follows host and port in the issuer, a slash at the end included.
+    pub issuer_path: String,
+    /// The clients' redirect addresses, compared to the letter; if there are none, any port of the loopback is good.
+    pub redirects: Vec<String>,
+    /// Claims that stand in everybody's ID token, besides their own.
+    pub claims: Map<String, Value>,
 }
 
 impl Default for OidcProviderOptions {
@@ -43,6 +49,9 @@ impl Default for OidcProviderOptions {
             users: crate::issuer::IssuerOptions::default().users,
             token_lifetime: Duration::from_mins(5),
             refresh_needs_consent: false,
+            issuer_path: String::new(),
+            redirects: Vec::new(),
+            claims: Map::new(),
         }
     }
 }
@@ -73,6 +82,9 @@ impl OidcProvider {
             "certificate": folder.write("tls.crt", certificate)?,
             "key": folder.write("tls.key", key)?,
             "refreshNeedsConsent": options.refresh_needs_consent,
+            "issuerPath": options.issuer_path,
+            "redirects": options.redirects,
+            "claims": options.claims,
             "tokenSeconds": options.token_lifetime.as_secs(),
             "clients": clients,
             "users": users,

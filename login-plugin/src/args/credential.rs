@@ -19,6 +19,8 @@ use crate::exec_credential::ApiVersion;
 pub(crate) struct CredentialArgs {
     /// `--account`: which of several accounts at one provider; a login hint unless `--login-hint` says another.
     pub(crate) account: Option<String>,
+    /// `--additional-audiences`: whom else a token may be for, by name; by default nobody.
+    pub(crate) additional_audiences: Option<Vec<String>>,
     /// `--api-version`: version to answer in when the client does not say.
     #[serde(deserialize_with = "from_text")]
     pub(crate) api_version: Option<ApiVersion>,
@@ -216,6 +218,7 @@ impl CredentialArgs {
     pub(crate) fn or(self, other: Self) -> Self {
         Self {
             account: self.account.or(other.account),
+            additional_audiences: self.additional_audiences.or(other.additional_audiences),
             api_version: self.api_version.or(other.api_version),
             api_group_suffix: self.api_group_suffix.or(other.api_group_suffix),
             audience: self.audience.or(other.audience),
@@ -281,6 +284,7 @@ pub(super) fn credential(parser: &mut Parser) -> Result<Command, UsageError> {
 pub(super) fn option(args: &mut CredentialArgs, name: &str, parser: &mut Parser) -> Result<(), UsageError> {
     match name {
         "account" => args.account = Some(text(parser)?),
+        "additional-audiences" => args.additional_audiences = Some(list(parser)?),
         "api-version" => args.api_version = Some(parsed(parser, "api-version", "\"v1\" or \"v1beta1\"")?),
         "api-group-suffix" => args.api_group_suffix = Some(suffix(parser)?),
         "audience" => args.audience = Some(text(parser)?),

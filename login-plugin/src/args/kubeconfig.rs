@@ -168,8 +168,9 @@ impl Contexts {
 }
 
 /// Options of `credential` that say how people shall log in; the others follow from the cluster.
-const LOGIN_OPTIONS: [&str; 29] = [
+const LOGIN_OPTIONS: [&str; 30] = [
     "account",
+    "additional-audiences",
     "audience",
     "client-id",
     "client-secret-env",

@@ -118,6 +118,7 @@ fn session(provider: &ProviderConfig) -> EntryName {
         client_id,
         client_secret: _,
         audience,
+        additional_audiences,
         token_kind,
         scopes,
         optional_scopes,
@@ -143,6 +144,7 @@ fn session(provider: &ProviderConfig) -> EntryName {
         .option("request-audience", request_audience.as_deref())
         .option("exchange-audience", exchange_audience.as_deref())
         .options("resource", resources)
+        .options("additional-audience", additional_audiences)
         .option("token", (*token_kind == TokenKind::Access).then_some("access"))
         .finish()
 }

@@ -75,7 +75,8 @@ fn of_context(kubectl: &KubectlFlags, world: World<'_>) -> Result<String, Failur
         None => line("Login:", &format!("none is kept; `{}` makes one", typed::login(kubectl))),
         Some(session) => {
             let elsewhere = astray(&config, &cache, &keys).map(|failure| failure.message);
-            token_lines(session, (wanted, endpoint, elsewhere), kubectl, world, &mut line);
+            let asked = (wanted.as_str(), config.provider.additional_audiences.as_slice());
+            token_lines(session, (asked, endpoint, elsewhere), kubectl, world, &mut line);
         }
     }
     if let Some(attempt) = cache.failed_attempt(&keys.session) {
@@ -96,11 +97,11 @@ fn of_context(kubectl: &KubectlFlags, world: World<'_>) -> Result<String, Failur
     Ok(text)
 }
 
-/// What the kept token says of itself, and whether it may go to this cluster at all: for which audience it should be, to
-/// which server it would go, and why it does not go there if it was taken to another one so far.
+/// What the kept token says of itself, and whether it may go to this cluster at all: for which audience it should be and
+/// for whom besides, to which server it would go, and why it does not go there if it was taken to another one so far.
 fn token_lines(
     session: &Session,
-    (wanted, endpoint, elsewhere): (&str, Option<&str>, Option<String>),
+    ((wanted, additional), endpoint, elsewhere): ((&str, &[String]), Option<&str>, Option<String>),
     kubectl: &KubectlFlags,
     world: World<'_>,
     line: &mut impl FnMut(&str, &str),
@@ -129,7 +130,7 @@ fn token_lines(
     }
     match elsewhere {
         // In the words of the concierge, so that the two can be matched.
-        _ if !claims.is_for_only(wanted) => {
+        _ if !claims.is_for_only(wanted, additional) => {
             let found = Printable(&format!("{audiences:?}")).to_string();
             line("Check:", &format!("audience {found} is not ours, expected {wanted:?}: the token is not sent"));
         }

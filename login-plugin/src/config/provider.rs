@@ -43,8 +43,12 @@ pub(crate) struct ProviderConfig {
     pub(crate) client_id: String,
     /// Where the client's secret is, if it has one.
     pub(crate) client_secret: Option<ClientSecret>,
-    /// The one audience that the cluster takes. A token for anything else, or for more, never leaves this computer.
+    /// The one audience that the cluster takes. A token for anything else, or for more than is named here, never leaves this
+    /// computer.
     pub(crate) audience: String,
+    /// Whom else a token may be for, where the provider cannot do otherwise: Zitadel writes the project into each. Never
+    /// another cluster. Sorted, without duplicates.
+    pub(crate) additional_audiences: Vec<String>,
     /// Which of the provider's tokens the cluster takes.
     pub(crate) token_kind: TokenKind,
     /// Asked for always; sorted, without duplicates, with `openid`.
@@ -132,6 +136,7 @@ impl ProviderConfig {
             issuer,
             client_id,
             client_secret: client_secret(args, environment)?,
+            additional_audiences: canonical(args.additional_audiences.clone().unwrap_or_default().into_iter()),
             token_kind: args.token_kind.unwrap_or_default(),
             scopes: canonical(scopes.into_iter().chain(["openid".to_owned()])),
             optional_scopes: canonical(optional_scopes.into_iter()),

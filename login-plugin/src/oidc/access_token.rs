@@ -50,7 +50,7 @@ pub(super) fn verify(
     }
     let audiences = claims.audiences();
     let audiences: Vec<&str> = audiences.iter().map(String::as_str).collect();
-    check_audience(audience, &audiences).map_err(Verification::Refused)?;
+    check_audience(audience, &config.additional_audiences, &audiences).map_err(Verification::Refused)?;
     // RFC 9068 section 2.2, and the older name of the same. (An exchange may give a token without either.)
     for party in ["client_id", "azp"].into_iter().filter_map(|name| claims.text(name)) {
         if party != config.client_id {

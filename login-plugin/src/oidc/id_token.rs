@@ -94,16 +94,24 @@ pub(super) fn verify(
     });
     let claims = token.claims(&verifier, nonce).map_err(|error| Verification::of(&error))?;
     let audiences: Vec<&str> = claims.audiences().iter().map(|audience| audience.as_str()).collect();
-    check_audience(expected_audience(config), &audiences).map_err(Verification::Refused)?;
+    check_audience(expected_audience(config), &config.additional_audiences, &audiences)
+        .map_err(Verification::Refused)?;
     // Steps 4 and 5.
-    if let Some(party) = claims.authorized_party()
-        && party.as_str() != config.client_id
-    {
-        return Err(Verification::Refused(format!(
-            "authorized-party-mismatch: the token was made for client {:?}, we are {:?}",
-            Printable(party.as_str()).to_string(),
-            config.client_id
-        )));
+    match claims.authorized_party() {
+        Some(party) if party.as_str() != config.client_id => {
+            return Err(Verification::Refused(format!(
+                "authorized-party-mismatch: the token was made for client {:?}, we are {:?}",
+                Printable(party.as_str()).to_string(),
+                config.client_id
+            )));
+        }
+        None if audiences.len() > 1 => {
+            return Err(Verification::Refused(
+                "authorized-party-mismatch: the token is for several and does not say for which client it was made"
+                    .to_owned(),
+            ));
+        }
+        Some(_) | None => {}
     }
     if let Some(hash) = claims.access_token_hash() {
         let access_token = AccessToken::new(grant.access_token.expose().to_owned());
@@ -171,12 +179,19 @@ impl Verification {
     }
 }
 
-/// The token must be for this cluster and nobody else. The code is the one that stands in the cluster's audit log.
-pub(crate) fn check_audience(expected: &str, found: &[&str]) -> Result<(), String> {
+/// The token must be for this cluster and nobody else, except for those that somebody has named. The code is the one that
+/// stands in the cluster's audit log.
+pub(crate) fn check_audience(expected: &str, additional: &[String], found: &[&str]) -> Result<(), String> {
     let list = || found.iter().map(|audience| format!("{:?}", Printable(audience).to_string())).collect::<Vec<_>>();
+    let others = || found.iter().filter(|audience| **audience != expected);
     match found {
         [] => Err(format!("audience-missing: the token is for nobody, this cluster takes only {expected:?}")),
-        [one] if *one == expected => Ok(()),
+        several
+            if others().count() + 1 == several.len()
+                && others().all(|other| additional.iter().any(|known| known == other)) =>
+        {
+            Ok(())
+        }
         several if several.contains(&expected) => Err(format!(
             "audience-shared: the token is for {}, so it would open other doors too; this cluster takes only {expected:?}",
             list().join(", ")
@@ -194,10 +209,7 @@ mod tests {
 
     #[test]
     fn only_a_token_for_this_cluster_alone_passes() {
-        let code = |found: &[&str]| match check_audience("staging", found) {
-            Ok(()) => "passes".to_owned(),
-            Err(words) => words.split(':').next().unwrap().to_owned(),
-        };
+        let code = |found: &[&str]| code_of(&[], found);
         assert_eq!(code(&["staging"]), "passes");
         assert_eq!(code(&[]), "audience-missing");
         assert_eq!(code(&["production"]), "audience-mismatch");
@@ -205,5 +217,26 @@ mod tests {
         assert_eq!(code(&["a", "b"]), "audience-mismatch");
         assert_eq!(code(&["Staging"]), "audience-mismatch");
         assert_eq!(code(&["staging", "staging"]), "audience-shared", "one audience means one entry");
+    }
+
+    #[test]
+    fn those_who_are_named_may_be_meant_as_well_and_nobody_else() {
+        let code = |found: &[&str]| code_of(&["project"], found);
+        for found in [&["staging"][..], &["staging", "project"], &["project", "staging"]] {
+            assert_eq!(code(found), "passes", "{found:?}");
+        }
+        assert_eq!(code(&["project"]), "audience-mismatch", "ours has to be there");
+        assert_eq!(code(&["staging", "production"]), "audience-shared");
+        assert_eq!(code(&["staging", "project", "production"]), "audience-shared");
+        assert_eq!(code(&["staging", "staging", "project"]), "audience-shared");
+        assert_eq!(code(&[]), "audience-missing");
+    }
+
+    fn code_of(additional: &[&str], found: &[&str]) -> String {
+        let additional: Vec<String> = additional.iter().map(|&audience| audience.to_owned()).collect();
+        match check_audience("staging", &additional, found) {
+            Ok(()) => "passes".to_owned(),
+            Err(words) => words.split(':').next().unwrap().to_owned(),
+        }
     }
 }

@@ -185,7 +185,7 @@ fn session(entry: &Map<String, Value>, key: &SessionKey, wanted: &Wanted, now: U
     let expires = match wanted {
         Wanted::AccessToken => access.map(|(_, expires)| expires),
         Wanted::IdTokenFor(audience) => {
-            let is_for_us = claims.as_ref().is_some_and(|claims| claims.is_for_only(audience));
+            let is_for_us = claims.as_ref().is_some_and(|claims| claims.is_for_only(audience, &[]));
             id.filter(|_| is_for_us).map(|(_, expires)| expires)
         }
     };

@@ -61,6 +61,7 @@ fn settings(login: &CredentialArgs) -> Vec<(&'static str, Setting)> {
     // Every field by its name: a new one has to be written down here too, or a stanza would lose it.
     let CredentialArgs {
         account,
+        additional_audiences,
         api_version,
         api_group_suffix,
         audience,
@@ -111,6 +112,7 @@ fn settings(login: &CredentialArgs) -> Vec<(&'static str, Setting)> {
         ("issuer", text(issuer)),
         ("client-id", text(client_id)),
         ("audience", text(audience)),
+        ("additional-audiences", list(additional_audiences)),
         ("account", text(account)),
         ("provider", text(provider)),
         ("client-secret-env", text(client_secret_env)),
@@ -193,6 +195,7 @@ mod tests {
         let several = |text: &str| Some(text.split(' ').map(ToOwned::to_owned).collect::<Vec<_>>());
         CredentialArgs {
             account: some("jane"),
+            additional_audiences: several("project another"),
             api_version: Some(ApiVersion::V1Beta1),
             api_group_suffix: "pinniped.dev".parse().ok(),
             audience: some("aud"),

@@ -1,0 +1,95 @@
+//! Dex, the real one, with its own password database in place of the connectors that people have.
+
+use std::{process::Command, time::Duration};
+
+use anyhow::Result;
+
+use crate::{
+    child::Child,
+    folder::TempFolder,
+    install_crypto,
+    issuer::serving_certificate,
+    ports,
+    tools::Tool,
+    wait::{self, Observation},
+};
+
+/// It makes one RSA key before it listens.
+const START_LIMIT: Duration = Duration::from_mins(1);
+
+/// The one person of its database, under the address that Dex asks for.
+pub const PERSON: &str = "ann@example.com";
+
+/// That person's password, of this machine alone.
+pub const PASSWORD: &str = "ann-password";
+
+/// bcrypt of [`PASSWORD`], at the least cost that Dex takes.
+const HASH: &str = "$2a$10$abcdefghijklmnopqrstuubrTNAbjAEPHxLKapLkx1MsD8zcv7YXW";
+
+/// A running Dex; it is killed when dropped.
+pub struct Dex {
+    _child: Child,
+    base: String,
+    ca_pem: String,
+    // Dropped last: its log is in there.
+    _folder: TempFolder,
+}
+
+impl Dex {
+    /// Starts it with these settings, in which `placeholder` stands for its own address, and with what every installation
+    /// adds to them: a storage, where it listens, and whom it knows (`developers` is the group of [`PERSON`]).
+    ///
+    /// # Errors
+    /// If it cannot be built or does not start: with its log.
+    pub async fn start(settings: &str, placeholder: &str) -> Result<Self> {
+        install_crypto();
+        let program = Tool::Dex.find().await?;
+        let folder = TempFolder::new("dex")?;
+        let (ca_pem, certificate, key) = serving_certificate("Dex CA")?;
+        let port = ports::free()?;
+        let base = format!("https://127.0.0.1:{port}");
+        let certificate = folder.write("tls.crt", certificate)?;
+        let key = folder.write("tls.key", key)?;
+        let added = format!(
+            "storage: {{type: memory}}\n\
+             web: {{https: '127.0.0.1:{port}', tlsCert: '{}', tlsKey: '{}'}}\n\
+             enablePasswordDB: true\n\
+             staticPasswords:\n\
+             - {{email: {PERSON}, hash: '{HASH}', username: ann, userID: 08a8684b-db88-4b73-90a9-3cd1661f5466, groups: [developers]}}\n",
+            certificate.display(),
+            key.display(),
+        );
+        let file = folder.write("dex.yaml", settings.replace(placeholder, &base) + &added)?;
+        let mut command = Command::new(program);
+        command.arg("serve").arg(file);
+        let mut child = Child::spawn("dex", command, folder.path())?;
+        let http = reqwest::Client::builder()
+            .tls_certs_only(reqwest::Certificate::from_pem_bundle(ca_pem.as_bytes())?)
+            .no_proxy()
+            .build()?;
+        wait::eventually("Dex to listen", START_LIMIT, async || {
+            if let Err(error) = child.check_alive() {
+                return Observation::Hopeless(error);
+            }
+            match http.get(format!("{base}/.well-known/openid-configuration")).send().await {
+                Ok(answer) if answer.status().is_success() => Observation::Holds(()),
+                Ok(answer) => Observation::NotYet(answer.status().to_string()),
+                Err(error) => Observation::NotYet(format!("{error:#}")),
+            }
+        })
+        .await?;
+        Ok(Self { _child: child, base, ca_pem, _folder: folder })
+    }
+
+    /// Its address, which is its issuer.
+    #[must_use]
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// The CA of its TLS certificate, PEM.
+    #[must_use]
+    pub fn ca_pem(&self) -> &str {
+        &self.ca_pem
+    }
+}
