@@ -12,6 +12,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Output},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use latchkey_concierge::time::UnixTime;
@@ -46,8 +47,11 @@ struct Guide {
 
 impl Guide {
     fn of(provider: &str) -> Self {
+        // Tests run side by side.
+        static READERS: AtomicU32 = AtomicU32::new(0);
         let text = fs::read_to_string(format!("{GUIDES}/{provider}.md")).unwrap();
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("guide-{provider}"));
+        let reader = READERS.fetch_add(1, Ordering::Relaxed);
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("guide-{provider}-{reader}"));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
         Self { text, folder }

@@ -32,9 +32,14 @@ impl Guide {
         Ok(Self { blocks: blocks(&text) })
     }
 
-    /// All blocks with a tag, in the order of the page.
+    /// All blocks, in the order of the page.
+    pub fn blocks(&self) -> impl Iterator<Item = &Block> {
+        self.blocks.iter()
+    }
+
+    /// Those that are for more than reading.
     pub fn tagged(&self) -> impl Iterator<Item = &Block> {
-        self.blocks.iter().filter(|block| !block.tag.is_empty())
+        self.blocks().filter(|block| !block.tag.is_empty())
     }
 
     /// The text of the one block of that language and tag.

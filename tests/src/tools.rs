@@ -18,6 +18,8 @@ pub const TOOLS: &str = "LATCHKEY_TOOLS";
 /// A tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tool {
+    /// Dex, an identity provider.
+    Dex,
     /// Helm 4.
     Helm,
     /// kubeconform: judges manifests by schemas.
@@ -28,7 +30,7 @@ pub enum Tool {
 
 impl Tool {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Helm, Self::Kubeconform, Self::Kustomize];
+    pub const ALL: [Self; 4] = [Self::Dex, Self::Helm, Self::Kubeconform, Self::Kustomize];
 
     /// The program's path: in the folder that [`TOOLS`] names, else built, which takes up to two minutes the first time.
     ///
@@ -49,6 +51,7 @@ impl Tool {
     /// Of the program, and of its module's folder.
     fn name(self) -> &'static str {
         match self {
+            Self::Dex => "dex",
             Self::Helm => "helm",
             Self::Kubeconform => "kubeconform",
             Self::Kustomize => "kustomize",
@@ -57,6 +60,7 @@ impl Tool {
 
     fn package(self) -> &'static str {
         match self {
+            Self::Dex => "github.com/dexidp/dex/cmd/dex",
             Self::Helm => "helm.sh/helm/v4/cmd/helm",
             Self::Kubeconform => "github.com/yannh/kubeconform/cmd/kubeconform",
             Self::Kustomize => "sigs.k8s.io/kustomize/kustomize/v5",

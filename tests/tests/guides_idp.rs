@@ -6,16 +6,18 @@ use std::{ffi::OsString, fs, path::PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use latchkey_e2e::{
+    dex::{self, Dex},
     exchange::Exchanger,
     folder::TempFolder,
     guide::{Block, Guide},
-    issuer::User,
+    issuer::{Algorithm, User},
     keycloak::Keycloak,
+    oidc_provider::{OidcProvider, OidcProviderOptions},
     person::{Answer, Person},
     programs::Programs,
     site::Site,
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::process::Command;
 
 /// Two clusters without an authenticator, as their administrators have them.
@@ -60,7 +62,29 @@ async fn the_guides_are_followed_to_the_letter() -> Result<()> {
             username: "keycloak:ann".to_owned(),
             groups: &["keycloak:developers"],
         })
-        .await
+        .await?;
+    drop(keycloak);
+
+    let dex = Dex::start(Guide::read("idp/dex.md")?.only("yaml", "provider")?, "https://dex.example.com").await?;
+    fleet
+        .follow(Provider {
+            name: "dex",
+            address: dex.base(),
+            ca_pem: dex.ca_pem(),
+            programs: None,
+            answers: Vec::new(),
+            login: dex::PERSON,
+            password: dex::PASSWORD,
+            username: format!("dex:{}", dex::PERSON),
+            groups: &["dex:developers"],
+        })
+        .await?;
+    drop(dex);
+
+    for name in ["auth0", "authentik", "okta"] {
+        fleet.stands_in(name).await.with_context(|| format!("a stand-in for {name}"))?;
+    }
+    Ok(())
 }
 
 impl Fleet {
@@ -123,6 +147,90 @@ impl Fleet {
     }
 }
 
+/// What a provider says of itself or of the login, rather than of the person.
+const OF_THE_PROTOCOL: [&str; 8] = ["iss", "aud", "azp", "sub", "iat", "exp", "jti", "sid"];
+
+impl Fleet {
+    /// A provider that nobody but its maker runs, by another one that has its oddities: the form of the issuer, redirect
+    /// addresses that are compared to the letter, and the claims that the page shows. It says nothing of what the provider
+    /// has to be set to for that.
+    async fn stands_in(&self, name: &str) -> Result<()> {
+        let guide = Guide::read(&format!("idp/{name}.md"))?;
+        let mut token: Map<String, Value> = serde_json::from_str(guide.only("json", "token")?)?;
+        let user: Value = serde_json::from_str(guide.only("json", "user")?)?;
+        let text = |token: &Map<String, Value>, claim: &str| {
+            anyhow::Ok(
+                token.get(claim).and_then(Value::as_str).with_context(|| format!("{claim} is a text"))?.to_owned(),
+            )
+        };
+        let (issuer, client, subject) = (text(&token, "iss")?, text(&token, "aud")?, text(&token, "sub")?);
+        token.retain(|claim, _| !OF_THE_PROTOCOL.contains(&claim.as_str()));
+        let host_and_path = issuer.strip_prefix("https://").context("https")?;
+        let path = host_and_path.find('/').map_or("", |at| &host_and_path[at..]);
+        let ann = User { subject, ..User::new("ann", "ann-password") };
+        let provider = OidcProvider::start(OidcProviderOptions {
+            clients: vec![(client, Algorithm::RS256)],
+            users: vec![ann],
+            issuer_path: path.to_owned(),
+            redirects: guide.only("text", "redirects")?.lines().map(str::to_owned).collect(),
+            claims: token,
+            ..OidcProviderOptions::default()
+        })
+        .await?;
+        ensure!(provider.url().ends_with(path), "{}", provider.url());
+        let desk = Desk::new(
+            self,
+            &Provider {
+                name,
+                address: provider.url(),
+                ca_pem: provider.ca_pem(),
+                programs: None,
+                answers: Vec::new(),
+                login: "ann",
+                password: "ann-password",
+                username: String::new(),
+                groups: &[],
+            },
+        )
+        .await?;
+        let authenticator = guide.only("yaml", "staging")?.replace(&issuer, provider.url());
+        self.staging.cluster.apply(&with_ca(&authenticator, provider.ca_pem())).await?;
+        self.staging.ready(name).await?;
+
+        // The page's own command; the host tells nothing here.
+        let page =
+            guide.blocks().find_map(|block| block.text.lines().find(|line| line.contains("latchkey kubeconfig")));
+        let command = page.context("a command")?.trim().replace("$cluster", "staging");
+        let answer = desk.sh(&format!("{command} --provider {name}")).await?;
+        ensure!(answer.ok, "{}", answer.seen());
+        for check in ["latchkey doctor", "get --raw /version"] {
+            let answer = desk.sh(&format!("kubectl --kubeconfig staging.yaml {check}")).await?;
+            ensure!(answer.ok, "{check}: {}", answer.seen());
+        }
+        let answer = desk.sh("kubectl auth whoami --kubeconfig staging.yaml -o json").await?;
+        let whoami: Value = serde_json::from_str(&answer.stdout).with_context(|| answer.seen())?;
+        let found = &whoami["status"]["userInfo"];
+        ensure!(found["username"] == user["username"], "{found}, expected {user}");
+        for group in user["groups"].as_array().context("groups")? {
+            ensure!(
+                found["groups"].as_array().is_some_and(|groups| groups.contains(group)),
+                "{found}, expected {user}"
+            );
+        }
+
+        // Any other port is refused, and the doctor sees it without a login.
+        let answer = desk.sh(&format!("{command} --provider {name} --redirect-ports 28675 --force")).await?;
+        ensure!(answer.ok, "{}", answer.seen());
+        let answer = desk.sh("kubectl latchkey doctor --kubeconfig staging.yaml").await?;
+        ensure!(
+            !answer.ok && answer.stdout.contains("does not take http://127.0.0.1:28675/callback"),
+            "{}",
+            answer.seen()
+        );
+        self.staging.cluster.kubectl_ok(&["delete", "jwtauthenticator", name]).await.map(drop)
+    }
+}
+
 /// Where somebody sits and reads a page.
 struct Desk<'a> {
     folder: PathBuf,
@@ -156,7 +264,7 @@ impl<'a> Desk<'a> {
                 Ok(answer.seen())
             }
             ("yaml", tag @ ("staging" | "production" | "both")) => {
-                let objects = self.with_ca(&self.here(&block.text));
+                let objects = with_ca(&self.here(&block.text), self.provider.ca_pem);
                 for site in fleet.sites().into_iter().filter(|site| tag == "both" || tag == site.name) {
                     site.cluster.apply(&objects).await?;
                 }
@@ -172,13 +280,6 @@ impl<'a> Desk<'a> {
         text.replace(&format!("https://{}.example.com", self.provider.name), self.provider.address)
     }
 
-    /// "If its certificate is of a CA of your own, add `tls`."
-    fn with_ca(&self, objects: &str) -> String {
-        use base64::Engine as _;
-        let ca = base64::prelude::BASE64_STANDARD.encode(self.provider.ca_pem);
-        objects.replace("\n  audience: ", &format!("\n  tls: {{certificateAuthorityData: {ca}}}\n  audience: "))
-    }
-
     async fn sh(&self, script: &str) -> Result<Answer> {
         let mut command = Command::new("sh");
         command
@@ -190,4 +291,11 @@ impl<'a> Desk<'a> {
             .envs(self.provider.answers.iter().map(|(name, value)| (*name, value)));
         self.person.run(command).await
     }
+}
+
+/// "If its certificate is of a CA of your own, add `tls`."
+fn with_ca(objects: &str, ca_pem: &str) -> String {
+    use base64::Engine as _;
+    let ca = base64::prelude::BASE64_STANDARD.encode(ca_pem);
+    objects.replace("\n  audience: ", &format!("\n  tls: {{certificateAuthorityData: {ca}}}\n  audience: "))
 }
