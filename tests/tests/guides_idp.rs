@@ -148,7 +148,7 @@ impl Fleet {
 }
 
 /// What a provider says of itself or of the login, rather than of the person.
-const OF_THE_PROTOCOL: [&str; 8] = ["iss", "aud", "azp", "sub", "iat", "exp", "jti", "sid"];
+const OF_THE_PROTOCOL: [&str; 9] = ["iss", "aud", "azp", "sub", "iat", "exp", "jti", "sid", "amr"];
 
 impl Fleet {
     /// A provider that nobody but its maker runs, by another one that has its oddities: the form of the issuer, redirect

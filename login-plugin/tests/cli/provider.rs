@@ -128,6 +128,32 @@ async fn a_token_for_two_is_refused_with_and_without_an_authorized_party() {
     refused_at_login(&site, &credential(&laptop, &site), 4, "authorized-party-mismatch").await;
 }
 
+/// Zitadel writes the project into each token beside the client.
+#[tokio::test]
+async fn a_token_for_a_named_other_too_is_used_if_it_was_made_for_this_client() {
+    let with = |audiences: Value, party: Option<&'static str>| {
+        let (site, laptop) = (Site::start(), Laptop::new());
+        site.behave(|behaviour| (behaviour.audiences, behaviour.authorized_party) = (audiences, party));
+        (site, laptop)
+    };
+    for (audiences, party, code) in [
+        (json!(["staging", "project"]), None, "authorized-party-mismatch"),
+        (json!(["staging", "project"]), Some("production"), "authorized-party-mismatch"),
+        (json!(["staging", "project", "production"]), Some("staging"), "audience-shared"),
+        (json!(["project"]), Some("staging"), "audience-mismatch"),
+    ] {
+        let (site, laptop) = with(audiences, party);
+        let run = credential(&laptop, &site).with("--additional-audiences=project");
+        refused_at_login(&site, &run, 4, code).await;
+    }
+    let (site, laptop) = with(json!(["staging", "project"]), Some("staging"));
+    let run = an_hour_later(credential(&laptop, &site).with("--additional-audiences=project"), &laptop, &site).await;
+    run.end().await.credential();
+    assert_eq!(site.seen(|seen| (seen.logins, seen.refreshes)), (1, 1), "renewed without a word");
+    // Whoever names nobody has another login.
+    refused_at_login(&site, &credential(&laptop, &site), 4, "audience-shared").await;
+}
+
 #[tokio::test]
 async fn a_response_in_the_name_of_another_issuer_is_not_redeemed() {
     for announces in [true, false] {
