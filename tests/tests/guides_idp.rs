@@ -178,21 +178,18 @@ impl Fleet {
         })
         .await?;
         ensure!(provider.url().ends_with(path), "{}", provider.url());
-        let desk = Desk::new(
-            self,
-            &Provider {
-                name,
-                address: provider.url(),
-                ca_pem: provider.ca_pem(),
-                programs: None,
-                answers: Vec::new(),
-                login: "ann",
-                password: "ann-password",
-                username: String::new(),
-                groups: &[],
-            },
-        )
-        .await?;
+        let here = Provider {
+            name,
+            address: provider.url(),
+            ca_pem: provider.ca_pem(),
+            programs: None,
+            answers: Vec::new(),
+            login: "ann",
+            password: "ann-password",
+            username: String::new(),
+            groups: &[],
+        };
+        let desk = Desk::new(self, &here).await?;
         let authenticator = guide.only("yaml", "staging")?.replace(&issuer, provider.url());
         self.staging.cluster.apply(&with_ca(&authenticator, provider.ca_pem())).await?;
         self.staging.ready(name).await?;
@@ -204,7 +201,7 @@ impl Fleet {
         let answer = desk.sh(&format!("{command} --provider {name}")).await?;
         ensure!(answer.ok, "{}", answer.seen());
         for check in ["latchkey doctor", "get --raw /version"] {
-            let answer = desk.sh(&format!("kubectl --kubeconfig staging.yaml {check}")).await?;
+            let answer = desk.sh(&format!("kubectl {check} --kubeconfig staging.yaml")).await?;
             ensure!(answer.ok, "{check}: {}", answer.seen());
         }
         let answer = desk.sh("kubectl auth whoami --kubeconfig staging.yaml -o json").await?;
