@@ -22,7 +22,7 @@ use anyhow::Context as _;
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 
-use self::{start::start, system_clock::SystemClock};
+use self::{connection::Way, start::start, system_clock::SystemClock};
 use crate::{
     audit::commands::{self, Audit},
     check::{self, Check, CheckError, Ending},
@@ -32,6 +32,7 @@ use crate::{
         shutdown::{self, Stop, Tasks},
         telemetry,
     },
+    self_test::{self, SelfTest},
 };
 
 /// How long tasks may take to end once they were told to: longer than connections may take to drain.
@@ -100,6 +101,31 @@ pub fn audit(audit: &Audit) -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// Asks the API server whether the installation works, and says how that ended: 0 well, 1 not, 2 when it could not be asked.
+#[must_use]
+pub fn self_test(test: &SelfTest) -> ExitCode {
+    let outcome = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("starting the runtime")
+        .and_then(|runtime| runtime.block_on(ask(test)));
+    match outcome {
+        Ok(self_test::Ending::Well) => ExitCode::SUCCESS,
+        Ok(self_test::Ending::Failed) => ExitCode::FAILURE,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "latchkey-concierge self-test: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn ask(test: &SelfTest) -> Result<self_test::Ending, anyhow::Error> {
+    let way = test.kubeconfig.clone().map_or(Way::ServiceAccount, Way::Kubeconfig);
+    // The namespace matters to nothing that is asked.
+    let client = kube::Client::try_from(way.config("default").await?).context("making a client for the API server")?;
+    Ok(self_test::run(client, test, &mut std::io::stdout().lock()).await?)
 }
 
 /// Logs why the process ends, with every cause.

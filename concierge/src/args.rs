@@ -5,17 +5,22 @@ mod audit_command;
 mod audit_keys;
 mod audit_otlp;
 mod check;
+mod self_test;
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{Parser, Subcommand};
 use latchkey_crds::groups::GroupSuffix;
 
-use self::{audit::AuditArgs, audit_command::AuditCommandArgs, audit_keys::AuditKeyArgs, check::CheckArgs};
+use self::{
+    audit::AuditArgs, audit_command::AuditCommandArgs, audit_keys::AuditKeyArgs, check::CheckArgs,
+    self_test::SelfTestArgs,
+};
 use crate::{
     audit::commands::Audit,
     check::Check,
     config::{ClusterName, Config, HttpsProxy, LogFilter, Proxies, Review, ServingFiles},
+    self_test::SelfTest,
 };
 
 /// What the program was asked to do.
@@ -27,6 +32,8 @@ pub enum Command {
     Check(Box<Check>),
     /// Verify, show or follow audit logs.
     Audit(Box<Audit>),
+    /// Ask the API server whether the installation works.
+    SelfTest(Box<SelfTest>),
 }
 
 /// Latchkey's concierge: judges the tokens of your identity provider for one cluster and exchanges good ones for
@@ -46,6 +53,7 @@ struct Args {
 enum Verb {
     Check(CheckArgs),
     Audit(AuditCommandArgs),
+    SelfTest(SelfTestArgs),
 }
 
 /// The flags of the server.
@@ -208,6 +216,7 @@ impl Command {
             None => server.config().map(|config| Self::Serve(Box::new(config))),
             Some(Verb::Check(check)) => Ok(Self::Check(Box::new(check.into()))),
             Some(Verb::Audit(audit)) => Ok(Self::Audit(Box::new(audit.into()))),
+            Some(Verb::SelfTest(test)) => Ok(Self::SelfTest(Box::new(test.into()))),
         }
     }
 }
@@ -372,6 +381,18 @@ mod tests {
             &["check", "--authenticator", "a", "b"],
             &["--cluster-name", "staging", "check", "--authenticator", "a"],
         ] {
+            assert!(command(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_self_test_needs_nothing_in_a_pod() {
+        let Ok(Command::SelfTest(test)) = command(&["self-test"]) else { panic!("a self-test") };
+        assert_eq!((test.kubeconfig, test.timeout), (None, Duration::from_secs(30)));
+        let all = ["self-test", "--kubeconfig", "a.conf", "--api-group-suffix", "example.io", "--timeout", "2m"];
+        let Ok(Command::SelfTest(test)) = command(&all) else { panic!("a self-test") };
+        assert_eq!((test.kubeconfig, test.suffix.as_str()), (Some("a.conf".into()), "example.io"));
+        for wrong in [&["self-test", "--timeout", "5"][..], &["--cluster-name", "staging", "self-test"]] {
             assert!(command(wrong).is_err(), "{wrong:?}");
         }
     }

@@ -30,6 +30,7 @@
 //! | `tls` | the serving certificate, and client certificates handed to the request layer | doors |
 //! | `api` | the aggregated API server: thin handlers, one room for answers | doors |
 //! | `check` | `latchkey-concierge check`: files in, every step of the verdict out, by the same judge | doors |
+//! | `self_test` | `latchkey-concierge self-test`: asks the API server, as anybody may, whether all this answers and refuses | doors |
 //! | `review` | the `TokenReview` webhook for kube-apiserver: thin, asks all authenticators of an issuer | doors |
 //! | `runtime` | readiness, shutdown, lease, logs, metrics, probes: no domain words | doors |
 //! | `args`, `config`, `app` | flags as typed, as meant, and the composition root | doors |
@@ -56,7 +57,7 @@
 //! 2. Rooms import only what the table in the test allows.
 //! 3. Every file under `src/` is reached by a `mod` line and opens with its duty.
 //! 4. Only `jwt/signature.rs` and `jwt/keys.rs` verify; nothing in `src/` names `jsonwebtoken`; only `convert`,
-//!    `controllers`, `api`, `args` and `config` name the API types.
+//!    `controllers`, `api`, `args`, `config` and `self_test` name the API types.
 //! 5. Nothing is minted without a [`policy::Permit`], and no permit exists without verified claims.
 //!
 //! # What a spec change promises
@@ -104,6 +105,7 @@ pub mod tls;
 pub mod api;
 pub mod check;
 pub mod review;
+pub mod self_test;
 
 pub mod app;
 pub mod args;

@@ -12,8 +12,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// `EX_USAGE` of sysexits.h: nothing was done, because of how it was asked for.
 const USAGE: u8 = 64;
 
-/// Serving: 0 after a stop that was asked for, 1 when something ended that should not have. Checking: as `check --help`
-/// says. Both: 64 for a command line that cannot be.
+/// Serving: 0 after a stop that was asked for, 1 when something ended that should not have. Every other verb: as its `--help`
+/// says. All: 64 for a command line that cannot be.
 fn main() -> ExitCode {
     let command = match Command::parse(env::args_os()) {
         Ok(command) => command,
@@ -28,6 +28,7 @@ fn main() -> ExitCode {
     match command {
         Command::Check(check) => app::check(&check),
         Command::Audit(audit) => app::audit(&audit),
+        Command::SelfTest(test) => app::self_test(&test),
         Command::Serve(config) => match app::run(*config) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
