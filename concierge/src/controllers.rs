@@ -5,6 +5,9 @@ mod jwt_authenticator;
 mod status;
 mod webhook_authenticator;
 
+#[cfg(test)]
+mod fixtures;
+
 pub mod api_service;
 pub mod audit_heads;
 pub mod audit_key;

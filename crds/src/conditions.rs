@@ -18,6 +18,48 @@ pub mod ready {
     pub const NOT_READY: &str = "NotReady";
 }
 
+/// The concierge is still at it: nobody is admitted yet, and what stands in the way may go by itself. There only while it is
+/// `True`. (kstatus; not of Pinniped.)
+pub mod reconciling {
+    /// The condition's type.
+    pub const TYPE: &str = "Reconciling";
+    /// The first answers are awaited.
+    pub const DISCOVERING: &str = "Discovering";
+    /// The issuer's discovery document cannot be fetched, or is none.
+    pub const DISCOVERY_FAILED: &str = "DiscoveryFailed";
+    /// The issuer's keys cannot be fetched, or have grown too old.
+    pub const KEYS_UNAVAILABLE: &str = "KeysUnavailable";
+    /// The object that is to hold the certificate authorities, or the key in it, is not there (yet).
+    pub const CERTIFICATE_AUTHORITY_MISSING: &str = "CertificateAuthorityMissing";
+    /// The webhook's server cannot be reached.
+    pub const SERVER_UNREACHABLE: &str = "ServerUnreachable";
+}
+
+/// Somebody has to change something: nobody is admitted, and trying again is in vain. There only while it is `True`.
+/// (kstatus; not of Pinniped.)
+pub mod stalled {
+    /// The condition's type.
+    pub const TYPE: &str = "Stalled";
+    /// What stands in `spec.tls`, or in the object that it names, is no bundle of certificate authorities.
+    pub const INVALID_CERTIFICATE_AUTHORITY: &str = "InvalidCertificateAuthority";
+    /// `spec.endpoint` is no URL that could be asked.
+    pub const INVALID_ENDPOINT: &str = "InvalidEndpoint";
+    /// An expression does not compile.
+    pub const INVALID_EXPRESSION: &str = "InvalidExpression";
+    /// `spec.issuer` is no issuer's URL.
+    pub const INVALID_ISSUER: &str = "InvalidIssuer";
+    /// The issuer's discovery document names no URL that keys could be fetched from.
+    pub const INVALID_KEY_SET_URL: &str = "InvalidKeySetURL";
+    /// Something else in the spec cannot be used.
+    pub const INVALID_SPEC: &str = "InvalidSpec";
+    /// The discovery document is another issuer's.
+    pub const ISSUER_MISMATCH: &str = "IssuerMismatch";
+    /// The issuer announces no algorithm that is accepted.
+    pub const NO_ACCEPTED_ALGORITHM: &str = "NoAcceptedAlgorithm";
+    /// Another cluster of the fleet has the audience too.
+    pub const AUDIENCE_SHARED: &str = "AudienceShared";
+}
+
 /// `spec.tls` (both authenticators).
 pub mod tls_configuration_valid {
     /// The condition's type.

@@ -25,6 +25,9 @@ pub(super) const FIELD_MANAGER: &str = "latchkey-concierge";
 /// How long one write may take; it is tried again later. Shorter than the 5 s that a lease outlives its holder's belief in it.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(4);
 
+/// Nothing more is known than that an answer is awaited.
+const AT_IT: Outlook = Outlook::Retried(conditions::reconciling::DISCOVERING);
+
 /// Longest message, in bytes: metav1.Condition allows 32,768 characters, people read one or two lines.
 const MESSAGE_LIMIT: usize = 2_048;
 
@@ -41,6 +44,17 @@ pub(super) struct Finding {
     pub(super) message: String,
     /// Whether it counts for the sum: whether nobody is admitted while it is not true.
     pub(super) counts: bool,
+    /// What becomes of it while it is false.
+    outlook: Outlook,
+}
+
+/// What becomes of a failure if nobody does anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outlook {
+    /// It is tried again; the reason of `Reconciling`.
+    Retried(&'static str),
+    /// It stays; the reason of `Stalled`.
+    Stuck(&'static str),
 }
 
 /// A condition's status.
@@ -80,11 +94,29 @@ pub(super) enum WriteError {
 
 impl Finding {
     pub(super) fn success(condition: &'static str, message: impl Into<String>) -> Self {
-        Self { condition, truth: Truth::True, reason: conditions::SUCCESS, message: message.into(), counts: true }
+        Self {
+            condition,
+            truth: Truth::True,
+            reason: conditions::SUCCESS,
+            message: message.into(),
+            counts: true,
+            outlook: AT_IT,
+        }
     }
 
+    /// One that is tried again, until `stuck` says that this would be in vain.
     pub(super) fn failure(condition: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { condition, truth: Truth::False, reason, message: message.into(), counts: true }
+        Self { condition, truth: Truth::False, reason, message: message.into(), counts: true, outlook: AT_IT }
+    }
+
+    /// It is tried again, and `Reconciling` gives this reason.
+    pub(super) fn retried(self, reason: &'static str) -> Self {
+        Self { outlook: Outlook::Retried(reason), ..self }
+    }
+
+    /// Somebody has to change something: `Stalled` gives this reason.
+    pub(super) fn stuck(self, reason: &'static str) -> Self {
+        Self { outlook: Outlook::Stuck(reason), ..self }
     }
 
     /// An earlier step failed, so this one was not tried.
@@ -95,7 +127,7 @@ impl Finding {
     /// Not told yet, for a reason of its own.
     pub(super) fn unknown(condition: &'static str, message: impl Into<String>) -> Self {
         let reason = conditions::UNABLE_TO_VALIDATE;
-        Self { condition, truth: Truth::Unknown, reason, message: message.into(), counts: true }
+        Self { condition, truth: Truth::Unknown, reason, message: message.into(), counts: true, outlook: AT_IT }
     }
 
     /// Told beside the others: a person should know, and logins work all the same.
@@ -125,7 +157,8 @@ impl Truth {
     }
 }
 
-/// The status of an authenticator of which `findings` were made: `Ready` is added, conditions are sorted by type, and a
+/// The status of an authenticator of which `findings` were made: `Ready` is added, and while it is not, `Reconciling` or
+/// `Stalled`; conditions are sorted by type, and a
 /// condition whose status is as it was in `observed` keeps the time of its last transition.
 pub(super) fn authenticator_status(
     kind: &str,
@@ -143,6 +176,7 @@ pub(super) fn authenticator_status(
         // Nothing is wrong; some steps have not come to an end.
         Phase::Pending
     };
+    findings.extend(progress(phase, &findings));
     findings.push(match phase {
         Phase::Ready => Finding::success(conditions::ready::TYPE, format!("the {kind} is ready")),
         Phase::Error | Phase::Pending => Finding::failure(
@@ -153,7 +187,24 @@ pub(super) fn authenticator_status(
     });
     findings.sort_by_key(|finding| finding.condition);
     let conditions = findings.iter().map(|finding| condition(finding, generation, observed, now)).collect();
-    AuthenticatorStatus { phase, conditions, keys: None }
+    AuthenticatorStatus { phase, observed_generation: Some(generation), conditions, keys: None }
+}
+
+/// What kstatus asks: is it worth waiting? What somebody has to change comes before what may go by itself, and of two alike
+/// the first step does. While logins work neither condition is there.
+fn progress(phase: Phase, findings: &[Finding]) -> Option<Finding> {
+    if phase == Phase::Ready {
+        return None;
+    }
+    let obstacles = || findings.iter().filter(|finding| finding.counts && !finding.holds());
+    let failures = || obstacles().filter(|finding| finding.truth == Truth::False);
+    let stuck = failures().find(|finding| matches!(finding.outlook, Outlook::Stuck(_)));
+    let obstacle = stuck.or_else(|| failures().next()).or_else(|| obstacles().next())?;
+    let (condition, reason) = match obstacle.outlook {
+        Outlook::Retried(reason) => (conditions::reconciling::TYPE, reason),
+        Outlook::Stuck(reason) => (conditions::stalled::TYPE, reason),
+    };
+    Some(Finding::success(condition, obstacle.message.clone()).because(reason))
 }
 
 fn condition(finding: &Finding, generation: i64, observed: &AuthenticatorStatus, now: UnixTime) -> Condition {
@@ -259,6 +310,34 @@ mod tests {
                 (ready.status.as_str(), ready.reason.as_str(), ready.message.as_str()),
                 (truth, reason, message)
             );
+        }
+    }
+
+    #[test]
+    fn who_waits_is_told_whether_that_is_worth_it() {
+        let retried = || Finding::failure("A", "Bad", "down").retried("Down");
+        let stuck = || Finding::failure("B", "Bad", "wrong").stuck("Wrong");
+        for (findings, expected) in [
+            (vec![good()], None),
+            (vec![good(), stuck().aside()], None),
+            (vec![retried(), good()], Some(("Reconciling", "Down", "down"))),
+            (vec![retried(), stuck()], Some(("Stalled", "Wrong", "wrong"))),
+            (vec![Finding::untried("A"), stuck()], Some(("Stalled", "Wrong", "wrong"))),
+            (vec![Finding::unknown("A", "soon"), retried()], Some(("Reconciling", "Down", "down"))),
+            (vec![good(), Finding::unknown("C", "soon")], Some(("Reconciling", "Discovering", "soon"))),
+        ] {
+            let status = status(findings, &AuthenticatorStatus::default(), NOON);
+            assert_eq!(status.observed_generation, Some(3));
+            let told: Vec<_> = status
+                .conditions
+                .iter()
+                .filter(|told| ["Reconciling", "Stalled"].contains(&told.type_.as_str()))
+                .map(|told| {
+                    assert_eq!((told.status.as_str(), told.observed_generation), ("True", Some(3)));
+                    (told.type_.as_str(), told.reason.as_str(), told.message.as_str())
+                })
+                .collect();
+            assert_eq!(told, Vec::from_iter(expected));
         }
     }
 

@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 
 use latchkey_crds::{
     authentication::AuthenticatorStatus,
-    conditions::{authenticator_valid, endpoint_url_valid, webhook_connection_valid},
+    conditions::{authenticator_valid, endpoint_url_valid, reconciling, stalled, webhook_connection_valid},
 };
 
 use super::{
@@ -148,7 +148,9 @@ fn endpoint(observed: &Observed<'_>) -> Finding {
     use endpoint_url_valid::TYPE;
     match observed.spec.as_ref().map(|spec| &spec.endpoint) {
         Ok(Ok(_)) => Finding::success(TYPE, "spec.endpoint is a valid URL"),
-        Ok(Err(problem)) => Finding::failure(TYPE, problem.reason(), problem.to_string()),
+        Ok(Err(problem)) => {
+            Finding::failure(TYPE, problem.reason(), problem.to_string()).stuck(stalled::INVALID_ENDPOINT)
+        }
         Err(_) => Finding::untried(TYPE),
     }
 }
@@ -164,6 +166,7 @@ fn connection(source: Option<&Source>, word: Option<&Word>) -> Finding {
         }
         (Some(_), Some(Word::Unreachable { since, sentence })) => {
             Finding::failure(TYPE, UNABLE_TO_DIAL_SERVER, format!("cannot dial server since {since}: {sentence}"))
+                .retried(reconciling::SERVER_UNREACHABLE)
         }
     }
 }
@@ -175,10 +178,12 @@ fn authenticator(observed: &Observed<'_>, word: Option<&Word>) -> Finding {
         Ok(spec) => spec.settings.as_ref().err(),
     };
     if let Some(problem) = problem {
-        return Finding::failure(TYPE, UNABLE_TO_INSTANTIATE_WEBHOOK, format!("the spec cannot be used: {problem}"));
+        return Finding::failure(TYPE, UNABLE_TO_INSTANTIATE_WEBHOOK, format!("the spec cannot be used: {problem}"))
+            .stuck(stalled::INVALID_SPEC);
     }
     match word {
-        Some(Word::NoClient(problem)) => Finding::failure(TYPE, UNABLE_TO_CREATE_CLIENT, problem.clone()),
+        Some(Word::NoClient(problem)) => Finding::failure(TYPE, UNABLE_TO_CREATE_CLIENT, problem.clone())
+            .stuck(stalled::INVALID_CERTIFICATE_AUTHORITY),
         Some(Word::Dialed(_)) => Finding::success(TYPE, "authenticator initialized"),
         Some(Word::Undialed | Word::Unreachable { .. }) | None => Finding::untried(TYPE),
     }
@@ -299,8 +304,9 @@ mod tests {
         let case = Case { word: Some(word), ..Case::default() };
         let told = case.told();
         let message = "cannot dial server since 2026-11-21T04:00:00Z: cannot connect: Connection refused";
-        assert_eq!(told[4].1, "False UnableToDialServer");
-        assert_eq!(told[4].2, message);
+        assert_eq!(told[5].1, "False UnableToDialServer");
+        assert_eq!(told[5].2, message);
+        assert_eq!((told[3].0.as_str(), told[3].1.as_str()), ("Reconciling", "True ServerUnreachable"));
         assert_eq!((told[0].1.as_str(), told[0].2.as_str()), ("Unknown UnableToValidate", UNTRIED));
         assert_eq!(told[2].1, "False NotReady");
         let plan = case.plan();
@@ -337,6 +343,7 @@ mod tests {
             assert!(plan.source.is_none() && plan.admit.is_none(), "{condition}");
             let told = case.told();
             assert!(told.iter().any(|(c, r, _)| c == condition && r == reason), "{told:?}");
+            assert!(told.iter().any(|(c, ..)| c == "Stalled"), "{told:?}");
             assert!(told.contains(&(
                 "WebhookConnectionValid".to_owned(),
                 "Unknown UnableToValidate".to_owned(),
@@ -346,6 +353,20 @@ mod tests {
         let case = Case { word: Some(Word::NoClient("no roots".to_owned())), ..Case::default() };
         assert!(case.plan().admit.is_none());
         assert!(case.told().iter().any(|(c, r, _)| c == "AuthenticatorValid" && r == "False UnableToCreateClient"));
+    }
+
+    #[test]
+    fn the_fixtures_are_what_is_written() {
+        let word = Word::Unreachable { since: SEEN, sentence: "cannot connect: Connection refused".to_owned() };
+        for (name, case) in
+            [("webhook-ready", Case::default()), ("webhook-server-away", Case { word: Some(word), ..Case::default() })]
+        {
+            let object = json!({
+                "apiVersion": "authentication.concierge.latchkey.dev/v1alpha1", "kind": "WebhookAuthenticator",
+                "metadata": {"name": "staff", "generation": 2}, "spec": case.spec, "status": case.plan().status.unwrap(),
+            });
+            crate::controllers::fixtures::hold(name, &object);
+        }
     }
 
     #[test]

@@ -4,11 +4,18 @@ use std::{collections::HashSet, fmt};
 
 /// Everything that is wrong with a spec, each with its field and its mend.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub struct InvalidSpec(Vec<String>);
+pub struct InvalidSpec {
+    problems: Vec<String>,
+    expressions: usize,
+}
 
 /// The problems found so far.
 #[derive(Debug, Default)]
-pub(super) struct Problems(Vec<String>);
+pub(super) struct Problems {
+    told: Vec<String>,
+    /// How many of them are expressions that do not compile.
+    expressions: usize,
+}
 
 /// Most problems that are told. A condition holds about two dozen; mending those brings the next to light.
 const TOLD: usize = 24;
@@ -18,7 +25,13 @@ const TOLD: usize = 24;
 impl Problems {
     /// What is wrong with a field, and what to do about it.
     pub(super) fn add(&mut self, field: &str, problem: &str) {
-        self.0.push(format!("{field}: {problem}"));
+        self.told.push(format!("{field}: {problem}"));
+    }
+
+    /// An expression that does not compile, and why.
+    pub(super) fn expression(&mut self, field: &str, problem: &str) {
+        self.add(field, problem);
+        self.expressions += 1;
     }
 
     /// Fields that the type does not have.
@@ -68,7 +81,7 @@ impl Problems {
 
     /// `value`, if it is there and nothing is wrong. A part is absent only beside a problem of its own.
     pub(super) fn unless_any<T>(self, value: Option<T>) -> Result<T, InvalidSpec> {
-        value.filter(|_| self.0.is_empty()).ok_or(InvalidSpec(self.0))
+        value.filter(|_| self.told.is_empty()).ok_or(InvalidSpec { problems: self.told, expressions: self.expressions })
     }
 }
 
@@ -77,25 +90,31 @@ impl Problems {
 impl InvalidSpec {
     /// The object is not of this version's type; the error says where.
     pub(super) fn unreadable(error: &serde_path_to_error::Error<serde_json::Error>) -> Self {
-        Self(vec![format!("spec: cannot be read by this version: {error}")])
+        Self::unread(&format!("spec: cannot be read by this version: {error}"))
     }
 
     /// The spec cannot be read where it stands.
     #[must_use]
     pub fn unread(problem: &str) -> Self {
-        Self(vec![problem.to_owned()])
+        Self { problems: vec![problem.to_owned()], expressions: 0 }
     }
 
     /// Each problem.
     pub fn problems(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(String::as_str)
+        self.problems.iter().map(String::as_str)
+    }
+
+    /// Whether nothing is wrong but expressions that do not compile.
+    #[must_use]
+    pub fn is_of_expressions(&self) -> bool {
+        self.expressions == self.problems.len()
     }
 }
 
 /// One problem as it is, several as kube-apiserver joins them.
 impl fmt::Display for InvalidSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.as_slice() {
+        match self.problems.as_slice() {
             [one] => f.write_str(one),
             several if several.len() <= TOLD => write!(f, "[{}]", several.join(", ")),
             many => write!(f, "[{}, and {} more]", many[..TOLD].join(", "), many.len() - TOLD),

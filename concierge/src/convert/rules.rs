@@ -76,7 +76,7 @@ fn compiled(
         problems.length(field, source, limits::EXPRESSION_CHARS);
         return None;
     }
-    compile(source).map_err(|error| problems.add(field, &error.to_string())).ok()
+    compile(source).map_err(|error| problems.expression(field, &error.to_string())).ok()
 }
 
 #[cfg(test)]

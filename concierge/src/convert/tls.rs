@@ -102,6 +102,22 @@ pub enum TlsProblem {
     },
 }
 
+impl TlsProblem {
+    /// Whether it may go without a change of the spec: the object that it names is made, or filled, by somebody else.
+    #[must_use]
+    pub const fn may_pass(&self) -> bool {
+        match self {
+            Self::Empty { .. } | Self::NoKey { .. } | Self::NoObject { .. } => true,
+            Self::Both
+            | Self::Certificate { .. }
+            | Self::NoApi { .. }
+            | Self::NotBase64
+            | Self::NotPem { .. }
+            | Self::SecretType { .. } => false,
+        }
+    }
+}
+
 /// Types of Secrets that may hold a bundle. A service account's token Secret has a `ca.crt` too, and is not meant.
 const SECRET_TYPES: [&str; 2] = ["Opaque", "kubernetes.io/tls"];
 

@@ -138,12 +138,15 @@ pub fn judge(bytes: &[u8], issuer: &str, url: &HttpsUrl) -> Result<Discovered, D
 }
 
 impl DiscoveryError {
+    /// [`Self::result`] of a document that is another issuer's.
+    pub const ISSUER_MISMATCH: &'static str = "issuer-mismatch";
+
     /// The stable word for metrics.
     #[must_use]
     pub const fn result(&self) -> &'static str {
         match self {
             Self::Fetch { source, .. } => source.result(),
-            Self::IssuerMismatch { .. } => "issuer-mismatch",
+            Self::IssuerMismatch { .. } => Self::ISSUER_MISMATCH,
             Self::IssuerUrl { .. } => "issuer-url",
             Self::NotJson { .. } => "not-json",
         }

@@ -13,8 +13,13 @@ pub struct AuthenticatorStatus {
     #[serde(default)]
     pub phase: Phase,
 
+    /// The metadata.generation that all of this is about. -1: the concierge has not looked at the object yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+
     /// One condition for each thing that was checked, by type. Ready sums them up; the others say what is wrong and
-    /// where. What is said of the freshness and secrecy of keys stands beside the sum: logins work all the same.
+    /// where. What is said of the freshness and secrecy of keys stands beside the sum: logins work all the same. While
+    /// it is not Ready, either Reconciling says what is being tried again, or Stalled what somebody has to change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "conditions")]
     pub conditions: Vec<Condition>,
@@ -34,6 +39,10 @@ pub struct WebhookAuthenticatorStatus {
     /// it.
     #[serde(default)]
     pub phase: Phase,
+
+    /// The metadata.generation that all of this is about. -1: the concierge has not looked at the object yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
 
     /// One condition for each thing that was checked, by type. Ready sums them up; the others say what is wrong and
     /// where.

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use latchkey_crds::conditions::audience_unique::{
-    NOT_IN_FLEET, NOT_LISTED, SHARED_IN_THIS_CLUSTER, SHARED_WITH_CLUSTER, TYPE,
+use latchkey_crds::conditions::{
+    audience_unique::{NOT_IN_FLEET, NOT_LISTED, SHARED_IN_THIS_CLUSTER, SHARED_WITH_CLUSTER, TYPE},
+    stalled::AUDIENCE_SHARED,
 };
 
 use super::Observed;
@@ -71,7 +72,7 @@ pub(super) fn unique(observed: &Observed<'_>) -> Finding {
     }
     if !shared.is_empty() {
         shared.truncate(TOLD);
-        return Finding::failure(TYPE, SHARED_WITH_CLUSTER, shared.join("; "));
+        return Finding::failure(TYPE, SHARED_WITH_CLUSTER, shared.join("; ")).stuck(AUDIENCE_SHARED);
     }
     let twins = twins.iter().take(TOLD).map(|(twin, audience)| {
         let text = format!(

@@ -7,7 +7,7 @@
 
 use latchkey_crds::conditions::{
     authenticator_valid, discovery_url_valid, issuer_url_valid, jwks_fetch_valid, jwks_url_valid, keys_fresh,
-    keys_public_only, tls_configuration_valid,
+    keys_public_only, reconciling, stalled, tls_configuration_valid,
 };
 
 use super::{
@@ -18,6 +18,7 @@ use crate::{
     controllers::status::Finding,
     idp::{
         caching::FRESH_CEILING,
+        discovery::DiscoveryError,
         issuer::{IssuerReport, KeysFrom, Step, Trouble},
     },
     jwt::DroppedKey,
@@ -61,12 +62,21 @@ pub(in crate::controllers) fn findings<'a>(
 pub(in crate::controllers) fn trust_roots(trust: Option<&Trust>, no_client: Option<&str>) -> Finding {
     use tls_configuration_valid::{INVALID_TLS_CONFIG, TYPE};
     if let Some(problem) = no_client {
-        return Finding::failure(TYPE, INVALID_TLS_CONFIG, format!("spec.tls is invalid: {problem}"));
+        return Finding::failure(TYPE, INVALID_TLS_CONFIG, format!("spec.tls is invalid: {problem}"))
+            .stuck(stalled::INVALID_CERTIFICATE_AUTHORITY);
     }
     let Some(trust) = trust else { return Finding::untried(TYPE) };
     match trust {
         Trust::Loading => Finding::unknown(TYPE, "the CA bundle is being read"),
-        Trust::Problem(problem) => Finding::failure(TYPE, INVALID_TLS_CONFIG, problem.to_string()),
+        Trust::Problem(problem) => {
+            let finding = Finding::failure(TYPE, INVALID_TLS_CONFIG, problem.to_string());
+            // A Secret that another controller unseals comes when it comes.
+            if problem.may_pass() {
+                finding.retried(reconciling::CERTIFICATE_AUTHORITY_MISSING)
+            } else {
+                finding.stuck(stalled::INVALID_CERTIFICATE_AUTHORITY)
+            }
+        }
         Trust::Unreadable(detail) => Finding::unknown(TYPE, detail),
         Trust::System => Finding::success(
             TYPE,
@@ -80,7 +90,9 @@ fn issuer(observed: &Observed<'_>) -> Finding {
     use issuer_url_valid::TYPE;
     match observed.spec.as_ref().map(|spec| &spec.issuer) {
         Ok(Ok(_)) => Finding::success(TYPE, "issuer is a valid URL"),
-        Ok(Err(problem)) => Finding::failure(TYPE, problem.reason(), problem.to_string()),
+        Ok(Err(problem)) => {
+            Finding::failure(TYPE, problem.reason(), problem.to_string()).stuck(stalled::INVALID_ISSUER)
+        }
         Err(_) => Finding::untried(TYPE),
     }
 }
@@ -98,11 +110,15 @@ fn discovery(standing: Option<Standing<'_>>) -> Finding {
     let trouble = report.trouble.as_ref().filter(|trouble| trouble.step == Step::Discovery);
     match (&report.discovered, trouble) {
         (None, None) => Finding::unknown(TYPE, ASKING),
-        (None, Some(trouble)) => Finding::failure(
-            TYPE,
-            INVALID_DISCOVERY_PROBE,
-            format!("could not perform discovery: {}", trouble.sentence),
-        ),
+        (None, Some(trouble)) => {
+            let message = format!("could not perform discovery: {}", trouble.sentence);
+            let finding = Finding::failure(TYPE, INVALID_DISCOVERY_PROBE, message);
+            if trouble.result == DiscoveryError::ISSUER_MISMATCH {
+                finding.stuck(stalled::ISSUER_MISMATCH)
+            } else {
+                finding.retried(reconciling::DISCOVERY_FAILED)
+            }
+        }
         (Some(_), trouble) => Finding::success(
             TYPE,
             format!("discovery performed successfully{}", still("what it said before is in use", trouble)),
@@ -128,8 +144,11 @@ fn jwks_url(standing: Option<Standing<'_>>) -> Finding {
         }
         Err(problem) if problem.is_scheme() => {
             Finding::failure(TYPE, INVALID_PROVIDER_JWKS_URL_SCHEME, problem.to_string())
+                .stuck(stalled::INVALID_KEY_SET_URL)
         }
-        Err(problem) => Finding::failure(TYPE, INVALID_PROVIDER_JWKS_URL, problem.to_string()),
+        Err(problem) => {
+            Finding::failure(TYPE, INVALID_PROVIDER_JWKS_URL, problem.to_string()).stuck(stalled::INVALID_KEY_SET_URL)
+        }
     }
 }
 
@@ -162,7 +181,8 @@ fn jwks_fetch(standing: Option<Standing<'_>>) -> Finding {
             TYPE,
             INVALID_COULD_NOT_FETCH_JWKS,
             format!("could not fetch keys since {}: {}", trouble.since, trouble.sentence),
-        ),
+        )
+        .retried(reconciling::KEYS_UNAVAILABLE),
         Some(_) => Finding::untried(TYPE),
         None => Finding::unknown(TYPE, ASKING),
     }
@@ -173,10 +193,12 @@ fn authenticator(observed: &Observed<'_>, standing: Option<Standing<'_>>) -> Fin
     let judge = match observed.spec.as_ref().map(|spec| (spec.judge.as_ref(), spec.keys.as_ref())) {
         Ok((Ok(judge), Ok(_))) => judge,
         Ok((Ok(_), Err(problem))) => {
-            return Finding::failure(TYPE, INVALID_AUTHENTICATOR, format!("{INVALID}{problem}"));
+            let finding = Finding::failure(TYPE, INVALID_AUTHENTICATOR, format!("{INVALID}{problem}"));
+            return finding.stuck(stalled::INVALID_SPEC);
         }
         Ok((Err(problem), _)) | Err(problem) => {
-            return Finding::failure(TYPE, INVALID_AUTHENTICATOR, format!("{INVALID}{problem}"));
+            let reason = if problem.is_of_expressions() { stalled::INVALID_EXPRESSION } else { stalled::INVALID_SPEC };
+            return Finding::failure(TYPE, INVALID_AUTHENTICATOR, format!("{INVALID}{problem}")).stuck(reason);
         }
     };
     let Some(standing) = standing else { return Finding::untried(TYPE) };
@@ -188,7 +210,8 @@ fn authenticator(observed: &Observed<'_>, standing: Option<Standing<'_>>) -> Fin
                 "{INVALID}the issuer announces no signing algorithm that is accepted: let it sign ID tokens with one of {}",
                 judge.algorithms
             ),
-        ),
+        )
+        .stuck(stalled::NO_ACCEPTED_ALGORITHM),
         Some(_) => Finding::success(TYPE, "authenticator initialized"),
         None if matches!(standing, Standing::Asked(_, IssuerReport { trouble: None, .. })) => {
             Finding::unknown(TYPE, ASKING)
