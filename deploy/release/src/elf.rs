@@ -1,12 +1,13 @@
 //! What a program for Linux says about itself: which machine it is for, whether it needs anything beside itself, and which
 //! crates are in it.
 
-use std::{collections::BTreeMap, str::FromStr as _};
+use std::{collections::BTreeMap, io::Read as _, str::FromStr as _};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use auditable_serde::{DependencyKind, Package, Source, VersionInfo};
-use flate2::{Compression, write::ZlibEncoder};
+use flate2::{Compression, read::ZlibDecoder, write::ZlibEncoder};
 use object::{
+    Object as _, ObjectSection as _,
     build::elf::{Builder, SectionData},
     elf::{EM_AARCH64, EM_X86_64, PT_INTERP, SHT_PROGBITS},
 };
@@ -55,6 +56,19 @@ pub fn with_list(bytes: &[u8], program: &Program) -> Result<Vec<u8>> {
     Ok(written)
 }
 
+/// The crates that a program lists, as `name@version` in the list's order.
+///
+/// # Errors
+/// If there is no list in it.
+pub fn crates(program: &[u8]) -> Result<Vec<String>> {
+    let elf = object::File::parse(program).context("not an ELF program")?;
+    let section = elf.section_by_name(LIST).context("no list of crates in the program")?;
+    let mut json = String::new();
+    ZlibDecoder::new(section.data()?).read_to_string(&mut json).context("reading the list of crates")?;
+    let list = VersionInfo::from_str(&json).context("the list of crates does not hang together")?;
+    Ok(list.packages.iter().map(|package| format!("{}@{}", package.name, package.version)).collect())
+}
+
 fn list(program: &Program) -> Result<VersionInfo> {
     let index: BTreeMap<_, _> =
         program.crates.iter().enumerate().map(|(index, package)| (&package.id, index)).collect();
@@ -84,10 +98,7 @@ const FORMAT: u32 = 8;
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, io::Read as _, os::unix::fs::PermissionsExt as _, process::Command};
-
-    use flate2::read::ZlibDecoder;
-    use object::{Object as _, ObjectSection as _};
+    use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
 
     use super::*;
     use crate::compile::fixture;
@@ -112,12 +123,13 @@ mod tests {
         let listed = with_list(&own(), &program).unwrap();
         assert!(with_list(&listed, &program).is_err(), "one list is enough");
 
-        let elf = object::File::parse(&*listed).unwrap();
-        let mut json = String::new();
-        ZlibDecoder::new(elf.section_by_name(LIST).unwrap().data().unwrap()).read_to_string(&mut json).unwrap();
-        let list = VersionInfo::from_str(&json).unwrap();
-        let names: Vec<_> = list.packages.iter().map(|package| (&*package.name, &*package.dependencies)).collect();
-        assert_eq!(names, [("latchkey-concierge", &[1, 2][..]), ("latchkey-crds", &[2]), ("serde", &[])]);
+        let named: Vec<_> =
+            program.crates.iter().map(|package| format!("{}@{}", package.name, package.version)).collect();
+        assert_eq!(crates(&listed).unwrap(), named);
+        assert!(crates(&own()).is_err());
+        let list = list(&program).unwrap();
+        let calls: Vec<_> = list.packages.iter().map(|package| &*package.dependencies).collect();
+        assert_eq!(calls, [&[1, 2][..], &[2], &[]]);
         assert_eq!(list.packages[2].source, Source::CratesIo);
 
         let copy = std::env::current_exe().unwrap().with_extension("with-list");

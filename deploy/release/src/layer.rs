@@ -2,11 +2,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::Write as _,
+    io::{Read as _, Write as _},
 };
 
 use anyhow::{Context as _, Result, ensure};
-use flate2::{Compression, GzBuilder};
+use flate2::{Compression, GzBuilder, read::GzDecoder};
 use tar::{EntryType, Header};
 
 /// The contents and whether they may be run.
@@ -72,6 +72,38 @@ fn append(builder: &mut tar::Builder<Vec<u8>>, mut header: Header, path: &str, c
     builder.append(&header, contents).with_context(|| format!("{path} in a tar"))
 }
 
+/// The files of a tar, without its folders.
+///
+/// # Errors
+/// If it is none, or has a link or a device in it.
+pub fn untar(bytes: &[u8]) -> Result<Files> {
+    let mut files = Files::new();
+    for entry in tar::Archive::new(bytes).entries().context("reading a tar")? {
+        let mut entry = entry.context("reading a tar")?;
+        let path = entry.path().context("reading a tar")?.to_str().context("a path that is not UTF-8")?.to_owned();
+        let kind = entry.header().entry_type();
+        if kind.is_dir() {
+            continue;
+        }
+        ensure!(kind.is_file(), "{path} is neither a file nor a folder");
+        let executable = entry.header().mode()? & 0o111 != 0;
+        let mut contents = Vec::new();
+        entry.read_to_end(&mut contents).with_context(|| format!("reading {path}"))?;
+        files.insert(path, File { contents, executable });
+    }
+    Ok(files)
+}
+
+/// What was compressed by gzip.
+///
+/// # Errors
+/// If it was not.
+pub fn gunzip(bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut contents = Vec::new();
+    GzDecoder::new(bytes).read_to_end(&mut contents).context("reading gzip")?;
+    Ok(contents)
+}
+
 /// The bytes in gzip without a name or a time. (flate2 over `miniz_oxide`: zlib's faster heirs choose their code by the CPU,
 /// and what they write may follow.)
 ///
@@ -86,8 +118,6 @@ pub fn gzip(bytes: &[u8]) -> Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read as _;
-
     use super::*;
 
     fn some() -> Files {
@@ -126,6 +156,11 @@ mod tests {
     }
 
     #[test]
+    fn what_was_packed_comes_out_again() {
+        assert_eq!(untar(&tar(&some()).unwrap()).unwrap(), some());
+    }
+
+    #[test]
     fn a_path_out_of_the_root_is_refused() {
         for path in ["/etc/passwd", "../x", "a/../x", "a//x", "./x", ""] {
             let files = Files::from([(path.to_owned(), File::data(""))]);
@@ -138,8 +173,7 @@ mod tests {
         let packed = gzip(b"latchkey").unwrap();
         assert_eq!(packed[4..8], [0; 4]);
         assert_eq!(packed[9], 255);
-        let mut back = Vec::new();
-        flate2::read::GzDecoder::new(&*packed).read_to_end(&mut back).unwrap();
-        assert_eq!(back, b"latchkey");
+        assert_eq!(gunzip(&packed).unwrap(), b"latchkey");
+        assert!(gunzip(b"latchkey").is_err());
     }
 }

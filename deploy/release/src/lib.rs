@@ -2,6 +2,7 @@
 //!
 //! | module | what it knows |
 //! |---|---|
+//! | [`image`] | the whole way of the image |
 //! | [`architecture`] | names of architectures |
 //! | [`toolchain`] | which C compiler and linker a target takes, and what to install where there is none |
 //! | [`compile`] | a static program by cargo, the same bytes wherever it is built, and which crates are in it |
@@ -22,6 +23,7 @@ pub mod bill;
 pub mod compile;
 pub mod digest;
 pub mod elf;
+pub mod image;
 pub mod krew;
 pub mod layer;
 pub mod notices;

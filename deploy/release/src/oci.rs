@@ -154,6 +154,12 @@ impl Image {
         self.manifest.digest().to_string()
     }
 
+    /// Of Latchkey; the tag.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.reference.tag
+    }
+
     /// Name and tag.
     #[must_use]
     pub fn reference(&self) -> String {
@@ -279,7 +285,7 @@ fn layout(entry: Descriptor, blobs: &BTreeMap<String, Vec<u8>>) -> Result<Files>
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, io::Read as _};
+    use std::collections::BTreeMap;
 
     use serde_json::Value;
 
@@ -303,16 +309,7 @@ mod tests {
     }
 
     fn unpack(tarball: &[u8]) -> BTreeMap<String, Vec<u8>> {
-        let mut files = BTreeMap::new();
-        for entry in tar::Archive::new(tarball).entries().unwrap() {
-            let mut entry = entry.unwrap();
-            if entry.header().entry_type().is_file() {
-                let mut bytes = Vec::new();
-                entry.read_to_end(&mut bytes).unwrap();
-                files.insert(entry.path().unwrap().display().to_string(), bytes);
-            }
-        }
-        files
+        layer::untar(tarball).unwrap().into_iter().map(|(path, file)| (path, file.contents)).collect()
     }
 
     fn blob<'a>(files: &'a BTreeMap<String, Vec<u8>>, descriptor: &Value) -> &'a [u8] {
@@ -362,8 +359,7 @@ mod tests {
 
         assert_eq!(manifest["layers"].as_array().unwrap().len(), 1);
         let layer = blob(&unpacked, &manifest["layers"][0]);
-        let mut tar = Vec::new();
-        flate2::read::GzDecoder::new(layer).read_to_end(&mut tar).unwrap();
+        let tar = layer::gunzip(layer).unwrap();
         assert_eq!(config["rootfs"]["diff_ids"], json!([format!("sha256:{}", sha256(&tar))]));
         assert_eq!((image.unpacked, image.packed), (tar.len(), layer.len()));
         assert_eq!(unpack(&tar)[PROGRAM], b"\x7fELF");

@@ -1,20 +1,14 @@
 //! `cargo image`: the concierge as a container image, without a container engine.
 
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
 use latchkey_release::{
     architecture::Architecture,
-    bill::{self, Subject},
-    compile::{self, Wanted},
-    elf,
-    layer::{File, Files},
-    notices,
-    oci::{self, Facts, Image},
-    outcome,
+    image::{self, Order},
+    oci, outcome,
     platform::Platform,
-    roots, source,
 };
 
 /// Packs the concierge into a container image: `<OUT>/latchkey-concierge-<VERSION>-<ARCH>.tar`, its bill of materials
@@ -32,73 +26,26 @@ struct Arguments {
     #[arg(long)]
     rootfs: bool,
     /// The profile of the workspace by which to build.
-    #[arg(long, default_value = "container")]
+    #[arg(long, default_value = image::PROFILE)]
     profile: String,
 }
 
 fn main() -> Result<()> {
-    let mut arguments = Arguments::parse();
-    if arguments.arch.is_empty() {
-        arguments.arch.push(Architecture::of_this_machine().context("no image is made for machines like this one")?);
+    let Arguments { mut arch, out, rootfs, profile } = Arguments::parse();
+    if arch.is_empty() {
+        arch.push(Architecture::of_this_machine().context("no image is made for machines like this one")?);
     }
-    arguments.arch.sort_unstable();
-    arguments.arch.dedup();
-
-    let mut images = Vec::new();
-    let mut out = PathBuf::new();
-    for architecture in arguments.arch {
-        let program = compile::program(Wanted {
-            package: oci::PROGRAM,
-            profile: &arguments.profile,
-            triple: architecture.triple(),
-        })?;
-        let metadata = compile::metadata(architecture.triple())?;
-        out = arguments.out.clone().unwrap_or_else(|| metadata.target_directory.join("image").into());
-
-        let bytes = fs::read(&program.path).with_context(|| format!("reading {}", program.path.display()))?;
-        elf::check_static(&bytes, architecture)?;
-        let bytes = elf::with_list(&bytes, &program)?;
-        elf::check_static(&bytes, architecture)?;
-        let data: Vec<_> =
-            metadata.packages.iter().filter(|package| package.name == "webpki-root-certs").cloned().collect();
-        let licence = metadata.workspace_root.join("LICENSE");
-        let files = Files::from([
-            (oci::PROGRAM.to_owned(), File::program(bytes)),
-            (roots::PATH.to_owned(), File::data(roots::bundle())),
-            ("THIRD-PARTY-NOTICES".to_owned(), File::data(notices::of(&[&*program.crates, &*data].concat())?)),
-            ("LICENSE".to_owned(), File::data(fs::read(&licence).with_context(|| format!("reading {licence}"))?)),
-        ]);
-        let facts = Facts::of(architecture, &program.package, source::revision(metadata.workspace_root.as_std_path()))?;
-        let image = Image::pack(&files, &facts)?;
-
-        if arguments.rootfs {
-            outcome::write_tree(&out.join("rootfs").join(architecture.go_name()), &files)?;
+    arch.sort_unstable();
+    arch.dedup();
+    for made in image::make(&Order { architectures: arch, out, rootfs, profile })? {
+        let subject = made.architecture.map_or("all".to_owned(), |of| Platform::Linux(of).to_string());
+        outcome::say(&subject, &made.digest, &made.tarball);
+        if let Some((unpacked, packed)) = made.layer {
+            eprintln!("  its layer: {unpacked} bytes, {packed} compressed");
+            if unpacked > oci::BUDGET {
+                eprintln!("  that is more than the {} that a release may have", oci::BUDGET);
+            }
         }
-        let name = format!("{}-{}-{}", oci::PROGRAM, facts.version, architecture.name());
-        let tarball = out.join(format!("{name}.tar"));
-        outcome::write(&tarball, &image.tarball()?)?;
-        let digest = image.digest();
-        let subject = Subject {
-            container: true,
-            name: oci::REPOSITORY,
-            sha256: digest.trim_start_matches("sha256:"),
-            created: &facts.created,
-            data: &data,
-        };
-        outcome::write(&out.join(format!("{name}.cdx.json")), &bill::of(&program, &subject)?)?;
-        outcome::say(&Platform::Linux(architecture).to_string(), &digest, &tarball);
-        eprintln!("  its layer: {} bytes, {} compressed", image.unpacked, image.packed);
-        if image.unpacked > oci::BUDGET {
-            eprintln!("  that is more than the {} that a release may have", oci::BUDGET);
-        }
-        images.push((facts.version, image));
-    }
-    if let [(version, _), _, ..] = &*images {
-        let tarball = out.join(format!("{}-{version}.tar", oci::PROGRAM));
-        let images: Vec<_> = images.iter().map(|(_, image)| image.clone()).collect();
-        let (digest, bytes) = oci::tarball_of_several(&images)?;
-        outcome::write(&tarball, &bytes)?;
-        outcome::say("all", &digest, &tarball);
     }
     Ok(())
 }

@@ -1,17 +1,17 @@
 //! `cargo plugin-archives`: the plugin for each platform that can be built for here, the list of sums, the krew manifest.
 
-use std::{fmt::Write as _, path::PathBuf};
+use std::{fmt::Write as _, path::PathBuf, process::Command};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::Parser;
 use latchkey_release::{
-    archive,
+    archive::{self, Contents},
     bill::{self, Subject},
     compile::{self, Wanted},
     digest::sha256,
     elf,
     krew::{self, Archive},
-    outcome,
+    notices, outcome,
     platform::{PLATFORMS, Platform},
     source,
     toolchain::Toolchain,
@@ -39,6 +39,7 @@ fn main() -> Result<()> {
         bail!("there is no platform for which this machine could build");
     }
     let created = source::created(std::env::var("SOURCE_DATE_EPOCH").ok().as_deref())?;
+    let manual = manual(&arguments.profile)?;
     let mut sums = String::new();
     let mut archives = Vec::new();
     let mut version = String::new();
@@ -54,7 +55,9 @@ fn main() -> Result<()> {
             elf::check_static(&bytes, architecture)?;
             bytes = elf::with_list(&bytes, &program)?;
         }
-        let packed = archive::pack(&metadata.workspace_root, platform, bytes)?;
+        let notices = notices::of(&program.crates)?;
+        let contents = Contents { platform, program: bytes, notices, manual: manual.clone() };
+        let packed = archive::pack(&metadata.workspace_root, contents)?;
         let name = archive::name(&version, platform);
         let sum = sha256(&packed);
         outcome::write(&out.join(&name), &packed)?;
@@ -70,6 +73,16 @@ fn main() -> Result<()> {
     outcome::write(&out.join("SHA256SUMS"), sums.as_bytes())?;
     let manifest = out.join(format!("{}.yaml", krew::NAME));
     outcome::write(&manifest, krew::manifest(&version, &archives)?.as_bytes())
+}
+
+/// The manual page, which the plugin writes itself: one is built that runs here, whatever the archives are for.
+fn manual(profile: &str) -> Result<Vec<u8>> {
+    let here = PLATFORMS.into_iter().find(|platform| platform.is_this_machine());
+    let triple = here.context("no plugin runs on a machine like this one")?.triple();
+    let program = compile::program(Wanted { package: archive::PROGRAM, profile, triple })?;
+    let said = Command::new(&program.path).arg("man").output().context("asking the plugin for its manual page")?;
+    ensure!(said.status.success() && said.stdout.starts_with(b"."), "the plugin gave no manual page");
+    Ok(said.stdout)
 }
 
 /// The platforms for which there is a compiler; of the others it says why not.
