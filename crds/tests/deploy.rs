@@ -145,6 +145,9 @@ fn the_api_services_are_those_of_the_default_suffix_and_reach_the_service() {
     }
 }
 
+/// By what pods are found.
+const SELECTED: [&str; 3] = ["app.kubernetes.io/component", "app.kubernetes.io/instance", "app.kubernetes.io/name"];
+
 #[test]
 fn service_and_disruption_budget_select_the_pods() {
     let deployment = &of_kind("Deployment")[0];
@@ -154,7 +157,14 @@ fn service_and_disruption_budget_select_the_pods() {
         (of_kind("Service")[0].clone(), "/spec/selector"),
         (of_kind("PodDisruptionBudget")[0].clone(), "/spec/selector/matchLabels"),
     ] {
-        assert_eq!(object.pointer(selector), Some(pod), "{}", object["kind"]);
+        let selected = object.pointer(selector).and_then(Value::as_object).expect("labels");
+        // Immutable in a Deployment: a version among them would forbid every upgrade.
+        assert_eq!(selected.keys().collect::<Vec<_>>(), SELECTED, "{}", object["kind"]);
+        assert!(
+            selected.iter().all(|(label, value)| pod[label] == *value),
+            "{}: {selected:?} and {pod}",
+            object["kind"]
+        );
     }
     let container = &deployment["spec"]["template"]["spec"]["containers"][0];
     let ports: BTreeSet<&str> =

@@ -7,6 +7,8 @@
 //! | [`node`] | the same with a node: containers run, pods get addresses |
 //! | [`concierge`], [`programs`] | our own programs, installed and run as a user would |
 //! | [`image`] | the concierge's container image |
+//! | [`ansible`], [`definitions`], [`in_cluster`] | what the examples of `deploy/` are made for: Ansible, kinds of others, programs of pods |
+//! | [`deploygen`] | what in `deploy/` is written from the chart and other sources |
 //! | [`exchange`] | the exchange on the wire, without the plugin |
 //! | [`review`] | certificates and flags of the `TokenReview` webhook |
 //! | [`clients`] | Kubernetes clients beside kubectl: Go, Java, JavaScript, Python, Rust |
@@ -28,6 +30,7 @@
 //!
 //! Everything listens on the loopback only, or in a network that only this machine reaches, and nothing outlives the process that started it.
 
+pub mod ansible;
 pub mod browser;
 mod cache;
 pub mod child;
@@ -36,12 +39,15 @@ pub mod cluster;
 pub mod concierge;
 pub mod conformance;
 pub mod control_plane;
+pub mod definitions;
+pub mod deploygen;
 pub mod dex;
 pub mod exchange;
 pub mod folder;
 mod go;
 pub mod guide;
 pub mod image;
+pub mod in_cluster;
 pub mod issuer;
 pub mod keycloak;
 pub mod login;

@@ -24,13 +24,27 @@ pub enum Tool {
     Helm,
     /// kubeconform: judges manifests by schemas.
     Kubeconform,
+    /// kubeseal, the half of sealed-secrets for people.
+    Kubeseal,
     /// kustomize.
     Kustomize,
+    /// Flux' kustomize-controller.
+    KustomizeController,
+    /// The controller of sealed-secrets.
+    SealedSecrets,
 }
 
 impl Tool {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Dex, Self::Helm, Self::Kubeconform, Self::Kustomize];
+    pub const ALL: [Self; 7] = [
+        Self::Dex,
+        Self::Helm,
+        Self::Kubeconform,
+        Self::Kubeseal,
+        Self::Kustomize,
+        Self::KustomizeController,
+        Self::SealedSecrets,
+    ];
 
     /// The program's path: in the folder that [`TOOLS`] names, else built, which takes up to two minutes the first time.
     ///
@@ -54,7 +68,10 @@ impl Tool {
             Self::Dex => "dex",
             Self::Helm => "helm",
             Self::Kubeconform => "kubeconform",
+            Self::Kubeseal => "kubeseal",
             Self::Kustomize => "kustomize",
+            Self::KustomizeController => "kustomize-controller",
+            Self::SealedSecrets => "sealed-secrets",
         }
     }
 
@@ -63,7 +80,10 @@ impl Tool {
             Self::Dex => "github.com/dexidp/dex/cmd/dex",
             Self::Helm => "helm.sh/helm/v4/cmd/helm",
             Self::Kubeconform => "github.com/yannh/kubeconform/cmd/kubeconform",
+            Self::Kubeseal => "github.com/bitnami-labs/sealed-secrets/cmd/kubeseal",
             Self::Kustomize => "sigs.k8s.io/kustomize/kustomize/v5",
+            Self::KustomizeController => "github.com/fluxcd/kustomize-controller",
+            Self::SealedSecrets => "github.com/bitnami-labs/sealed-secrets/cmd/controller",
         }
     }
 }
