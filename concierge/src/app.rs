@@ -27,6 +27,7 @@ use crate::{
     audit::commands::{self, Audit},
     check::{self, Check, CheckError, Ending},
     config::Config,
+    migrate::{self, Convert},
     runtime::{
         metrics::Metrics,
         shutdown::{self, Stop, Tasks},
@@ -75,6 +76,28 @@ pub fn check(check: &Check) -> ExitCode {
         Err(error) => {
             // Standard error is the only place to say it; if that is gone too, the exit code remains.
             let _ = std::io::Write::write_fmt(&mut notes, format_args!("latchkey-concierge check: {error}\n"));
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Converts between our authenticators and what others are told, and says how that ended: 0 written, 1 something cannot be
+/// said, 2 the input is of no use.
+#[must_use]
+pub fn convert(convert: &Convert) -> ExitCode {
+    let mut notes = std::io::stderr().lock();
+    // Nothing is shown of a result that cannot be made whole.
+    let mut made = Vec::new();
+    let ending = migrate::run(convert, std::io::stdin().lock(), &mut made, &mut notes).and_then(|ending| {
+        let mut output = std::io::stdout().lock();
+        output.write_all(&made).and_then(|()| output.flush())?;
+        Ok(ending)
+    });
+    match ending {
+        Ok(migrate::Ending::Well) => ExitCode::SUCCESS,
+        Ok(migrate::Ending::Refused) => ExitCode::FAILURE,
+        Err(error) => {
+            let _ = writeln!(notes, "latchkey-concierge convert: {error}");
             ExitCode::from(2)
         }
     }

@@ -5,6 +5,7 @@ mod audit_command;
 mod audit_keys;
 mod audit_otlp;
 mod check;
+mod convert;
 mod self_test;
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
@@ -14,12 +15,13 @@ use latchkey_crds::groups::GroupSuffix;
 
 use self::{
     audit::AuditArgs, audit_command::AuditCommandArgs, audit_keys::AuditKeyArgs, check::CheckArgs,
-    self_test::SelfTestArgs,
+    convert::ConvertArgs, self_test::SelfTestArgs,
 };
 use crate::{
     audit::commands::Audit,
     check::Check,
     config::{ClusterName, Config, HttpsProxy, LogFilter, Proxies, Review, ServingFiles},
+    migrate::Convert,
     self_test::SelfTest,
 };
 
@@ -30,6 +32,8 @@ pub enum Command {
     Serve(Box<Config>),
     /// Judge tokens by files, and say how.
     Check(Box<Check>),
+    /// Say authenticators in kube-apiserver's words, or its in ours.
+    Convert(Box<Convert>),
     /// Verify, show or follow audit logs.
     Audit(Box<Audit>),
     /// Ask the API server whether the installation works.
@@ -52,6 +56,7 @@ struct Args {
 #[derive(Clone, Debug, Subcommand)]
 enum Verb {
     Check(CheckArgs),
+    Convert(ConvertArgs),
     Audit(AuditCommandArgs),
     SelfTest(SelfTestArgs),
 }
@@ -215,6 +220,7 @@ impl Command {
         match verb {
             None => server.config().map(|config| Self::Serve(Box::new(config))),
             Some(Verb::Check(check)) => Ok(Self::Check(Box::new(check.into()))),
+            Some(Verb::Convert(convert)) => Ok(Self::Convert(Box::new(convert.try_into()?))),
             Some(Verb::Audit(audit)) => Ok(Self::Audit(Box::new(audit.into()))),
             Some(Verb::SelfTest(test)) => Ok(Self::SelfTest(Box::new(test.into()))),
         }

@@ -31,6 +31,7 @@
 //! | `api` | the aggregated API server: thin handlers, one room for answers | doors |
 //! | `check` | `latchkey-concierge check`: files in, every step of the verdict out, by the same judge | doors |
 //! | `self_test` | `latchkey-concierge self-test`: asks the API server, as anybody may, whether all this answers and refuses | doors |
+//! | `migrate` | `latchkey-concierge convert`: what kube-apiserver or Pinniped is told about issuers, in our words, and back. (`convert` is the other way into the house: our words to what judges.) | doors (`sources`); the rest pure |
 //! | `review` | the `TokenReview` webhook for kube-apiserver: thin, asks all authenticators of an issuer | doors |
 //! | `runtime` | readiness, shutdown, lease, logs, metrics, probes: no domain words | doors |
 //! | `args`, `config`, `app` | flags as typed, as meant, and the composition root | doors |
@@ -104,6 +105,7 @@ pub mod tls;
 
 pub mod api;
 pub mod check;
+pub mod migrate;
 pub mod review;
 pub mod self_test;
 

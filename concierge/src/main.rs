@@ -27,6 +27,7 @@ fn main() -> ExitCode {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     match command {
         Command::Check(check) => app::check(&check),
+        Command::Convert(convert) => app::convert(&convert),
         Command::Audit(audit) => app::audit(&audit),
         Command::SelfTest(test) => app::self_test(&test),
         Command::Serve(config) => match app::run(*config) {

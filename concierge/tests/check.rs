@@ -39,8 +39,12 @@ impl Desk {
     }
 
     fn check(&self, flags: &[&str], input: &str) -> Output {
+        self.run("check", flags, input)
+    }
+
+    fn run(&self, verb: &str, flags: &[&str], input: &str) -> Output {
         let mut child = Command::new(env!("CARGO_BIN_EXE_latchkey-concierge"))
-            .arg("check")
+            .arg(verb)
             .args(flags)
             .current_dir(&self.0)
             .stdin(Stdio::piped())
@@ -120,6 +124,35 @@ fn a_refused_token_has_its_reason_at_its_step() {
     }
     let failed = answer["steps"].as_array().unwrap().iter().find(|step| step["outcome"] == "failed").unwrap();
     assert!(failed["detail"].as_str().unwrap().contains("production"), "{failed}");
+}
+
+#[test]
+fn a_conversion_says_how_it_ended_and_what_it_wrote_is_an_authenticator() {
+    let desk = Desk::new("convert");
+    let there = desk.run("convert", &["--to", "authentication-configuration", "corp.yaml"], "");
+    assert_eq!((there.status.code(), there.stderr.as_slice()), (Some(0), &b""[..]));
+    desk.write("authentication.yaml", &there.stdout);
+    let from = ["--from", "authentication-configuration"];
+    let back = desk.run("convert", &[&from[..], &["--name", "corp", "authentication.yaml"]].concat(), "");
+    assert_eq!(back.status.code(), Some(0));
+    desk.write("corp.yaml", &back.stdout);
+    let judged = desk.usual(&["--token", "-"], &rs256(&json!({})));
+    assert_eq!(judged.status.code(), Some(0), "{}", String::from_utf8_lossy(&judged.stderr));
+
+    let lossy = authenticator("corp", AUDIENCE, &json!({"maxTokenAgeSeconds": 60}));
+    let refused = desk.run("convert", &["--to", "authentication-configuration", "-"], &lossy);
+    assert_eq!((refused.status.code(), refused.stdout.as_slice()), (Some(1), &b""[..]));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("corp: spec.maxTokenAgeSeconds: "));
+    let lossy = desk.run("convert", &["--to", "authentication-configuration", "--allow-loss"], &lossy);
+    assert!(lossy.status.code() == Some(0) && !lossy.stdout.is_empty());
+
+    let unusable = desk.run("convert", &from, "jwt: []");
+    assert_eq!((unusable.status.code(), unusable.stdout.as_slice()), (Some(2), &b""[..]));
+    let flags = ["--from", "oidc-flags", "--", "--oidc-issuer-url=https://a.example.com", "--oidc-client-id=b"];
+    assert_eq!(desk.run("convert", &flags, "").status.code(), Some(0));
+    for mistake in [&["corp.yaml"][..], &["--from", "pinniped", "--", "--oidc-client-id=b"], &["--from", "yaml"]] {
+        assert_eq!(desk.run("convert", mistake, "").status.code(), Some(64), "{mistake:?}");
+    }
 }
 
 #[test]

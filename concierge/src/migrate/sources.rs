@@ -1,0 +1,79 @@
+//! The only door of a conversion: what the command line names, read within bounds.
+
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use super::ConvertError;
+use crate::convert::MAX_MANIFEST_BYTES;
+
+/// Most files of one call: a fleet's authenticators, one in each.
+const MAX_FILES: usize = 256;
+
+/// The files, standard input, and the certificate authorities that stand elsewhere.
+pub(super) struct Sources<'a, R> {
+    files: &'a [PathBuf],
+    ca_file: Option<&'a Path>,
+    input: Option<R>,
+}
+
+impl<'a, R: Read> Sources<'a, R> {
+    pub(super) const fn new(files: &'a [PathBuf], ca_file: Option<&'a Path>, input: R) -> Self {
+        Self { files, ca_file, input: Some(input) }
+    }
+
+    /// The one text that there is to be, and what to call it.
+    pub(super) fn only(&mut self) -> Result<(String, String), ConvertError> {
+        match self.files {
+            [] => self.read(Path::new("-")),
+            [file] => self.read(file),
+            several => Err(ConvertError::Unusable(format!("expected one file, found {}", several.len()))),
+        }
+    }
+
+    /// Every text.
+    pub(super) fn all(&mut self) -> Result<Vec<(String, String)>, ConvertError> {
+        if self.files.len() > MAX_FILES {
+            return Err(ConvertError::Unusable(format!("more than {MAX_FILES} files")));
+        }
+        match self.files {
+            [] => self.read(Path::new("-")).map(|one| vec![one]),
+            files => files.iter().map(|file| self.read(file)).collect(),
+        }
+    }
+
+    /// The certificate authorities of `--ca-file`, else of the file that the input itself names.
+    pub(super) fn ca_bundle(&mut self, named: Option<&Path>) -> Result<Option<String>, ConvertError> {
+        if let Some(file) = self.ca_file {
+            return self.read(file).map(|(_, text)| Some(text));
+        }
+        let Some(file) = named else { return Ok(None) };
+        let hint = "it lies where kube-apiserver runs; give a copy of it by --ca-file";
+        let read = self.read(file).map(|(_, text)| Some(text));
+        read.map_err(|error| ConvertError::Unusable(format!("--oidc-ca-file: {error}: {hint}")))
+    }
+
+    fn read(&mut self, path: &Path) -> Result<(String, String), ConvertError> {
+        let mut text = String::new();
+        // One byte more than may be: then it is known to be too long, and what reads it says so.
+        let limit = MAX_MANIFEST_BYTES as u64 + 1;
+        let (place, read) = if path.as_os_str() == "-" {
+            let input = self.input.take();
+            let input =
+                input.ok_or_else(|| ConvertError::Unusable("standard input can be read once only".to_owned()))?;
+            ("standard input".to_owned(), input.take(limit).read_to_string(&mut text))
+        } else {
+            let read = File::open(path).and_then(|file| file.take(limit).read_to_string(&mut text));
+            (path.display().to_string(), read)
+        };
+        match read {
+            Err(error) => Err(ConvertError::Unusable(format!("{place}: {error}"))),
+            Ok(_) if text.len() > MAX_MANIFEST_BYTES => {
+                Err(ConvertError::Unusable(format!("{place}: more than {MAX_MANIFEST_BYTES} bytes")))
+            }
+            Ok(_) => Ok((place, text)),
+        }
+    }
+}
