@@ -243,7 +243,7 @@ fn audience_of(cluster: &str) -> String {
     let patches = overlay["patches"].as_array().expect("patches");
     assert_eq!(patches.len(), 1, "{cluster}: {overlay}");
     assert_eq!(patches[0]["target"], serde_json::json!({"kind": "JWTAuthenticator", "name": "main"}));
-    let operations: Value = serde_norway::from_str(patches[0]["patch"].as_str().expect("a patch")).unwrap();
+    let operations: Value = serde_norway::from_str(patches[0]["patch"].as_str().expect("a patch")).expect("operations");
     let audience = format!("kubernetes-{cluster}");
     let expected = serde_json::json!([{"op": "replace", "path": "/spec/audience", "value": audience}]);
     assert_eq!(operations, expected, "{cluster}");

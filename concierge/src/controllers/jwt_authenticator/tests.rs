@@ -721,8 +721,7 @@ fn the_fixtures_are_what_is_written() {
     };
     let written = |case: &Case| json!(case.plan().status.unwrap());
     let away = |report: IssuerReport| IssuerReport { trouble: Some(trouble(Step::Discovery)), ..report };
-    let expression =
-        json!({"issuer": ISSUER, "audience": "staging", "claims": {"usernameExpression": "claims.email +"}});
+    let expression = json!({"issuer": ISSUER, "audience": "staging", "claims": {"usernameExpression": "claims.sub +"}});
     let missing = TlsProblem::NoObject { place: "Secret latchkey/corporate-ca".to_owned() };
     let sibling = member("production", "staging", &[]);
     for (name, case) in [
