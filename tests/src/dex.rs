@@ -1,6 +1,6 @@
 //! Dex, the real one, with its own password database in place of the connectors that people have.
 
-use std::{process::Command, time::Duration};
+use std::time::Duration;
 
 use anyhow::Result;
 
@@ -8,7 +8,8 @@ use crate::{
     child::Child,
     folder::TempFolder,
     install_crypto,
-    issuer::serving_certificate,
+    issuer::serving_certificate_at,
+    place::Place,
     ports,
     tools::Tool,
     wait::{self, Observation},
@@ -42,17 +43,25 @@ impl Dex {
     /// # Errors
     /// If it cannot be built or does not start: with its log.
     pub async fn start(settings: &str, placeholder: &str) -> Result<Self> {
+        Self::start_in(settings, placeholder, &Place::here()).await
+    }
+
+    /// The same in another place: in a node's network its pods reach it, and this machine too.
+    ///
+    /// # Errors
+    /// If it cannot be built or does not start: with its log.
+    pub async fn start_in(settings: &str, placeholder: &str, place: &Place) -> Result<Self> {
         install_crypto();
         let program = Tool::Dex.find().await?;
         let folder = TempFolder::new("dex")?;
-        let (ca_pem, certificate, key) = serving_certificate("Dex CA")?;
-        let port = ports::free()?;
-        let base = format!("https://127.0.0.1:{port}");
+        let (ca_pem, certificate, key) = serving_certificate_at("Dex CA", place)?;
+        let (address, port) = (place.address(), ports::free()?);
+        let base = format!("https://{address}:{port}");
         let certificate = folder.write("tls.crt", certificate)?;
         let key = folder.write("tls.key", key)?;
         let added = format!(
             "storage: {{type: memory}}\n\
-             web: {{https: '127.0.0.1:{port}', tlsCert: '{}', tlsKey: '{}'}}\n\
+             web: {{https: '{address}:{port}', tlsCert: '{}', tlsKey: '{}'}}\n\
              enablePasswordDB: true\n\
              staticPasswords:\n\
              - {{email: {PERSON}, hash: '{HASH}', username: ann, userID: 08a8684b-db88-4b73-90a9-3cd1661f5466, groups: [developers]}}\n",
@@ -60,7 +69,7 @@ impl Dex {
             key.display(),
         );
         let file = folder.write("dex.yaml", settings.replace(placeholder, &base) + &added)?;
-        let mut command = Command::new(program);
+        let mut command = place.networked(&program);
         command.arg("serve").arg(file);
         let mut child = Child::spawn("dex", command, folder.path())?;
         let http = reqwest::Client::builder()

@@ -27,9 +27,17 @@ impl Guide {
     /// # Errors
     /// If there is none.
     pub fn read(page: &str) -> Result<Self> {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/guides").join(page);
-        let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-        Ok(Self { blocks: blocks(&text) })
+        Ok(Self { blocks: blocks(&text(page)?) })
+    }
+
+    /// Reads the section of a page below `deploy/guides` that has this heading, hashes included, up to the next heading.
+    ///
+    /// # Errors
+    /// If there is no such page or section.
+    pub fn read_section(page: &str, heading: &str) -> Result<Self> {
+        let text = text(page)?;
+        let section = section(&text, heading).with_context(|| format!("{page} has no heading {heading:?}"))?;
+        Ok(Self { blocks: blocks(section) })
     }
 
     /// All blocks, in the order of the page.
@@ -53,13 +61,37 @@ impl Guide {
     }
 }
 
+fn text(page: &str) -> Result<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/guides").join(page);
+    fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
+}
+
+fn section<'a>(page: &'a str, heading: &str) -> Option<&'a str> {
+    let at = |line: &str| line.as_ptr() as usize - page.as_ptr() as usize;
+    let mut fenced = false;
+    // A comment of a shell script begins like a heading.
+    let mut headings = page.lines().filter(|line| {
+        fenced ^= line.trim_start().starts_with(FENCE);
+        !fenced && line.starts_with('#')
+    });
+    let begin = headings.by_ref().find(|line| *line == heading)?;
+    let end = headings.next().map_or(page.len(), at);
+    Some(&page[at(begin) + begin.len()..end])
+}
+
+const FENCE: &str = "```";
+
+/// A block in a list is indented as its item is, and its lines with it.
 fn blocks(page: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut lines = page.lines();
-    while let Some(opening) = lines.by_ref().find_map(|line| line.strip_prefix("```")) {
+    while let Some((indent, opening)) = lines.by_ref().find_map(|line| {
+        let opening = line.trim_start().strip_prefix(FENCE)?;
+        Some((&line[..line.len() - FENCE.len() - opening.len()], opening))
+    }) {
         let (language, tag) = opening.split_once(' ').unwrap_or((opening, ""));
-        let inside = lines.by_ref().take_while(|line| *line != "```");
-        let text = inside.map(|line| line.to_owned() + "\n").collect();
+        let inside = lines.by_ref().map(|line| line.strip_prefix(indent).unwrap_or(line));
+        let text = inside.take_while(|line| *line != FENCE).map(|line| line.to_owned() + "\n").collect();
         blocks.push(Block { language: language.to_owned(), tag: tag.to_owned(), text });
     }
     blocks
@@ -75,5 +107,20 @@ mod tests {
         let found = blocks(page);
         let as_text: Vec<_> = found.iter().map(|block| (&*block.language, &*block.tag, &*block.text)).collect();
         assert_eq!(as_text, [("sh", "run", "one\n"), ("", "", "plain\n"), ("yaml", "staging", "x: |\n  ``\n")]);
+    }
+
+    #[test]
+    fn a_block_in_a_list_loses_the_lists_indent_and_no_more() {
+        let found = blocks("1. A:\n\n   ```yaml\n   a:\n     b: 1\n\n   ```\n\n2. B\n");
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].text, "a:\n  b: 1\n\n");
+    }
+
+    #[test]
+    fn a_section_ends_at_the_next_heading_and_not_at_a_comment() {
+        let page = "# A\n## B\n```sh\n# c\n```\nd\n### E\nf\n";
+        assert_eq!(section(page, "## B"), Some("\n```sh\n# c\n```\nd\n"));
+        assert_eq!(section(page, "### E"), Some("\nf\n"));
+        assert_eq!(section(page, "# c"), None);
     }
 }

@@ -355,7 +355,12 @@ impl Issuer {
 
 /// A CA and a serving certificate for the loopback, all PEM: for servers that are not ours.
 pub(crate) fn serving_certificate(authority: &str) -> Result<(String, String, String)> {
-    let authority = Authority::make(authority)?;
+    serving_certificate_at(authority, &Place::here())
+}
+
+/// The same for another place too.
+pub(crate) fn serving_certificate_at(authority: &str, place: &Place) -> Result<(String, String, String)> {
+    let authority = Authority::make(authority)?.at(place);
     let (certificate, key) = authority.serving_pem(Certificate::Good)?;
     Ok((authority.pem(), certificate, key))
 }

@@ -175,6 +175,14 @@ impl NodeCluster {
         self.runtime.import(archive).await
     }
 
+    /// Gives an image another name in place of the one that it has: pods that name the old one do not start any more.
+    ///
+    /// # Errors
+    /// If there is no image of that name.
+    pub async fn rename_image(&self, from: &str, to: &str) -> Result<()> {
+        self.runtime.rename(from, to).await
+    }
+
     /// Helm as the administrator, with a home of this cluster's own.
     ///
     /// # Errors

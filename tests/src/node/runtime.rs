@@ -1,7 +1,7 @@
 //! The node's containerd: runc below it, a bridge for its pods' network.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs,
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
@@ -66,16 +66,26 @@ impl Runtime {
 
     /// Loads an image archive where the kubelet finds it.
     pub(super) async fn import(&self, archive: &Path) -> Result<()> {
+        self.images("import", &[archive.as_os_str()]).await
+    }
+
+    /// Gives an image another name in place of the one that it has.
+    pub(super) async fn rename(&self, from: &str, to: &str) -> Result<()> {
+        self.images("tag", &[from.as_ref(), to.as_ref()]).await?;
+        self.images("remove", &[from.as_ref()]).await
+    }
+
+    async fn images(&self, verb: &str, arguments: &[&OsStr]) -> Result<()> {
         let mut command = self.place.command(&self.ctr);
-        command.args(["--address", SOCKET, "--namespace", "k8s.io", "images", "import"]).arg(archive);
+        command.args(["--address", SOCKET, "--namespace", "k8s.io", "images", verb]).args(arguments);
+        let what = format!("{command:?}");
         let output = tokio::process::Command::from(command).kill_on_drop(true).output();
         let output = tokio::time::timeout(IMPORT_LIMIT, output)
             .await
-            .with_context(|| format!("importing {} did not end within {IMPORT_LIMIT:?}", archive.display()))??;
+            .with_context(|| format!("{what} did not end within {IMPORT_LIMIT:?}"))??;
         ensure!(
             output.status.success(),
-            "importing {}: {}{}",
-            archive.display(),
+            "{what}: {}{}",
             String::from_utf8_lossy(&output.stdout),
             String::from_utf8_lossy(&output.stderr)
         );
