@@ -14,8 +14,11 @@ use latchkey_e2e::{
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-/// The group of the pipeline, and the name of its role.
+/// The name of the pipeline's role.
 const READER: &str = "fleet-check";
+
+/// Its group.
+const PIPELINE: &str = "oidc:fleet-check";
 
 /// What it may do: the example, which the page of help lists too.
 const RIGHTS: &str = include_str!("../../deploy/examples/fleet-check/reader.yaml");
@@ -36,7 +39,7 @@ async fn a_pipeline_sees_what_differs_between_clusters() -> Result<()> {
         site.fleet(&list).await?;
         site.trust(&issuer).await?;
         site.cluster.apply(RIGHTS).await?;
-        kubeconfigs.push(site.cluster.user_kubeconfig("pipeline", Some(READER))?);
+        kubeconfigs.push(site.cluster.user_kubeconfig("pipeline", Some(PIPELINE))?);
     }
     let pipeline = Pipeline { kubeconfigs, kubectl: staging.cluster.kubectl_program().to_owned() };
 

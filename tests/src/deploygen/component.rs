@@ -38,7 +38,12 @@ pub(super) const ALL: [Component; 4] = [
         name: "network-policy",
         words: "Closes the pods to all traffic but what is listed. Nobody may read the metrics, issuers are reached on port 443 and any\n\
                 address on the API server's ports: an overlay that knows the addresses narrows them by a patch.",
-        values: &["networkPolicy.enabled=true", "networkPolicy.apiServer.to[0].ipBlock.cidr=0.0.0.0/0"],
+        values: &[
+            "networkPolicy.enabled=true",
+            "networkPolicy.apiServer.to[0].ipBlock.cidr=0.0.0.0/0",
+            // On a cluster with IPv6 the API server could not be reached otherwise.
+            "networkPolicy.apiServer.to[1].ipBlock.cidr=::/0",
+        ],
         instead: &[],
     },
     Component {

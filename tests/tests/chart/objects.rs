@@ -217,6 +217,11 @@ async fn switches_do_what_their_comments_say() -> Result<()> {
     let policy = the(&everything, "NetworkPolicy", "")?;
     ensure!(policy["spec"]["egress"].as_array().is_some_and(|rules| rules.iter().all(|rule| rule["to"].is_array())));
 
+    let recreate = ["--set", "clusterName=a,strategy.type=Recreate"];
+    let recreate = documents(&helm.template("latchkey", "latchkey", &recreate).await?)?;
+    let strategy = &the(&recreate, "Deployment", "latchkey-concierge")?["spec"]["strategy"];
+    ensure!(*strategy == json!({"type": "Recreate"}), "Kubernetes would refuse {strategy}");
+
     let openshift = pod(&of("openshift").await?)?;
     ensure!(
         openshift["securityContext"].get("runAsUser").is_none() && openshift["securityContext"]["runAsNonRoot"] == true

@@ -39,6 +39,10 @@ async fn values_that_contradict_each_other_are_refused_with_what_to_set() -> Res
         ("podDisruptionBudget.maxUnavailable=1,podDisruptionBudget.minAvailable=1", "set one of them to \"\""),
         ("podDisruptionBudget.minAvailable=2", "podDisruptionBudget.minAvailable is 2 with 2 replicas: set it lower"),
         ("podDisruptionBudget.minAvailable=100%", "would block kubectl drain for ever"),
+        ("podDisruptionBudget.minAvailable=51%", "would block kubectl drain for ever"),
+        ("podDisruptionBudget.maxUnavailable=0", "set it to 1 or more"),
+        ("podDisruptionBudget.maxUnavailable=0%", "set it to 1 or more"),
+        ("namespaceOverride=kube-system", "set --namespace to one that holds nothing else"),
         ("metrics.serviceMonitor.enabled=true,metrics.podMonitor.enabled=true", "set one of them to false"),
         ("metrics.scrapeAnnotations=true,metrics.podMonitor.enabled=true", "set one of them to false"),
         ("hostNetwork=true", "set ports.aggregatedAPI to a free port"),
@@ -66,6 +70,9 @@ async fn values_that_contradict_each_other_are_refused_with_what_to_set() -> Res
         &["--set", "clusterName=a,replicaCount=1,podDisruptionBudget.minAvailable=1"],
     )
     .await?;
+    // Half of three is two: one may go.
+    let half = ["--set", "clusterName=a,replicaCount=3,podDisruptionBudget.minAvailable=50%"];
+    helm.template("latchkey", "latchkey", &half).await?;
     Ok(())
 }
 

@@ -182,9 +182,15 @@ async fn uninstalled_it_leaves_what_the_readme_says(cluster: &Cluster, helm: &He
     }
     ensure!(authenticators(cluster).await?.len() == 1, "the authenticator went with the release");
 
-    // They can be taken up again, and the README's command removes them for good.
+    // They can be taken up again, by another release if that is said, and the README's command removes them for good.
     helm.run(&[&["install", "latchkey", CHART], VALUES_OF_DEFAULTS, IN_NAMESPACE].concat()).await?;
     helm.run(&[&["uninstall", "latchkey"], IN_NAMESPACE].concat()).await?;
+    let other = [&["install", "other", CHART], VALUES_OF_DEFAULTS, IN_NAMESPACE].concat();
+    let said = helm.refused(&other).await?;
+    ensure!(said.contains("invalid ownership metadata"), "{said}");
+    helm.run(&[&other[..], &["--take-ownership"]].concat()).await?;
+    helm.run(&[&["uninstall", "other"], IN_NAMESPACE].concat()).await?;
+    ensure!(authenticators(cluster).await?.len() == 1, "the authenticator went with the other release");
     let readme = fs::read_to_string(Path::new(CHART).join("README.md"))?;
     let command = "kubectl delete crd -l app.kubernetes.io/part-of=latchkey";
     ensure!(readme.contains(command));

@@ -13,7 +13,7 @@ use latchkey_e2e::{
 };
 use serde_json::Value;
 
-use crate::tree::{built, deploy, documents, files, kustomizations, root, with_component};
+use crate::tree::{Shown, built, deploy, documents, files, kustomizations, root, shown, with_component};
 
 /// Where two clusters may have different numbers.
 const NUMBERS: [&str; 2] = ["replicas", "replicaCount"];
@@ -180,6 +180,36 @@ async fn nothing_but_the_name_of_the_cluster_is_there_for_flux_to_replace() -> R
     for object in documents(&built(&deploy().join("monitoring")).await?)? {
         let mark = &object["metadata"]["annotations"]["kustomize.toolkit.fluxcd.io/substitute"];
         ensure!(!object.to_string().contains("${") || mark == "disabled", "{}", object["metadata"]);
+    }
+    Ok(())
+}
+
+/// Without a prefix whoever may make a group called `kubeadm:cluster-admins` at the provider is an administrator of a kubeadm
+/// cluster. And what is bound must be what comes out, or nobody may do anything.
+#[test]
+fn no_group_of_the_provider_is_taken_for_one_of_the_cluster() -> Result<()> {
+    let mut judged = 0;
+    for Shown { place, object } in shown()?.iter().filter(|shown| shown.object["kind"] == "JWTAuthenticator") {
+        for (claim, prefix) in [("groups", "groupsPrefix"), ("username", "usernamePrefix")] {
+            let claims = &object["spec"]["claims"];
+            let Some(mapped) = claims[claim].as_str() else { continue };
+            judged += 1;
+            let prefixed = claims[prefix].as_str().is_some_and(|prefix| prefix.ends_with(':'));
+            ensure!(prefixed, "{place}: {mapped} becomes {claim} without a {prefix}");
+        }
+    }
+    ensure!(judged > 20, "only {judged} were judged");
+
+    let examples = deploy().join("examples");
+    let authenticator = documents(&fs::read_to_string(examples.join("access/authenticator.yaml"))?)?.remove(0);
+    let prefix = authenticator["spec"]["claims"]["groupsPrefix"].as_str().context("a prefix")?;
+    for path in [files(&examples.join("rbac"), "yaml")?, files(&examples.join("fleet-check"), "yaml")?].concat() {
+        for object in documents(&fs::read_to_string(&path)?)? {
+            for subject in object["subjects"].as_array().into_iter().flatten() {
+                let name = subject["name"].as_str().context("a subject's name")?;
+                ensure!(name.starts_with(prefix), "{}: nobody is in {name}", path.display());
+            }
+        }
     }
     Ok(())
 }
