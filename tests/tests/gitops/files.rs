@@ -214,6 +214,57 @@ fn no_group_of_the_provider_is_taken_for_one_of_the_cluster() -> Result<()> {
     Ok(())
 }
 
+/// With the definitions go all authenticators; with the namespace the release's own record, without which nobody uninstalls it.
+#[test]
+fn no_slip_in_a_repository_prunes_what_cannot_be_made_again() -> Result<()> {
+    let examples = deploy().join("examples");
+    let argo = |name: &str| -> Result<Value> {
+        Ok(documents(&fs::read_to_string(examples.join("argocd").join(name))?)?.remove(0))
+    };
+    let keep = "argocd.argoproj.io/sync-options: Prune=false";
+    let hub = argo("applicationset.yaml")?;
+    let values = &hub["spec"]["template"]["spec"]["sources"][0]["helm"]["valuesObject"];
+    ensure!(values["crds"]["annotations"]["argocd.argoproj.io/sync-options"] == "Prune=false", "{values}");
+    for cluster in ["staging", "production"] {
+        let patch = &argo(&format!("{cluster}.yaml"))?["spec"]["sources"][0]["kustomize"]["patches"][0];
+        ensure!(patch["target"] == serde_json::json!({"kind": "CustomResourceDefinition"}), "{patch}");
+        ensure!(patch["patch"].as_str().is_some_and(|words| words.contains(keep)), "{patch}");
+        let namespace = examples.join("flux/clusters").join(cluster).join("latchkey/namespace.yaml");
+        let namespace = documents(&fs::read_to_string(namespace)?)?.remove(0);
+        let mark = &namespace["metadata"]["annotations"]["kustomize.toolkit.fluxcd.io/prune"];
+        ensure!(mark == "disabled", "{cluster}: {mark}");
+    }
+    Ok(())
+}
+
+/// A command whose selector fits nothing finds nothing, and says so by silence.
+#[tokio::test]
+async fn what_pages_select_by_is_a_label_of_something() -> Result<()> {
+    let objects = documents(&built(&deploy().join("kustomize/base")).await?)?;
+    let labels: BTreeSet<String> = objects
+        .iter()
+        .flat_map(|object| [&object["metadata"]["labels"], &object["spec"]["template"]["metadata"]["labels"]])
+        .filter_map(Value::as_object)
+        .flatten()
+        .filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)))
+        .collect();
+    let mut seen = 0;
+    for path in files(&deploy(), "md")?.into_iter().chain([root().join("README.md")]) {
+        let page = fs::read_to_string(&path)?;
+        for selector in page.split(" -l ").skip(1).filter_map(|rest| rest.split_whitespace().next()) {
+            let selector = selector.trim_matches(['`', '\'', '.', ',', ')']);
+            // Kubernetes' own objects, and expressions, are not ours to list.
+            if !selector.contains('=') || selector.starts_with("kubernetes.io/") {
+                continue;
+            }
+            seen += 1;
+            ensure!(labels.contains(selector), "{}: nothing has the label {selector}", path.display());
+        }
+    }
+    ensure!(seen >= 3, "only {seen} were seen");
+    Ok(())
+}
+
 #[test]
 fn the_comparison_sees_what_it_should() -> Result<()> {
     let object = |audience: &str, replicas: u8, issuer: &str| serde_json::json!({"spec": {"audience": audience, "replicas": replicas, "issuer": issuer}});
