@@ -176,6 +176,7 @@ fn from_configuration(
     ours: &Ours,
     remarks: &mut Remarks,
 ) -> Result<Made, ConvertError> {
+    sources.refuse_ca_file("such a file holds its certificate authorities itself")?;
     let (place, text) = sources.only()?;
     let configuration = Configuration::parse(&text).map_err(|problem| unusable(&place, &problem))?;
     let specs = incoming::specs(&configuration, ours.faithful, remarks);
@@ -197,8 +198,11 @@ fn from_flags(
         ("the command line".to_owned(), flags)
     };
     let ca = match &flags.ca_file {
-        None => None,
-        Some(path) => Some(sources.ca_bundle(Some(path.as_ref()))?.unwrap_or_default()),
+        None => {
+            sources.refuse_ca_file("there is no --oidc-ca-file: kube-apiserver trusts whom its system trusts")?;
+            None
+        }
+        Some(path) => sources.ca_bundle(Some(path.as_ref()))?,
     };
     let entry = flags.entry(ca, remarks).map_err(|problem| unusable(&place, &problem))?;
     let mut spec = incoming::spec(&place, &entry, ours.faithful, remarks);
@@ -207,6 +211,8 @@ fn from_flags(
 }
 
 fn from_pinniped(sources: &mut Sources<impl Read>, ours: &Ours, remarks: &mut Remarks) -> Result<Made, ConvertError> {
+    sources
+        .refuse_ca_file("an object that holds certificate authorities goes on to hold them, in Latchkey's namespace")?;
     let mut made = Vec::new();
     for (place, text) in sources.all()? {
         let found = pinniped::objects(&text, ours, remarks).map_err(|problem| unusable(&place, &problem))?;
@@ -227,6 +233,10 @@ fn to_configuration(
     }
     convert::refuse_twins(&found).map_err(|error| ConvertError::Unusable(error.to_string()))?;
     let ca = sources.ca_bundle(None)?;
+    let elsewhere = "/tls/certificateAuthorityDataSource";
+    if found.iter().all(|manifest| manifest.spec.pointer(elsewhere).is_none_or(serde_json::Value::is_null)) {
+        sources.refuse_ca_file("no authenticator has its certificate authorities in an object")?;
+    }
     let mut entries = Vec::new();
     for manifest in found {
         let place = format!("{} {}", manifest.kind.name(), manifest.name);

@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustls_pki_types::{CertificateDer, pem::PemObject as _};
+
 use super::ConvertError;
 use crate::convert::MAX_MANIFEST_BYTES;
 
@@ -46,13 +48,27 @@ impl<'a, R: Read> Sources<'a, R> {
 
     /// The certificate authorities of `--ca-file`, else of the file that the input itself names.
     pub(super) fn ca_bundle(&mut self, named: Option<&Path>) -> Result<Option<String>, ConvertError> {
-        if let Some(file) = self.ca_file {
-            return self.read(file).map(|(_, text)| Some(text));
-        }
-        let Some(file) = named else { return Ok(None) };
         let hint = "it lies where kube-apiserver runs; give a copy of it by --ca-file";
-        let read = self.read(file).map(|(_, text)| Some(text));
-        read.map_err(|error| ConvertError::Unusable(format!("--oidc-ca-file: {error}: {hint}")))
+        let (place, text) = match (self.ca_file, named) {
+            (Some(file), _) => self.read(file)?,
+            (None, Some(file)) => {
+                self.read(file).map_err(|error| ConvertError::Unusable(format!("--oidc-ca-file: {error}: {hint}")))?
+            }
+            (None, None) => return Ok(None),
+        };
+        // An empty bundle would be none at all on the other side, and everybody whom the system trusts would count.
+        if CertificateDer::from_pem_slice(text.as_bytes()).is_err() {
+            return Err(ConvertError::Unusable(format!("{place}: expected certificate authorities in PEM")));
+        }
+        Ok(Some(text))
+    }
+
+    /// Refuses `--ca-file` where it would change nothing: whoever gives it believes that nobody else is trusted.
+    pub(super) fn refuse_ca_file(&self, why: &str) -> Result<(), ConvertError> {
+        match self.ca_file {
+            None => Ok(()),
+            Some(_) => Err(ConvertError::Unusable(format!("--ca-file: {why}"))),
+        }
     }
 
     fn read(&mut self, path: &Path) -> Result<(String, String), ConvertError> {

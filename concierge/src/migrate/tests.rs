@@ -261,6 +261,42 @@ fn objects_that_have_no_place_in_one_file_are_refused() {
     assert!(run_on(&to_configuration(), "").0.unwrap_err().contains("holds no object"));
 }
 
+/// An empty file would be no bundle at all on the other side, where everybody counts whom the system trusts.
+#[test]
+fn nobody_is_trusted_because_of_a_ca_file_that_is_empty_or_goes_unused() {
+    let folder = std::env::temp_dir().join(format!("latchkey-convert-{}", uuid::Uuid::new_v4().simple()));
+    std::fs::create_dir(&folder).unwrap();
+    let (empty, good) = (folder.join("empty.pem"), folder.join("good.pem"));
+    std::fs::write(&empty, "").unwrap();
+    std::fs::write(&good, rcgen::generate_simple_self_signed(["ca".to_owned()]).unwrap().cert.pem()).unwrap();
+    let least = ["--oidc-issuer-url=https://idp.example.com".to_owned(), "--oidc-client-id=a".to_owned()];
+    let flags = |more: &[String]| with(Direction::FromFlags { words: [&least, more].concat(), ours: Ours::default() });
+    let of_object = authenticator(&json!({
+        "issuer": "https://idp.example.com", "audience": "staging",
+        "tls": {"certificateAuthorityDataSource": {"kind": "Secret", "name": "ca", "key": "ca.crt"}},
+    }));
+    let plain = authenticator(&json!({"issuer": "https://idp.example.com", "audience": "staging"}));
+    let named = flags(&[format!("--oidc-ca-file={}", empty.display())]);
+    let by = |ca: &PathBuf, convert: Convert| Convert { ca_file: Some(ca.clone()), ..convert };
+    for (convert, input, expected) in [
+        (named.clone(), "", "empty.pem: expected certificate authorities in PEM"),
+        (by(&empty, named.clone()), "", "empty.pem: expected certificate authorities in PEM"),
+        (by(&empty, to_configuration()), &of_object, "empty.pem: expected certificate authorities in PEM"),
+        (by(&good, to_configuration()), &plain, "--ca-file: no authenticator has"),
+        (by(&good, flags(&[])), "", "--ca-file: there is no --oidc-ca-file"),
+        (by(&good, with(Direction::FromConfiguration(Ours::default()))), CONFIGURATION, "--ca-file: such a file"),
+        (by(&good, with(Direction::FromPinniped(Ours::default()))), &of_object, "--ca-file: an object that holds"),
+    ] {
+        let (ending, output, _) = run_on(&convert, input);
+        let problem = ending.expect_err(expected);
+        assert!(problem.contains(expected) && output.is_empty(), "{problem}");
+    }
+    for (convert, input) in [(by(&good, named), ""), (by(&good, to_configuration()), of_object.as_str())] {
+        assert_eq!(run_on(&convert, input).0, Ok(Ending::Well));
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
 #[test]
 fn flags_become_one_authenticator_and_their_file_is_read() {
     let folder = std::env::temp_dir().join(format!("latchkey-convert-{}", uuid::Uuid::new_v4().simple()));
