@@ -107,7 +107,8 @@ struct ServerArgs {
     aggregated_api_tls_key_file: Option<PathBuf>,
 
     /// The authorities that signed it, PEM, which the concierge writes into `caBundle` of its API services. Without it
-    /// somebody else does. All three files are read again as they change.
+    /// somebody else does. All three files are read again as they change: authorities that go stay in `caBundle` for ten
+    /// minutes, and a certificate that only a new one signed is shown after three, when every replica has seen the change.
     #[arg(
         long,
         env = "LATCHKEY_AGGREGATED_API_TLS_CA_FILE",

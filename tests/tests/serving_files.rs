@@ -1,5 +1,6 @@
 //! The aggregated API under a certificate that somebody else makes, cert-manager or a sealed Secret: shown to the API server,
-//! with its authority in `caBundle`, and taken up again when it changes, as a kubelet changes a mounted Secret.
+//! with its authority in `caBundle`, and taken up again when it changes, as a kubelet changes a mounted Secret: by the same
+//! authority at once, by another one when everybody had time to trust it.
 
 use std::{fs, os::unix::fs::symlink, path::Path, time::Duration};
 
@@ -10,7 +11,9 @@ use latchkey_e2e::{
     folder::TempFolder,
     wait::eventually,
 };
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair, date_time_ymd,
+};
 
 /// The concierge looks every ten seconds; the API server takes up a bundle within seconds.
 const LIMIT: Duration = Duration::from_secs(90);
@@ -24,41 +27,49 @@ async fn a_certificate_of_somebody_elses_is_served_and_renewed() -> Result<()> {
     options.controllers_running = false;
     let cluster = Cluster::start(options).await?;
     let mounted = TempFolder::new("mounted")?;
-    let first = renew(mounted.path(), "first")?;
+    let (first, second) = (authority("first")?, authority("second")?);
+    fill(mounted.path(), "a", &first, 2050)?;
     let flag = |flag: &str, file: &str| format!("--aggregated-api-tls-{flag}={}/{file}", mounted.path().display());
     let extra_args = vec![flag("cert-file", "tls.crt"), flag("key-file", "tls.key"), flag("ca-file", "ca.crt")];
     // It ends with both APIs available: the API server has the authority and found the name in the certificate.
     let concierge =
         Concierge::install(&cluster, ConciergeOptions { extra_args, ..ConciergeOptions::default() }).await?;
-    trusted(&cluster, &first).await?;
+    trusted(&cluster, &first.pem()).await?;
     let secrets = cluster.kubectl_ok(&["get", "secrets", "-n", "latchkey", "-o", "name"]).await?;
     ensure!(!secrets.contains("serving-certificate"), "nobody asked for another certificate: {secrets}");
 
-    let second = renew(mounted.path(), "second")?;
-    trusted(&cluster, &second).await?;
+    fill(mounted.path(), "b", &first, 2060)?;
+    shown_until(&concierge, 2060).await?;
+    trusted(&cluster, &first.pem()).await?;
     concierge.available(&cluster).await?;
-    eventually("the new certificate to be taken by the API server", LIMIT, async || {
-        cluster.kubectl_ok(&["get", "--raw", "/apis/login.concierge.latchkey.dev/v1alpha1"]).await
-    })
-    .await?;
+
+    fill(mounted.path(), "c", &second, 2070)?;
+    trusted(&cluster, &format!("{}{}", second.pem(), first.pem())).await?;
+    // What the API server was told a moment ago it may not use yet, and it need not.
+    shown_until(&concierge, 2060).await?;
+    cluster.kubectl_ok(&["get", "--raw", "/apis/login.concierge.latchkey.dev/v1alpha1"]).await?;
+    let series = "latchkey_certificate_expiry_timestamp_seconds{certificate=\"serving-ca\"}";
     let metrics = concierge.metrics().await?;
-    for certificate in ["serving", "serving-ca"] {
-        let series = format!("latchkey_certificate_expiry_timestamp_seconds{{certificate=\"{certificate}\"}}");
-        ensure!(metrics.contains(&series), "{series} in {metrics}");
-    }
+    ensure!(metrics.contains(series), "{series} in {metrics}");
     Ok(())
 }
 
-/// Makes an authority and a certificate, in a folder of their own to which the names lead by one link that is replaced
-/// whole. Returns the authority.
-fn renew(mounted: &Path, version: &str) -> Result<String> {
+/// An authority that signs serving certificates.
+fn authority(name: &str) -> Result<CertifiedIssuer<'static, KeyPair>> {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, version);
-    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
+    params.distinguished_name.push(DnType::CommonName, name);
+    Ok(CertifiedIssuer::self_signed(params, KeyPair::generate()?)?)
+}
+
+/// Makes a certificate that ends in `year`, in a folder of its own to which the names lead by one link that is replaced
+/// whole.
+fn fill(mounted: &Path, version: &str, authority: &CertifiedIssuer<'static, KeyPair>, year: i32) -> Result<()> {
     let key = KeyPair::generate()?;
-    let certificate = CertificateParams::new(vec![NAME.to_owned()])?.signed_by(&key, &authority)?;
+    let mut params = CertificateParams::new(vec![NAME.to_owned()])?;
+    params.not_after = date_time_ymd(year, 1, 1);
+    let certificate = params.signed_by(&key, authority)?;
     let folder = mounted.join(format!("..{version}"));
     fs::create_dir(&folder)?;
     fs::write(folder.join("tls.crt"), certificate.pem())?;
@@ -69,10 +80,22 @@ fn renew(mounted: &Path, version: &str) -> Result<String> {
     for file in ["tls.crt", "tls.key", "ca.crt"].iter().filter(|file| !mounted.join(file).is_symlink()) {
         symlink(Path::new("..data").join(file), mounted.join(file))?;
     }
-    Ok(authority.pem())
+    Ok(())
 }
 
-/// Both API services trust this authority and no other.
+/// The certificate that is shown ends in `year`.
+async fn shown_until(concierge: &Concierge, year: i32) -> Result<()> {
+    let end = date_time_ymd(year, 1, 1).unix_timestamp();
+    let series = format!("latchkey_certificate_expiry_timestamp_seconds{{certificate=\"serving\"}} {end}");
+    eventually(&format!("the certificate that ends in {year}"), LIMIT, async || {
+        let metrics = concierge.metrics().await?;
+        ensure!(metrics.contains(&series), "{series} in {metrics}");
+        anyhow::Ok(())
+    })
+    .await
+}
+
+/// Both API services trust these authorities and no other.
 async fn trusted(cluster: &Cluster, authority: &str) -> Result<()> {
     for group in ["login", "identity"] {
         let name = format!("v1alpha1.{group}.concierge.latchkey.dev");

@@ -74,7 +74,7 @@ pub(super) async fn start(
     };
     let certificate = match aggregated_api_certificate.filter(|_| way.is_some()) {
         Some(files) => {
-            let loaded = files.load(ground.metrics.clone()).await;
+            let loaded = files.load(Arc::clone(&ground.clock), ground.metrics.clone()).await;
             Some(loaded.context("reading the files of the aggregated API's certificate")?)
         }
         None => None,

@@ -13,8 +13,12 @@ use tokio::{fs, sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
-use super::{server::ServingCertificate, validity::Validity};
-use crate::runtime::metrics::Metrics;
+use super::{handover::Handover, server::ServingCertificate, validity::Validity};
+use crate::{
+    credential::pem,
+    runtime::metrics::Metrics,
+    time::{Clock, UnixTime},
+};
 
 /// How often the files are looked at. A mounted Secret changes by a swapped link, which no watch on a file sees.
 pub const LOOK: Duration = Duration::from_secs(10);
@@ -49,6 +53,8 @@ pub struct Loaded {
 pub struct Watcher {
     files: ServingFiles,
     seen: Contents,
+    handover: Handover,
+    clock: Arc<dyn Clock>,
     metrics: Metrics,
     certificate: watch::Sender<Option<Arc<CertifiedKey>>>,
     bundle: watch::Sender<Option<String>>,
@@ -92,25 +98,36 @@ struct Contents {
 
 struct Parsed {
     certificate: Arc<CertifiedKey>,
-    bundle: Option<String>,
+    /// Empty where there is no file of authorities.
+    authorities: Vec<CertificateDer<'static>>,
 }
 
 // === impl ServingFiles ===
 
 impl ServingFiles {
-    /// Reads them for the first time; `metrics` learns when each certificate in them ends.
+    /// Reads them for the first time; `metrics` learns when each certificate in them ends. By `clock` one authority follows
+    /// another.
     ///
     /// # Errors
     /// When one cannot be read, or is not what it should be.
-    pub async fn load(self, metrics: Metrics) -> Result<Loaded, ServingFilesError> {
+    pub async fn load(self, clock: Arc<dyn Clock>, metrics: Metrics) -> Result<Loaded, ServingFilesError> {
         let seen = self.read().await?;
-        let parsed = self.parse(&seen)?;
-        parsed.tell(&metrics);
-        let (certificate_sender, certificate) = watch::channel(Some(parsed.certificate));
-        let (bundle_sender, mut bundle) = watch::channel(parsed.bundle);
+        let Parsed { certificate, authorities } = self.parse(&seen)?;
+        let handover = Handover::new(certificate, authorities);
+        let (certificate_sender, certificate) = watch::channel(None);
+        let (bundle_sender, mut bundle) = watch::channel(None);
+        let mut watcher = Watcher {
+            files: self,
+            seen,
+            handover,
+            clock,
+            metrics,
+            certificate: certificate_sender,
+            bundle: bundle_sender,
+        };
+        watcher.publish();
         // Whoever waits for a change finds the first bundle, too.
         bundle.mark_changed();
-        let watcher = Watcher { files: self, seen, metrics, certificate: certificate_sender, bundle: bundle_sender };
         Ok(Loaded { certificate, bundle, watcher })
     }
 
@@ -129,13 +146,13 @@ impl ServingFiles {
             key: self.key.clone(),
             why,
         })?;
-        let bundle = match (&self.authority, &contents.authority) {
+        let authorities = match (&self.authority, &contents.authority) {
             (Some(file), Some(bytes)) => {
-                Some(authorities(bytes).ok_or_else(|| ServingFilesError::Authority { file: file.clone() })?)
+                authorities(bytes).ok_or_else(|| ServingFilesError::Authority { file: file.clone() })?
             }
-            _ => None,
+            _ => Vec::new(),
         };
-        Ok(Parsed { certificate: Arc::new(certificate), bundle })
+        Ok(Parsed { certificate: Arc::new(certificate), authorities })
     }
 }
 
@@ -167,21 +184,11 @@ pub fn certified(chain: &[u8], key: &[u8]) -> Result<CertifiedKey, String> {
     Ok(certified)
 }
 
-/// The text, if it holds certificates: the API server refuses an `APIService` with any other.
-fn authorities(bytes: &[u8]) -> Option<String> {
+/// The certificates of a bundle and nothing else: the API server refuses an `APIService` with any other, everybody may read what
+/// stands there, and a file that somebody put together may hold a key as well.
+fn authorities(bytes: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
     let certificates = CertificateDer::pem_slice_iter(bytes).collect::<Result<Vec<_>, _>>().ok()?;
-    (!certificates.is_empty()).then_some(())?;
-    String::from_utf8(bytes.to_vec()).ok()
-}
-
-// === impl Parsed ===
-
-impl Parsed {
-    fn tell(&self, metrics: &Metrics) {
-        Validity::tell(Validity::of_chain(&self.certificate.cert), "serving", metrics);
-        let authority = self.bundle.as_ref().and_then(|bundle| Validity::of_bundle(bundle.as_bytes()));
-        Validity::tell(authority, "serving-ca", metrics);
-    }
+    (!certificates.is_empty()).then_some(certificates)
 }
 
 // === impl Watcher ===
@@ -196,33 +203,57 @@ impl Watcher {
         let mut told = false;
         loop {
             sleep(LOOK).await;
-            match self.again().await {
-                Ok(changed) => {
-                    told = false;
-                    if changed {
-                        tracing::info!("Serving certificate loaded from its files");
-                    }
-                }
+            let now = self.clock.now();
+            match self.again(now).await {
+                Ok(()) => told = false,
                 Err(error) if !told => {
                     told = true;
                     tracing::warn!(%error, "Cannot use the files of the serving certificate, keeping what they held");
                 }
                 Err(_) => {}
             }
+            self.handover.tick(now);
+            self.publish();
         }
     }
 
-    async fn again(&mut self) -> Result<bool, ServingFilesError> {
+    async fn again(&mut self, now: UnixTime) -> Result<(), ServingFilesError> {
         let contents = self.files.read().await?;
-        if contents == self.seen {
-            return Ok(false);
+        if contents != self.seen {
+            let Parsed { certificate, authorities } = self.files.parse(&contents)?;
+            self.handover.take(certificate, authorities, now);
+            self.seen = contents;
+            if self.handover.is_waiting() {
+                tracing::info!(
+                    "Serving certificate of another authority found; shown once clients had time to trust it"
+                );
+            }
         }
-        let parsed = self.files.parse(&contents)?;
-        parsed.tell(&self.metrics);
-        self.certificate.send_replace(Some(parsed.certificate));
-        self.bundle.send_replace(parsed.bundle);
-        self.seen = contents;
-        Ok(true)
+        Ok(())
+    }
+
+    fn publish(&mut self) {
+        let Self { handover, metrics, certificate, bundle, .. } = self;
+        let wanted: String = handover.bundle().map(|authority| pem::encode("CERTIFICATE", authority)).collect();
+        let wanted = Some(wanted).filter(|text| !text.is_empty());
+        bundle.send_if_modified(|known| {
+            let changed = *known != wanted;
+            if changed {
+                let validity = wanted.as_ref().and_then(|text| Validity::of_bundle(text.as_bytes()));
+                Validity::tell(validity, "serving-ca", metrics);
+                *known = wanted;
+            }
+            changed
+        });
+        certificate.send_if_modified(|known| {
+            let changed = known.as_ref().is_none_or(|known| !Arc::ptr_eq(known, handover.shown()));
+            if changed {
+                tracing::info!("Serving certificate loaded from its files");
+                Validity::tell(Validity::of_chain(&handover.shown().cert), "serving", metrics);
+                *known = Some(Arc::clone(handover.shown()));
+            }
+            changed
+        });
     }
 }
 
@@ -239,8 +270,13 @@ mod tests {
     use rcgen::{CertificateParams, KeyPair};
     use uuid::Uuid;
 
-    use super::*;
-    use crate::time::UnixTime;
+    use super::{
+        super::handover::{SPREAD, STAY},
+        *,
+    };
+    use crate::time::ManualClock;
+
+    const NOON: UnixTime = UnixTime::from_secs(1_795_262_400);
 
     struct Folder(PathBuf);
 
@@ -265,7 +301,8 @@ mod tests {
             let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().self_signed(&key).unwrap();
             fs::write(self.0.join("tls.crt"), certificate.pem()).unwrap();
             fs::write(self.0.join("tls.key"), key.serialize_pem()).unwrap();
-            fs::write(self.0.join("ca.crt"), certificate.pem()).unwrap();
+            // By mistake, with its key.
+            fs::write(self.0.join("ca.crt"), certificate.pem() + &key.serialize_pem()).unwrap();
             certificate.pem()
         }
     }
@@ -280,10 +317,11 @@ mod tests {
     async fn what_changes_is_served_and_told_and_what_is_broken_is_not() {
         let folder = Folder::new();
         let first = folder.fill("first.example");
-        let metrics = Metrics::new();
-        let Loaded { mut certificate, mut bundle, watcher } = folder.files().load(metrics.clone()).await.unwrap();
+        let (metrics, clock) = (Metrics::new(), Arc::new(ManualClock::new(NOON)));
+        let Loaded { mut certificate, mut bundle, watcher } =
+            folder.files().load(clock.clone(), metrics.clone()).await.unwrap();
         assert!(bundle.has_changed().unwrap(), "whoever waits for the bundle is told of the first one");
-        assert_eq!(bundle.borrow_and_update().as_ref(), Some(&first));
+        assert_eq!(bundle.borrow_and_update().as_ref(), Some(&first), "without the key");
         let text = metrics.encode(UnixTime::from_secs(0));
         assert!(text.contains(r#"certificate="serving""#) && text.contains(r#"certificate="serving-ca""#), "{text}");
 
@@ -295,8 +333,14 @@ mod tests {
         assert!(!certificate.has_changed().unwrap() && !bundle.has_changed().unwrap());
 
         let second = folder.fill("second.example");
+        bundle.changed().await.unwrap();
+        assert_eq!(*bundle.borrow_and_update(), Some(second.clone() + &first));
+        assert!(!certificate.has_changed().unwrap(), "no client can trust it yet");
+        clock.set(NOON.plus(SPREAD));
         certificate.changed().await.unwrap();
         assert_ne!(certificate.borrow_and_update().clone().unwrap().cert, served.cert);
+        clock.set(NOON.plus(STAY));
+        bundle.changed().await.unwrap();
         assert_eq!(bundle.borrow_and_update().as_ref(), Some(&second));
         stop.cancel();
         task.await.unwrap();
@@ -305,7 +349,8 @@ mod tests {
     #[tokio::test]
     async fn the_first_look_says_what_is_wrong_and_never_the_key() {
         let folder = Folder::new();
-        let load = || folder.files().load(Metrics::new());
+        let clock = || Arc::new(ManualClock::new(NOON));
+        let load = || folder.files().load(clock(), Metrics::new());
         let text = load().await.unwrap_err().to_string();
         assert!(text.starts_with("cannot read ") && text.contains("ca.crt"), "{text}");
 
@@ -326,6 +371,6 @@ mod tests {
         assert!(matches!(load().await.unwrap_err(), ServingFilesError::Pair { .. }), "somebody else's key");
         folder.fill("one.example");
         let without = ServingFiles { authority: None, ..folder.files() };
-        assert_eq!(*without.load(Metrics::new()).await.unwrap().bundle.borrow(), None);
+        assert_eq!(*without.load(clock(), Metrics::new()).await.unwrap().bundle.borrow(), None);
     }
 }
