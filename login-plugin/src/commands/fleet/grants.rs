@@ -6,6 +6,12 @@ use serde_json::Value;
 
 use super::cluster::{is_ignored, list, name_of, text};
 
+/// Begins the names of Kubernetes' own identities and roles.
+const KUBERNETES: &str = "system:";
+
+/// Kubernetes' own too, but these are everybody: whoever logs in, and whoever does not.
+const EVERYBODY: [&str; 3] = ["system:anonymous", "system:authenticated", "system:unauthenticated"];
+
 /// One role for one user or group, somewhere.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Grant {
@@ -38,8 +44,7 @@ impl Grants {
             let role = format!("{} {}", text(binding, "/roleRef/kind"), text(binding, "/roleRef/name"));
             for subject in list(binding, "/subjects") {
                 let (kind, subject) = (text(subject, "/kind"), text(subject, "/name"));
-                // Kubernetes' own identities are those of each cluster's making.
-                if !["Group", "User"].contains(&kind) || subject.starts_with("system:") {
+                if !["Group", "User"].contains(&kind) || is_kubernetes_own(subject, text(binding, "/roleRef/name")) {
                     continue;
                 }
                 let grant =
@@ -59,6 +64,12 @@ impl Grants {
     pub(super) fn has(&self, grant: &Grant) -> bool {
         self.by.contains_key(grant) || self.ignored.contains(grant)
     }
+}
+
+/// Whether a grant is of the cluster's making, and no two need be alike. What everybody is granted is so only by a role of
+/// Kubernetes' own, such as `system:discovery`.
+fn is_kubernetes_own(subject: &str, role: &str) -> bool {
+    subject.starts_with(KUBERNETES) && (role.starts_with(KUBERNETES) || !EVERYBODY.contains(&subject))
 }
 
 /// Whether a name fits a pattern in which `*` stands for any text.

@@ -35,7 +35,13 @@ fn draft(name: &'static str) -> Draft {
             "metadata": {"name": "latchkey"}, "status": {"clusterName": name, "conciergeVersion": "0.1.0",
             "strategies": [{"type": "ClientCertificateAuthority", "status": "Success", "message": "works"}]}}),
         binding("ClusterRoleBinding", None, "developers-view", "view", &[("Group", "developers")]),
-        binding("ClusterRoleBinding", None, "system:basic-user", "x", &[("Group", "system:authenticated")]),
+        binding(
+            "ClusterRoleBinding",
+            None,
+            "system:basic-user",
+            "system:basic-user",
+            &[("Group", "system:authenticated")],
+        ),
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team-a"}}),
     ];
     Draft { label: name, objects, missing: BTreeSet::new(), is_installed: true, ignored: Vec::new() }
@@ -251,6 +257,22 @@ fn grants_are_compared_and_not_the_names_of_bindings() {
         production.missing.insert(Part::RoleBindings);
     });
     assert_eq!(unread, [], "nothing is known of it, and that is told elsewhere");
+}
+
+#[test]
+fn what_everybody_may_do_is_compared_and_what_kubernetes_grants_itself_is_not() {
+    for (role, kind, subject, differs) in [
+        ("cluster-admin", "Group", "system:authenticated", true),
+        ("cluster-admin", "Group", "system:unauthenticated", true),
+        ("view", "User", "system:anonymous", true),
+        ("system:discovery", "Group", "system:authenticated", false),
+        ("cluster-admin", "Group", "system:masters", false),
+        ("system:node-bootstrapper", "Group", "system:nodes", false),
+    ] {
+        let binding = || binding("ClusterRoleBinding", None, "system:some", role, &[(kind, subject)]);
+        let found = found(|staging, _| staging.objects.push(binding()));
+        assert_eq!(!found.is_empty(), differs, "{role} {subject}: {found:?}");
+    }
 }
 
 #[test]
