@@ -194,7 +194,9 @@ impl Configuration {
                 add("claimMappings.username", "is missing: claim or expression is required");
             }
             for (name, mapping) in [("username", &mappings.username), ("groups", &mappings.groups)] {
-                if given(mapping.claim.as_ref()).is_some() == mapping.prefix.is_none() {
+                let by_claim = given(mapping.claim.as_ref()).is_some();
+                let by_expression = given(mapping.expression.as_ref()).is_some();
+                if by_claim && mapping.prefix.is_none() || by_expression && mapping.prefix.is_some() {
                     let words = "a prefix goes with a claim, and must be there even when it is empty";
                     add(&format!("claimMappings.{name}.prefix"), words);
                 }
@@ -238,6 +240,8 @@ jwt:
         assert_eq!(read.jwt[0].issuer.audiences, ["a"]);
         assert_eq!(Configuration::parse(&GOOD.replace("/v1", "/v1beta1")).unwrap().jwt, read.jwt);
         assert_eq!(Configuration::new(Version::V1, read.jwt.clone()), read);
+        // kube-apiserver takes it too: a mapping that maps nothing.
+        Configuration::parse(&GOOD.replace("''}", "''}, groups: {prefix: p}")).unwrap();
     }
 
     #[test]

@@ -68,7 +68,8 @@ pub(super) fn spec(place: &str, entry: &Entry, faithful: bool, remarks: &mut Rem
         username_prefix: prefix(username),
         username_expression: expression(username),
         groups: claim(groups),
-        groups_prefix: prefix(groups),
+        // kube-apiserver takes a prefix without a claim, and makes no groups of it.
+        groups_prefix: prefix(groups).filter(|_| no_groups.is_none()),
         groups_expression: expression(groups).or(no_groups),
         uid: claim(uid),
         uid_expression: expression(uid),

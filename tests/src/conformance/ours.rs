@@ -123,7 +123,16 @@ pub fn translate(entry: &Value) -> Value {
 
 fn claims(mut mappings: Map<String, Value>) -> Map<String, Value> {
     let mut claims = Map::new();
-    let groups_absent = !mappings.contains_key("groups");
+    // A prefix alone is taken there too, and makes no groups.
+    let sources = ["claim", "expression"];
+    let groups = mappings.get_mut("groups").and_then(Value::as_object_mut);
+    let groups_absent = match groups {
+        Some(groups) if sources.iter().all(|name| groups.get(*name).is_none_or(|source| source == "")) => {
+            groups.retain(|name, _| name != "prefix" && !sources.contains(&name.as_str()));
+            true
+        }
+        _ => !mappings.contains_key("groups"),
+    };
     for name in ["username", "groups", "uid"] {
         let mut mapping = taken(&mut mappings, name);
         rename(&mut mapping, "claim", &mut claims, name);
