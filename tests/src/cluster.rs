@@ -427,6 +427,16 @@ impl Cluster {
         self.start_api_server().await
     }
 
+    /// The same with other flags from now on: without those that begin with `without`, and with `with`.
+    ///
+    /// # Errors
+    /// If it is not ready in time.
+    pub async fn restart_api_server_with(&mut self, without: &str, with: &[String]) -> Result<()> {
+        self.stop_api_server()?;
+        self.api_server.change_flags(without, with);
+        self.start_api_server().await
+    }
+
     /// Kills kube-controller-manager: nothing signs, nothing cleans up.
     pub fn stop_controller_manager(&mut self) {
         self.controller_manager = None;

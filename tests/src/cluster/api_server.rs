@@ -114,6 +114,12 @@ impl ApiServer {
         self.child.kill().map(drop)
     }
 
+    /// What the next start is given: nothing that begins with `without`, and `with`.
+    pub(super) fn change_flags(&mut self, without: &str, with: &[String]) {
+        self.flags.retain(|flag| !flag.starts_with(without));
+        self.flags.extend_from_slice(with);
+    }
+
     /// The same flags on the same port.
     pub(super) async fn start_again(&mut self) -> Result<()> {
         if self.child.try_exit()?.is_none() {
