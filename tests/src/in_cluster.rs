@@ -5,7 +5,7 @@ use std::{path::Path, process::Command};
 
 use anyhow::{Context as _, Result};
 
-use crate::cluster::Cluster;
+use crate::{cluster::Cluster, not_run::not_run};
 
 /// `$1` has the files. `/var/run` is `/run`.
 const SCRIPT: &str = r#"set -eu
@@ -28,10 +28,8 @@ pub async fn command(
     folder: &Path,
 ) -> Result<Option<Command>> {
     let Some(unshare) = ["--mount", "--map-root-user"].iter().find_map(|flag| permitted(flag)) else {
-        eprintln!(
-            "NOT RUN: {} needs a mount namespace, which this machine does not permit (unshare)",
-            program.display()
-        );
+        let program = program.display().to_string();
+        not_run(&program, "it needs a mount namespace, which this machine does not permit (unshare)");
         return Ok(None);
     };
     let files = folder.join(format!("serviceaccount-{account}"));

@@ -55,6 +55,7 @@ pub mod keycloak;
 pub mod login;
 pub mod logql;
 pub mod node;
+pub mod not_run;
 pub mod oidc_provider;
 pub mod person;
 pub mod place;

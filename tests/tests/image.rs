@@ -8,7 +8,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use latchkey_e2e::{folder::TempFolder, image::Image};
+use latchkey_e2e::{
+    folder::TempFolder,
+    image::Image,
+    not_run::{long_wanted, not_run},
+};
 use latchkey_release::{
     architecture::Architecture,
     elf,
@@ -132,7 +136,7 @@ async fn the_program_runs_where_there_is_nothing_else() -> Result<()> {
     if rustix::process::geteuid().is_root() {
         assert_eq!(ran(&mut command)?, format!("{} {}", oci::PROGRAM, env!("CARGO_PKG_VERSION")));
     } else {
-        eprintln!("not run: only root may make a folder the root of a program");
+        not_run("the program in an empty root", "only root may make a folder the root of a program");
     }
     Ok(())
 }
@@ -159,7 +163,7 @@ struct Buildah {
 impl Buildah {
     fn find() -> Result<Option<Self>> {
         if Command::new("buildah").arg("--version").output().is_err() {
-            eprintln!("not run: there is no buildah (Debian package buildah)");
+            not_run("a reader of images", "there is no buildah (Debian package buildah)");
             return Ok(None);
         }
         Ok(Some(Self { store: TempFolder::new("buildah")? }))
@@ -226,7 +230,7 @@ async fn the_containerfile_packs_the_same_files_each_time() -> Result<()> {
 /// Builds once more from a copy of the sources in another place.
 #[tokio::test]
 async fn two_builds_in_two_folders_give_the_same_program() -> Result<()> {
-    if !long("a second build of the program takes as long as the first") {
+    if !long_wanted("an image", "a second build of the program takes as long as the first") {
         return Ok(());
     }
     let first = Read::from(&Image::build().await?)?;
@@ -255,12 +259,12 @@ async fn two_builds_in_two_folders_give_the_same_program() -> Result<()> {
 
 #[tokio::test]
 async fn the_other_architecture_and_the_index_of_both() -> Result<()> {
-    if !long("the other architecture is a build of its own") {
+    if !long_wanted("an image", "the other architecture is a build of its own") {
         return Ok(());
     }
     let other = if here() == Architecture::X86_64 { Architecture::Aarch64 } else { Architecture::X86_64 };
     if let Err(error) = latchkey_release::toolchain::Toolchain::find(other.triple()) {
-        eprintln!("not run: {error:#}");
+        not_run("the other architecture", &format!("{error:#}"));
         return Ok(());
     }
     let out = TempFolder::new("image-both")?;
@@ -280,13 +284,4 @@ async fn the_other_architecture_and_the_index_of_both() -> Result<()> {
     let id = ran(&mut buildah.command(&["pull", "--quiet", &format!("oci-archive:{}", both.tarball.display())]))?;
     assert_eq!(buildah.inspect(&id)?["architecture"], here().go_name());
     Ok(())
-}
-
-/// Whether the tests that can last longer are wanted; if not, says what is left out.
-fn long(why_not: &str) -> bool {
-    let long = std::env::var_os("LATCHKEY_LONG").is_some();
-    if !long {
-        eprintln!("not run without LATCHKEY_LONG: {why_not}");
-    }
-    long
 }

@@ -5,7 +5,7 @@
 //! module's own requirements (one of them is not in Go's checksum database), so the test plays it: it installs the concierge
 //! as ever and says that the release is ready.
 
-use std::{env, path::Path, process::Command, time::Duration};
+use std::{path::Path, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use aws_lc_rs::digest::{SHA256, digest};
@@ -17,6 +17,7 @@ use latchkey_e2e::{
     definitions,
     folder::TempFolder,
     issuer::{Issuer, IssuerOptions},
+    not_run::long_wanted,
     ports,
     site::Site,
     tools::Tool,
@@ -34,8 +35,7 @@ const LIMIT: Duration = Duration::from_mins(4);
 
 #[tokio::test]
 async fn flux_takes_the_folder_of_a_cluster_and_logins_work() -> Result<()> {
-    if env::var_os("LATCHKEY_LONG").is_none() {
-        eprintln!("NOT RUN: Flux' kustomize-controller takes minutes to build; LATCHKEY_LONG=1 runs it");
+    if !long_wanted("Flux takes the folder of a cluster", "its kustomize-controller takes minutes to build") {
         return Ok(());
     }
     let work = TempFolder::new("flux")?;
