@@ -148,7 +148,7 @@ mod tests {
         let (first, second) = (old.certificate(2099), new.certificate(2099));
         let mut handover = Handover::new(Arc::clone(&first), vec![old.trusted()]);
         handover.take(Arc::clone(&second), vec![new.trusted()], NOON);
-        let second_before = |span: Duration| NOON.plus(span - Duration::from_secs(1));
+        let second_before = |span: Duration| NOON.plus(span.saturating_sub(Duration::from_secs(1)));
         for (now, shown, bundle) in [
             (NOON, &first, vec![new.trusted(), old.trusted()]),
             (second_before(SPREAD), &first, vec![new.trusted(), old.trusted()]),
