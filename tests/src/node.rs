@@ -25,7 +25,6 @@ mod slot;
 
 use std::{
     ffi::OsStr,
-    io::Write as _,
     ops::Deref,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
