@@ -227,8 +227,9 @@ impl Tasks {
         self.next_is_trusted.subscribe()
     }
 
-    /// Probes, sweeps, and cleans up after dead replicas while leading, until `stop`.
-    pub async fn run(self, leadership: Leadership, stop: CancellationToken) {
+    /// Probes, sweeps, and cleans up after dead replicas while leading, until `stop`. Credentials are issued until `served`:
+    /// connections of the API server are kept, and bring exchanges until each has been told to go.
+    pub async fn run(self, leadership: Leadership, stop: CancellationToken, served: CancellationToken) {
         let Self { client, strategies, remains, next_is_trusted } = self;
         let probes = {
             let stop = stop.clone();
@@ -240,7 +241,7 @@ impl Tasks {
         };
         tokio::join!(
             probes,
-            sweeper::sweep(client.clone(), remains, stop.clone()),
+            sweeper::sweep(client.clone(), remains, served),
             sweeper::janitor(client, leadership, stop),
         );
     }

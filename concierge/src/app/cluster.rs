@@ -7,7 +7,7 @@ use kube::Client;
 use latchkey_crds::groups::{GroupSuffix, VERSION};
 use rustls::sign::CertifiedKey;
 use tokio::{net::TcpListener, sync::watch};
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     connection::Way,
@@ -48,6 +48,8 @@ pub(super) struct Cluster {
     strategies: Strategies,
     front_proxy: CurrentConfig,
     suffix: GroupSuffix,
+    /// Cancelled when no connection brings an exchange any more.
+    served: CancellationToken,
 }
 
 impl Cluster {
@@ -89,7 +91,8 @@ impl Cluster {
         let next_is_trusted = strategy_tasks.next_is_trusted();
         let signer = strategies.clone();
         ground.readiness.require_once("signer", move || said(signer.ready(), "no strategy has been tried yet"));
-        ground.spawn("strategies", strategy_tasks.run(leadership.clone(), end.clone()));
+        let served = CancellationToken::new();
+        ground.spawn("strategies", strategy_tasks.run(leadership.clone(), end.clone(), served.clone()));
         let settings = certificate_authority::Settings {
             client: client.clone(),
             namespace: namespace.clone(),
@@ -143,7 +146,7 @@ impl Cluster {
         };
         ground.spawn("credential-issuer", credential_issuer::run(settings, end));
         let certificate = certificates(ground, &client, &leadership, namespace, api_service, &suffix, certificate);
-        Ok(Self { client, leadership, certificate, strategies, front_proxy, suffix })
+        Ok(Self { client, leadership, certificate, strategies, front_proxy, suffix, served })
     }
 
     /// Serves the aggregated API.
@@ -156,14 +159,14 @@ impl Cluster {
         rejections: Rejections,
         work: &TaskTracker,
     ) -> Result<(), anyhow::Error> {
-        let Self { client, leadership: _, certificate, strategies, front_proxy, suffix } = self;
+        let Self { client, leadership: _, certificate, strategies, front_proxy, suffix, served } = self;
         let Judges { index, refresh, verdicts } = judges;
         let (metrics, clock) = (ground.metrics.clone(), Arc::clone(&ground.clock));
         let exchange = Exchange { index, refresh, verdicts, strategies, audit, rejections, metrics, clock };
         let readiness = ground.readiness.clone();
         let settings = api::Settings { suffix, front_proxy, exchange, readiness, work: work.clone() };
         let router = api::router::router(Api::new(client, settings));
-        ground.serve("aggregated-api", listener, certificate, router)
+        ground.serve("aggregated-api", listener, certificate, router, served)
     }
 }
 

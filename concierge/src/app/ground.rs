@@ -5,6 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use anyhow::Context as _;
 use axum::Router;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     runtime::{
@@ -38,17 +39,22 @@ impl Ground<'_> {
         });
     }
 
-    /// Serves `router` over TLS until the process drains.
+    /// Serves `router` over TLS until the process drains; `served` is cancelled when the last connection has ended.
     pub(super) fn serve(
         &mut self,
         name: &'static str,
         listener: TcpListener,
         certificate: ServingCertificate,
         router: Router,
+        served: CancellationToken,
     ) -> Result<(), anyhow::Error> {
         let tls = Tls::new(certificate).context("preparing TLS")?;
         let (metrics, end) = (self.metrics.clone(), self.stop.draining());
-        self.spawn(name, http_server::serve(listener, tls, router, Limits::default(), metrics, end));
+        let served = served.drop_guard();
+        self.spawn(name, async move {
+            http_server::serve(listener, tls, router, Limits::default(), metrics, end).await;
+            drop(served);
+        });
         Ok(())
     }
 }

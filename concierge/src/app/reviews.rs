@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     ground::{Ground, listen},
@@ -79,5 +80,6 @@ pub(super) fn serve(
     let end = ground.stop.draining();
     ground.spawn("review-files", watcher.run(end));
     let certificate = serving.or(certificate).context("there is no certificate for the TokenReview listener")?;
-    ground.serve("review", listener, certificate, review::router(settings))
+    // Nobody waits for its last connection.
+    ground.serve("review", listener, certificate, review::router(settings), CancellationToken::new())
 }

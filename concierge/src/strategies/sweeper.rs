@@ -31,13 +31,14 @@ const LEFTOVER_AFTER: Duration = Duration::from_mins(1);
 /// Objects looked at in one round: many times what all replicas together may have under way. More wait for the next.
 const PAGE: u32 = 500;
 
-/// Deletes what exchanges leave. After `stop` it goes on until none is under way, and lets no new one begin.
-pub(super) async fn sweep(client: Client, remains: Remains, stop: CancellationToken) {
+/// Deletes what exchanges leave. After `served`, when no connection brings another, it goes on until none is under way, and
+/// lets no new one begin.
+pub(super) async fn sweep(client: Client, remains: Remains, served: CancellationToken) {
     let requests: Api<CertificateSigningRequest> = Api::all(client);
     let Remains { mut debris, slots } = remains;
     let mut deletions = JoinSet::new();
     let mut quiet = pin!(async {
-        stop.cancelled().await;
+        served.cancelled().await;
         // Who holds every place knows that every exchange has ended and its object is gone. The queue is fair, so those
         // who waited before come first.
         let all = timeout(FAREWELL, slots.acquire_many(IN_FLIGHT.try_into().unwrap_or(u32::MAX))).await;
@@ -91,6 +92,8 @@ pub(super) async fn janitor(client: Client, mut leadership: Leadership, stop: Ca
     let mut seen = BTreeMap::new();
     loop {
         tokio::select! {
+            // Who stops begins no round, even while leading.
+            biased;
             () = stop.cancelled() => return,
             () = leadership.won() => {}
         }

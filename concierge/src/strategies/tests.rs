@@ -185,15 +185,7 @@ impl House {
     fn new(signer: Signer) -> Self {
         let server = ApiServer::new(signer);
         let client = server.client();
-        let (strategies, tasks) = Strategies::new(Settings {
-            client: client.clone(),
-            config: Config::new("https://127.0.0.1:1".parse().unwrap()),
-            cluster: "staging".to_owned(),
-            published_in: "nowhere".to_owned(),
-            authority: watch::channel(Authority::Missing).1,
-            clock: Arc::new(ManualClock::new(UnixTime::from_secs(1_795_262_400))),
-            metrics: Metrics::new(),
-        });
+        let (strategies, tasks) = Strategies::new(settings(client.clone()));
         let stop = CancellationToken::new();
         let sweeper = tokio::spawn(sweeper::sweep(client, tasks.remains, stop.clone()));
         Self { server, strategies, stop, sweeper }
@@ -210,6 +202,18 @@ impl House {
         while !self.server.objects().is_empty() {
             sleep(Duration::from_millis(10)).await;
         }
+    }
+}
+
+fn settings(client: Client) -> Settings {
+    Settings {
+        client,
+        config: Config::new("https://127.0.0.1:1".parse().unwrap()),
+        cluster: "staging".to_owned(),
+        published_in: "nowhere".to_owned(),
+        authority: watch::channel(Authority::Missing).1,
+        clock: Arc::new(ManualClock::new(UnixTime::from_secs(1_795_262_400))),
+        metrics: Metrics::new(),
     }
 }
 
@@ -361,6 +365,23 @@ async fn a_stop_waits_for_exchanges_under_way_and_starts_no_new_one() {
         sleep(Duration::from_millis(10)).await;
     }
     assert!(house.server.objects().is_empty());
+}
+
+/// The API server keeps its connections, and sends exchanges over them until they are told to go.
+#[tokio::test(start_paused = true)]
+async fn a_stop_turns_nobody_away_whom_a_connection_still_brings() {
+    let server = ApiServer::new(Signer::Signs);
+    let (strategies, tasks) = Strategies::new(settings(server.client()));
+    let (stop, served) = (CancellationToken::new(), CancellationToken::new());
+    let tasks = tokio::spawn(tasks.run(Leadership::alone(), stop.clone(), served.clone()));
+    stop.cancel();
+    sleep(Duration::from_secs(1)).await;
+    let lifetime = Lifetime::choose(StrategyKind::CertificateSigningRequestAPI, Some(HOUR * 24));
+    strategies.cluster.sign(&jane(), None, lifetime).await.unwrap();
+    served.cancel();
+    timeout(HOUR, tasks).await.unwrap().unwrap();
+    assert!(server.objects().is_empty());
+    assert!(matches!(strategies.cluster.sign(&jane(), None, lifetime).await, Err(Failure::Overloaded)));
 }
 
 #[tokio::test(start_paused = true)]
