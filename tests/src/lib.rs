@@ -7,7 +7,7 @@
 //! | [`node`] | the same with a node: containers run, pods get addresses |
 //! | [`concierge`], [`programs`] | our own programs, installed and run as a user would |
 //! | [`image`] | the concierge's container image |
-//! | [`inventory`] | every object of a cluster |
+//! | [`installed`], [`inventory`] | Latchkey as pods, and every object of a cluster |
 //! | [`ansible`], [`definitions`], [`in_cluster`] | what the examples of `deploy/` are made for: Ansible, kinds of others, programs of pods |
 //! | [`deploygen`] | what in `deploy/` is written from the chart and other sources |
 //! | [`exchange`] | the exchange on the wire, without the plugin |
@@ -49,6 +49,7 @@ mod go;
 pub mod guide;
 pub mod image;
 pub mod in_cluster;
+pub mod installed;
 pub mod inventory;
 pub mod issuer;
 pub mod keycloak;

@@ -66,18 +66,6 @@ impl Prometheus {
     /// # Errors
     /// If it does not become ready: with the end of its log.
     pub async fn start(targets: &[(&str, &Concierge)]) -> Result<Self> {
-        let mut last = None;
-        for _ in 0..START_TRIES {
-            match Self::try_start(targets).await {
-                Ok(prometheus) => return Ok(prometheus),
-                Err(error) => last = Some(error),
-            }
-        }
-        Err(last.context("no try was made")?)
-    }
-
-    async fn try_start(targets: &[(&str, &Concierge)]) -> Result<Self> {
-        let folder = TempFolder::new("prometheus")?;
         let static_configs: Vec<Value> = targets
             .iter()
             .map(|(cluster, concierge)| {
@@ -85,10 +73,31 @@ impl Prometheus {
                 json!({"targets": [address], "labels": {"cluster": cluster, "namespace": "latchkey"}})
             })
             .collect();
+        Self::start_at(&static_configs, &monitoring("rules.yaml")).await
+    }
+
+    /// The same for targets and rules of any origin: each target an entry of `static_configs`.
+    ///
+    /// # Errors
+    /// If it does not become ready: with the end of its log.
+    pub async fn start_at(targets: &[Value], rules: &Path) -> Result<Self> {
+        let scrape = json!({"job_name": JOB, "static_configs": targets});
+        let mut last = None;
+        for _ in 0..START_TRIES {
+            match Self::try_start(&scrape, rules).await {
+                Ok(prometheus) => return Ok(prometheus),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.context("no try was made")?)
+    }
+
+    async fn try_start(scrape: &Value, rules: &Path) -> Result<Self> {
+        let folder = TempFolder::new("prometheus")?;
         let config = json!({
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
-            "rule_files": [fs::canonicalize(monitoring("rules.yaml"))?],
-            "scrape_configs": [{"job_name": JOB, "static_configs": static_configs}],
+            "rule_files": [fs::canonicalize(rules)?],
+            "scrape_configs": [scrape],
         });
         // JSON is YAML.
         let config = folder.write("prometheus.yaml", config.to_string())?;

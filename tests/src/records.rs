@@ -69,7 +69,11 @@ pub fn assert_some(file: &Path) {
     }
 }
 
-fn record(line: &str) -> Result<Value> {
+/// Holds one line to the schema, and returns the record.
+///
+/// # Errors
+/// If it is none: with the line and everything that is wrong with it.
+pub fn record(line: &str) -> Result<Value> {
     let record = parse(line)?;
     conforms(line, &record)?;
     Ok(record)

@@ -8,6 +8,7 @@ use std::{fs, path::Path, process::Command, time::Duration};
 use anyhow::{Context as _, Result};
 use rustix::{
     event::{PollFd, PollFlags, poll},
+    io::retry_on_intr,
     process::{Pid, PidfdFlags, pidfd_open},
 };
 
@@ -105,7 +106,9 @@ impl Room {
         self.child.kill()?;
         if let Some(first) = first {
             let limit = rustix::event::Timespec { tv_sec: END_LIMIT_SECONDS, tv_nsec: 0 };
-            poll(&mut [PollFd::new(&first, PollFlags::IN)], Some(&limit)).context("waiting for the node's end")?;
+            // The end of any other child interrupts the wait.
+            retry_on_intr(|| poll(&mut [PollFd::new(&first, PollFlags::IN)], Some(&limit)))
+                .context("waiting for the node's end")?;
         }
         Ok(())
     }
