@@ -25,6 +25,7 @@ async fn two_replicas_serve_one_leads_and_the_other_takes_over_when_it_is_killed
     let mut site = Site::start("staging", work.path()).await?;
     let issuer = Issuer::start(IssuerOptions::default()).await?;
     site.trust(&issuer).await?;
+    the_credential_issuer_is_made_comes_back_and_is_left_as_git_wants_it(&site).await?;
     let second = site.concierge.replica(&site.cluster, options(), "replica-2").await?;
     ensure!(holder(&site).await? == "replica-1", "the lease is the first one's");
 
@@ -72,6 +73,51 @@ async fn a_concierge_outlives_its_api_server_and_ends_gracefully() -> Result<()>
     api_server_restarted(&mut site, &issuer).await?;
     sigterm_in_the_middle_of_an_exchange(&mut site, &issuer).await?;
     nothing_but_json_and_no_token(&site.concierge)
+}
+
+/// Nobody but the concierge has made it: no manifest brings one.
+async fn the_credential_issuer_is_made_comes_back_and_is_left_as_git_wants_it(site: &Site) -> Result<()> {
+    let made = told(site, None).await?;
+    ensure!(made["spec"]["impersonationProxy"]["mode"] == "disabled", "{made}");
+
+    site.cluster.kubectl_ok(&["delete", "credentialissuer", "latchkey"]).await?;
+    let again = told(site, Some(&made)).await?;
+    ensure!(again["spec"] == made["spec"], "{again}");
+
+    // The same from Git: nobody's field is taken away, so nothing conflicts.
+    let mut wished = json!({
+        "apiVersion": made["apiVersion"], "kind": made["kind"],
+        "metadata": {"name": "latchkey"}, "spec": {"impersonationProxy": {"mode": "disabled"}},
+    });
+    site.cluster.apply(&wished.to_string()).await?;
+    wished["spec"]["impersonationProxy"]["mode"] = "auto".into();
+    // Another wish: kubectl asks, and GitOps forces.
+    let refused = site.cluster.try_apply(&wished.to_string(), &[]).await?;
+    let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+    ensure!(!refused.status.success() && words.contains("latchkey-concierge-default"), "{words}");
+    let forced = site.cluster.try_apply(&wished.to_string(), &["--force-conflicts"]).await?;
+    ensure!(forced.status.success(), "{}", String::from_utf8_lossy(&forced.stderr));
+
+    // The leader has looked at it once more when the status is its own again; the wish stands.
+    let nonsense = json!({"status": {"strategies": []}}).to_string();
+    let patch = ["patch", "credentialissuer", "latchkey", "--subresource=status", "--type=merge", "-p", &nonsense];
+    site.cluster.kubectl_ok(&patch).await?;
+    let kept = told(site, None).await?;
+    ensure!(kept["spec"]["impersonationProxy"]["mode"] == "auto", "{kept}");
+    ensure!(kept["metadata"]["uid"] == again["metadata"]["uid"], "made anew: {kept}");
+    Ok(())
+}
+
+/// The object, once its status says something; another than `before`.
+async fn told(site: &Site, before: Option<&Value>) -> Result<Value> {
+    eventually("a CredentialIssuer with a status", SUCCESSION, async || {
+        let object = site.get("/apis/config.concierge.latchkey.dev/v1alpha1/credentialissuers/latchkey").await?;
+        let uid = &object["metadata"]["uid"];
+        ensure!(before.is_none_or(|before| before["metadata"]["uid"] != *uid), "still the one that was there");
+        ensure!(object["status"]["strategies"].as_array().is_some_and(|told| !told.is_empty()), "{}", object["status"]);
+        anyhow::Ok(object)
+    })
+    .await
 }
 
 async fn api_server_restarted(site: &mut Site, issuer: &Issuer) -> Result<()> {
