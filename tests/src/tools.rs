@@ -22,6 +22,8 @@ pub enum Tool {
     Dex,
     /// Helm 4.
     Helm,
+    /// Ours: judges objects as those who wait for them do, Helm, Flux and Argo CD.
+    Kstatus,
     /// kubeconform: judges manifests by schemas.
     Kubeconform,
     /// kubeseal, the half of sealed-secrets for people.
@@ -36,9 +38,10 @@ pub enum Tool {
 
 impl Tool {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Dex,
         Self::Helm,
+        Self::Kstatus,
         Self::Kubeconform,
         Self::Kubeseal,
         Self::Kustomize,
@@ -67,6 +70,7 @@ impl Tool {
         match self {
             Self::Dex => "dex",
             Self::Helm => "helm",
+            Self::Kstatus => "kstatus",
             Self::Kubeconform => "kubeconform",
             Self::Kubeseal => "kubeseal",
             Self::Kustomize => "kustomize",
@@ -79,6 +83,7 @@ impl Tool {
         match self {
             Self::Dex => "github.com/dexidp/dex/cmd/dex",
             Self::Helm => "helm.sh/helm/v4/cmd/helm",
+            Self::Kstatus => ".",
             Self::Kubeconform => "github.com/yannh/kubeconform/cmd/kubeconform",
             Self::Kubeseal => "github.com/bitnami-labs/sealed-secrets/cmd/kubeseal",
             Self::Kustomize => "sigs.k8s.io/kustomize/kustomize/v5",
