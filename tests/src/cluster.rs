@@ -37,6 +37,7 @@ use crate::{
     folder::TempFolder,
     install_crypto,
     place::Place,
+    rbac_use,
     wait::{self, Observation},
 };
 
@@ -96,7 +97,18 @@ pub struct Cluster {
     admin_kubeconfig: PathBuf,
     name: String,
     place: Place,
+    /// Whether kube-apiserver was started more than once. It answers before it has read its roles, and forbids everything
+    /// until then: such a denial says nothing about the concierge.
+    restarted: bool,
     folder: TempFolder,
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if let Err(error) = rbac_use::keep(self.api_server.audit_log(), &self.name, self.restarted) {
+            eprintln!("which rights the concierge used is not kept: {error:#}");
+        }
+    }
 }
 
 impl Cluster {
@@ -146,6 +158,7 @@ impl Cluster {
             admin_kubeconfig,
             name: options.name,
             place,
+            restarted: false,
             folder,
         };
         cluster.api_server_ready().await?;
@@ -414,6 +427,7 @@ impl Cluster {
     /// # Errors
     /// If it is not ready in time.
     pub async fn start_api_server(&mut self) -> Result<()> {
+        self.restarted = true;
         self.api_server.start_again().await?;
         self.api_server_ready().await
     }

@@ -26,6 +26,7 @@
 //! | [`child`] | child processes that die with the test |
 //! | [`folder`], [`ports`], [`place`] | a place for files and a place to listen |
 //! | [`tools`] | command line tools of others, built from pinned modules |
+//! | [`rbac_use`] | which of its rights the concierge has used |
 //! | [`verifier`] | the audit log's verifier, as an auditor runs it |
 //! | [`wait`] | the only place where anything here waits for a condition |
 //!
@@ -63,6 +64,7 @@ pub mod place;
 pub mod ports;
 pub mod programs;
 pub mod prometheus;
+pub mod rbac_use;
 pub mod records;
 pub mod relying_party;
 pub mod review;
