@@ -129,7 +129,7 @@ impl Server {
             clock: clock.clone(),
             metrics: metrics.clone(),
         });
-        tokio::spawn(tasks.run(Leadership::alone(), stop.clone()));
+        tokio::spawn(tasks.run(Leadership::alone(), stop.clone(), stop.clone()));
         strategies.subscribe().wait_for(|states| states.offered().is_some()).await.unwrap();
 
         let audit = std::env::temp_dir().join(format!("latchkey-http-{}.jsonl", uuid::Uuid::new_v4()));
