@@ -56,15 +56,17 @@ pub fn rights() -> Result<Vec<Right>> {
                 && named(role) == name
                 && (kind == "ClusterRole" || role["metadata"]["namespace"].as_str() == namespace.as_deref())
         });
-        match role {
-            Some(role) => rights.extend(of_role(role, name, namespace.as_ref())),
-            None => rights.extend(FOREIGN.iter().filter(|foreign| foreign.0 == name).map(
-                |(role, verb, group, resource)| {
-                    let [role, verb, group, resource] = [role, verb, group, resource].map(|word| (*word).to_owned());
-                    Right { role, verb, group, resource, namespace: namespace.clone(), names: Vec::new() }
-                },
-            )),
+        if let Some(role) = role {
+            rights.extend(of_role(role, name, namespace.as_ref()));
+            continue;
         }
+        let foreign: Vec<_> = FOREIGN.iter().filter(|foreign| foreign.0 == name).collect();
+        // One that nobody here knows may grant anything, cluster-admin too.
+        ensure!(!foreign.is_empty(), "{ACCOUNT} is bound to {name}, and what that grants is not known here");
+        rights.extend(foreign.into_iter().map(|(role, verb, group, resource)| {
+            let [role, verb, group, resource] = [role, verb, group, resource].map(|word| (*word).to_owned());
+            Right { role, verb, group, resource, namespace: namespace.clone(), names: Vec::new() }
+        }));
     }
     ensure!(!rights.is_empty(), "{BASE} gives {ACCOUNT} no rights");
     Ok(rights)
