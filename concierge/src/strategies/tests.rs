@@ -372,13 +372,13 @@ async fn a_stop_waits_for_exchanges_under_way_and_starts_no_new_one() {
 async fn a_stop_turns_nobody_away_whom_a_connection_still_brings() {
     let server = ApiServer::new(Signer::Signs);
     let (strategies, tasks) = Strategies::new(settings(server.client()));
-    let (stop, served) = (CancellationToken::new(), CancellationToken::new());
-    let tasks = tokio::spawn(tasks.run(Leadership::alone(), stop.clone(), served.clone()));
+    let (stop, all_gone) = (CancellationToken::new(), CancellationToken::new());
+    let tasks = tokio::spawn(tasks.run(Leadership::alone(), stop.clone(), all_gone.clone()));
     stop.cancel();
     sleep(Duration::from_secs(1)).await;
     let lifetime = Lifetime::choose(StrategyKind::CertificateSigningRequestAPI, Some(HOUR * 24));
     strategies.cluster.sign(&jane(), None, lifetime).await.unwrap();
-    served.cancel();
+    all_gone.cancel();
     timeout(HOUR, tasks).await.unwrap().unwrap();
     assert!(server.objects().is_empty());
     assert!(matches!(strategies.cluster.sign(&jane(), None, lifetime).await, Err(Failure::Overloaded)));
