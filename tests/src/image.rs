@@ -17,8 +17,8 @@ const IMAGE: &str = "LATCHKEY_IMAGE";
 pub struct Image;
 
 impl Image {
-    /// The tarball, as `cargo image --rootfs` makes it: once for the process, and by cargo's own judgement of what is fresh
-    /// once for all of them. The first time takes some ten minutes. What else belongs to it is in the same folder.
+    /// The tarball, as `cargo image` makes it: once for the process, and by cargo's own judgement of what is fresh
+    /// once for all of them. The first time takes some ten minutes. Its bill of materials is in the same folder.
     ///
     /// # Errors
     /// If it does not build, with what is missing on this machine.
@@ -34,7 +34,7 @@ impl Image {
 
 fn build() -> Result<PathBuf> {
     let here = Architecture::of_this_machine().context("no image is made for machines like this one")?;
-    let order = Order { architectures: vec![here], out: None, rootfs: true, profile: image::PROFILE.to_owned() };
+    let order = Order { architectures: vec![here], out: None, rootfs: false, profile: image::PROFILE.to_owned() };
     let made = image::make(&order)?.pop().context("an order of one image makes one")?;
     Ok(made.tarball)
 }

@@ -18,7 +18,7 @@ use latchkey_release::{
     elf,
     image::{self, Order},
     layer::{self, Files},
-    oci, roots,
+    oci, outcome, roots,
 };
 use serde_json::{Value, json};
 
@@ -205,10 +205,12 @@ async fn others_read_the_tarball_as_an_oci_layout_and_as_what_docker_saves() -> 
 
 #[tokio::test]
 async fn the_containerfile_packs_the_same_files_each_time() -> Result<()> {
-    let tarball = Image::build().await?;
-    let image = Read::from(&tarball)?;
+    let image = Read::from(&Image::build().await?)?;
     let Some(buildah) = Buildah::find()? else { return Ok(()) };
-    let context = tarball.parent().context("an image is in a folder")?.display().to_string();
+    // As `--rootfs` writes it.
+    let folder = TempFolder::new("packing")?;
+    outcome::write_tree(&folder.path().join("rootfs").join(here().go_name()), &image.files)?;
+    let context = folder.path().display().to_string();
     let file = workspace().join("deploy/release/Containerfile.packing").display().to_string();
     let mut digests = BTreeSet::new();
     for tag in ["first", "second"] {

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use cargo_metadata::Metadata;
 
 use crate::{
@@ -52,15 +52,21 @@ pub struct Made {
 }
 
 /// Builds and packs: a tarball and a bill of materials for each architecture, and a tarball of all when there are several.
+/// Waits for another that writes to the same folder.
 ///
 /// # Errors
 /// If something is missing on this machine, the program does not build or is not static, or a file cannot be written.
 pub fn make(order: &Order) -> Result<Vec<Made>> {
-    ensure!(!order.architectures.is_empty(), "an image is for some machine");
+    let first = order.architectures.first().context("an image is for some machine")?;
+    let out = match &order.out {
+        Some(out) => out.clone(),
+        None => compile::metadata(first.triple())?.target_directory.join("image").into(),
+    };
+    let _lock = outcome::lock(&out)?;
     let mut made = Vec::new();
     let mut images = Vec::new();
     for architecture in &order.architectures {
-        let (file, image) = one(order, *architecture)?;
+        let (file, image) = one(order, &out, *architecture)?;
         made.push(file);
         images.push(image);
     }
@@ -73,11 +79,10 @@ pub fn make(order: &Order) -> Result<Vec<Made>> {
     Ok(made)
 }
 
-fn one(order: &Order, architecture: Architecture) -> Result<(Made, Image)> {
+fn one(order: &Order, out: &Path, architecture: Architecture) -> Result<(Made, Image)> {
     let wanted = Wanted { package: oci::PROGRAM, profile: &order.profile, triple: architecture.triple() };
     let program = compile::program(wanted)?;
     let metadata = compile::metadata(architecture.triple())?;
-    let out = order.out.clone().unwrap_or_else(|| metadata.target_directory.join("image").into());
     let files = files(&program, &metadata, architecture)?;
     if order.rootfs {
         outcome::write_tree(&out.join("rootfs").join(architecture.go_name()), &files)?;

@@ -1,10 +1,32 @@
 //! What the commands leave behind: files, and a line on standard output for each that matters.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs::{self, TryLockError},
+    io,
+    path::Path,
+};
 
 use anyhow::{Context as _, Result};
 
 use crate::layer::Files;
+
+/// Keeps all others who ask for the same folder waiting until the file is dropped, also when this program is killed: two
+/// commands at a time would take each other's half-written files away.
+///
+/// # Errors
+/// If the folder cannot be made or locked.
+pub fn lock(folder: &Path) -> Result<fs::File> {
+    fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    let path = folder.join(".lock");
+    let file = fs::File::create(&path).with_context(|| format!("making {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => return Ok(file),
+        Err(TryLockError::WouldBlock) => eprintln!("waiting for another command that writes to {}", folder.display()),
+        Err(TryLockError::Error(error)) => return Err(error).with_context(|| format!("locking {}", path.display())),
+    }
+    file.lock().with_context(|| format!("locking {}", path.display()))?;
+    Ok(file)
+}
 
 /// Writes a file under another name first, so that whoever reads it never sees half of it.
 ///
@@ -51,4 +73,31 @@ fn executable(_: &Path) -> io::Result<()> {
 #[expect(clippy::print_stdout, reason = "this is the commands' answer")]
 pub fn say(subject: &str, digest: &str, path: &Path) {
     println!("{subject} {digest} {}", path.display());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{env, process, sync::mpsc, thread};
+
+    use super::*;
+
+    #[test]
+    fn a_second_command_waits_for_the_first() -> Result<()> {
+        let folder = env::temp_dir().join(format!("latchkey-lock-{}", process::id()));
+        let first = lock(&folder)?;
+        let (said, heard) = mpsc::channel();
+        let second = thread::spawn({
+            let (folder, said) = (folder.clone(), said.clone());
+            move || -> Result<()> {
+                let _lock = lock(&folder)?;
+                said.send("second").context("the test has gone")
+            }
+        });
+        said.send("first")?;
+        drop(first);
+        second.join().map_err(|_| anyhow::anyhow!("the second has panicked"))??;
+        drop(said);
+        assert_eq!(heard.iter().collect::<Vec<_>>(), ["first", "second"]);
+        fs::remove_dir_all(folder).context("tidying up")
+    }
 }
