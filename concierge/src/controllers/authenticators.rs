@@ -16,6 +16,7 @@ pub mod notices;
 mod objects;
 mod observe;
 mod records;
+mod twins;
 mod watches;
 mod webhook;
 
@@ -52,11 +53,12 @@ use self::{
     bundles::{Bundles, Loaded},
     claims::Claims,
     files::Folder,
-    fleet::{FleetList, TwinTable},
+    fleet::FleetList,
     members::{Members, Writing},
     notices::{Audience, Notices},
     objects::Objects,
     records::{Read, Records, Wrote},
+    twins::TwinTable,
     watches::{Kind, Kinds, Seen},
     webhook::Webhooks,
 };

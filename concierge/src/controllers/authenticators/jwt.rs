@@ -6,10 +6,10 @@ use std::{collections::BTreeSet, sync::Arc};
 use tokio::time::Instant;
 
 use super::{
-    Authenticators, fleet,
+    Authenticators,
     members::{Publish, Shown},
     notices::Sight,
-    records,
+    records, twins,
     watches::Kind,
 };
 use crate::{
@@ -99,7 +99,7 @@ impl Authenticators {
         let twins = self.objects.jwt.get(name).and_then(|object| object.jwt.as_ref().ok()).map(|own| {
             let others =
                 self.objects.jwt.entries().filter_map(|(name, object)| Some((name, object.jwt.as_ref().ok()?)));
-            fleet::twins(name, own, others)
+            twins::find(name, own, others)
         });
         let news = self.twins.set(name, twins.unwrap_or_default());
         self.dirty.extend(news.into_iter().map(|twin| (Kind::Jwt, twin)));
