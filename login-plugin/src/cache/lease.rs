@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
-use super::{VERSION, Versioned, parse};
+use super::rooms::{parse, written};
 use crate::platform::dir::{Dir, StoreError};
 use crate::platform::process::{self, ProcessIdentity};
 use crate::time::{Clock, UnixTime};
@@ -52,8 +52,7 @@ impl Lease {
     /// When no file can be made here.
     pub(super) async fn claim(dir: &Dir, file: &str, clock: &dyn Clock) -> Result<Claimed, StoreError> {
         let ours = Holder { process: ProcessIdentity::own(), machine: process::machine(), at: clock.now() };
-        let text = serde_json::to_vec(&Versioned { version: VERSION, entry: &ours });
-        let text = text.expect("numbers and options always serialize");
+        let text = written(&ours);
         let lease = |text| Claimed::Ours(Self { place: dir.path_of(""), file: file.to_owned(), text });
         if dir.make(file, &text)? {
             return Ok(lease(text));
@@ -145,7 +144,7 @@ mod tests {
         assert_eq!(pid, std::process::id().to_string());
         drop(first);
         let elsewhere = holder(ProcessIdentity::own(), Some("elsewhere"), 1000);
-        let text = serde_json::to_vec(&Versioned { version: VERSION, entry: &elsewhere }).unwrap();
+        let text = written(&elsewhere);
         dir.replace("entry.lease", &text, false).unwrap();
         let theirs = Lease { place: dir.path_of(""), file: "entry.lease".to_owned(), text };
         assert!(matches!(claim(1599).await, Claimed::Held(_)));

@@ -80,18 +80,18 @@ impl Cache<'_> {
                     && (&theirs.issuer, &theirs.client_id, &theirs.audience) == (issuer, client_id, audience)
             })
         {
-            self.remove(Room::State, &EntryName::of_server(issuer, client_id, audience).file("server"));
+            self.rooms.remove(Room::State, &EntryName::of_server(issuer, client_id, audience).file("server"));
         }
         self.forget_credentials(name);
-        self.remove(Room::State, &name.file("failed"));
-        self.remove(Room::State, &name.file("json"));
+        self.rooms.remove(Room::State, &name.file("failed"));
+        self.rooms.remove(Room::State, &name.file("json"));
     }
 
     /// Forgets the cluster credentials that came of this login, and how the cluster refused it; those of which it is not known
     /// too: getting one anew costs nobody a word.
     pub(crate) fn forget_credentials(&self, session: &EntryName) {
         for name in self.names(Room::Cache, "json") {
-            let held: Option<HeldCredential> = self.read(Room::Cache, &name.file("json"));
+            let held: Option<HeldCredential> = self.rooms.read(Room::Cache, &name.file("json"));
             if held.is_none_or(|held| held.session.is_none_or(|of| of == *session)) {
                 self.drop_credential(&name);
             }
@@ -99,14 +99,14 @@ impl Cache<'_> {
         for name in self.names(Room::Cache, "refused") {
             let refusal = self.last_refusal(&name);
             if refusal.is_none_or(|refusal| refusal.session.is_none_or(|of| of == *session)) {
-                self.remove(Room::Cache, &name.file("refused"));
+                self.rooms.remove(Room::Cache, &name.file("refused"));
             }
         }
     }
 
     /// Throws away a few logins that nobody uses any more, and what killed runs left half written.
     pub(super) fn sweep_sessions(&self) {
-        let Some(dir) = self.opened(Room::State) else { return };
+        let Some(dir) = self.rooms.opened(Room::State) else { return };
         let before = |seconds: i64| self.clock.now().plus(-seconds).as_secs();
         // Written once, these two guard for as long as the login is used.
         let guards = |name: &str| name.ends_with(".server") || name.ends_with(".client");
@@ -115,7 +115,7 @@ impl Cache<'_> {
     }
 
     fn names(&self, room: Room, extension: &str) -> Vec<EntryName> {
-        let Some(dir) = self.opened(room) else { return Vec::new() };
+        let Some(dir) = self.rooms.opened(room) else { return Vec::new() };
         dir.names(ENTRIES_MAX).iter().filter_map(|file| EntryName::of_file(file, extension)).collect()
     }
 }
@@ -203,7 +203,7 @@ mod tests {
         let output = Output::new(Talk::Not);
         let cache = Cache::new(&places, Store::Auto, &StoppedClock(1000), &output);
         let text = r#"{"version":1,"received_at":1,"usable_until":2,"id_token":"i","refresh_token":"r","scopes":null,"subject":"42","identity":"jane","certificate_subject":null}"#;
-        cache.created(Room::State).unwrap().replace(&name("a").file("json"), text.as_bytes(), false).unwrap();
+        cache.rooms.created(Room::State).unwrap().replace(&name("a").file("json"), text.as_bytes(), false).unwrap();
         assert_eq!(cache.session(&name("a")).unwrap().refresh_token, Some(Secret::from("r")));
         let seen = cache.sessions();
         assert_eq!((seen[0].identity.as_str(), &seen[0].label), ("jane", &SessionLabel::default()));

@@ -110,7 +110,7 @@ impl Cache<'_> {
         }
         match self.ask_keyring(purpose) {
             Ok(Some(found)) => {
-                self.remove(Room::State, MEMORY);
+                self.rooms.remove(Room::State, MEMORY);
                 Ok(key.get_or_init(|| found))
             }
             Ok(None) => {
@@ -123,7 +123,7 @@ impl Cache<'_> {
 
     /// Lets the next session be offered to the keyring again, whatever it said last: for `login`, where a person is.
     pub(crate) fn ask_keyring_again(&self) {
-        self.remove(Room::State, MEMORY);
+        self.rooms.remove(Room::State, MEMORY);
     }
 
     fn ask_keyring(&self, purpose: Purpose) -> Result<Option<SealingKey>, KeyringError> {
@@ -150,13 +150,13 @@ impl Cache<'_> {
         {
             let (asked_at, address) = (self.clock.now(), address.to_owned());
             let memory = Memory { asked_at, address, machine: process::machine(), problem };
-            self.write(Room::State, MEMORY, &memory, false);
+            self.rooms.write(Room::State, MEMORY, &memory, false);
         }
         answer
     }
 
     fn remembered_problem(&self, address: &str, purpose: Purpose) -> Option<Problem> {
-        let memory: Memory = self.read(Room::State, MEMORY)?;
+        let memory: Memory = self.rooms.read(Room::State, MEMORY)?;
         let age = self.clock.now().since(memory.asked_at);
         let same = memory.address == address && memory.machine == process::machine();
         let limit = match purpose {
@@ -187,7 +187,7 @@ impl Cache<'_> {
     }
 
     fn only_maker(&self) -> Option<File> {
-        let file = self.lived_with(self.created(Room::State)?.lock_file(MAKING))?;
+        let file = self.rooms.lived_with(self.rooms.created(Room::State)?.lock_file(MAKING))?;
         let tries = MAKING_PATIENCE.as_millis() / MAKING_RETRY.as_millis();
         for _ in 0..tries {
             match file.try_lock() {

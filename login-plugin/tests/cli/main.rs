@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod background;
 mod cache;
 mod checklist;
 mod crowd;
@@ -22,7 +23,7 @@ mod people_login;
 mod people_logout;
 mod people_token;
 mod pinniped;
-mod pinniped_stock;
+mod pinniped_supervisor;
 mod plugin;
 mod protocol;
 mod provider;

@@ -134,11 +134,7 @@ impl Run<'_> {
     }
 
     pub(crate) fn command(&self) -> Command {
-        self.command_of(Path::new(env!("CARGO_BIN_EXE_kubectl-latchkey")))
-    }
-
-    fn command_of(&self, program: &Path) -> Command {
-        let mut command = Command::new(program);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-latchkey"));
         command
             .args(&self.arguments)
             .env_clear()
@@ -155,11 +151,6 @@ impl Run<'_> {
 
     pub(crate) fn start(&self) -> Running {
         Self::start_command(self.command())
-    }
-
-    /// Another program with the same arguments, in the same place.
-    pub(crate) fn start_as(&self, program: &Path) -> Running {
-        Self::start_command(self.command_of(program))
     }
 
     /// Starts a command that was changed further.
