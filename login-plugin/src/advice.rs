@@ -131,6 +131,9 @@ impl From<ExchangeError> for Failure {
     fn from(error: ExchangeError) -> Self {
         let message = error.to_string();
         match error {
+            ExchangeError::Busy { .. } => {
+                Self::new(Status::Unreachable, message).hint("your login is kept; try again in a minute")
+            }
             ExchangeError::Denied { status: StatusCode::UNAUTHORIZED, .. } => Self::new(
                 Status::ClusterRefused,
                 message,

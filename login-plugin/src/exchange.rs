@@ -1,6 +1,7 @@
 //! The exchange: an ID token and a certificate request in, a credential of the cluster out.
 
 mod certificate_request;
+mod patience;
 
 use std::time::Duration;
 
@@ -17,9 +18,10 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use self::certificate_request::ClientKey;
+use self::patience::Patience;
 use crate::config::{ConciergeConfig, Server};
 use crate::exec_credential::Credential;
-use crate::output::Printable;
+use crate::output::{Output, Printable};
 use crate::secret::Secret;
 use crate::time::{Clock, UnixTime};
 use crate::transport::{Answer, Route, Transport, TransportError};
@@ -46,6 +48,14 @@ pub(crate) struct Exchanged {
 /// Why there is no credential.
 #[derive(Debug, Error)]
 pub(crate) enum ExchangeError {
+    /// It has too much in hand.
+    #[error("the cluster at {endpoint} is too busy to exchange the login: {message}")]
+    Busy {
+        /// The endpoint.
+        endpoint: String,
+        /// Its words.
+        message: String,
+    },
     /// The API server itself turned us away before the concierge was asked.
     #[error("the API server at {endpoint} turned the exchange away ({status}): {message}")]
     Denied {
@@ -90,7 +100,8 @@ pub(crate) enum ExchangeError {
     },
 }
 
-/// Exchanges the token. `remembered` is the subject that the server wanted last time.
+/// Exchanges the token. `remembered` is the subject that the server wanted last time. A cluster that is busy and says when to
+/// ask again is asked again.
 ///
 /// # Errors
 /// When the cluster refuses, cannot be reached, or answers nonsense.
@@ -99,12 +110,14 @@ pub(crate) async fn exchange(
     token: &Secret,
     remembered: Option<&ExpectedSubject>,
     clock: &dyn Clock,
+    output: &Output,
 ) -> Result<Exchanged, ExchangeError> {
     let endpoint = Printable(config.server.endpoint.as_str()).to_string();
     let unusable = |what: &str| ExchangeError::Unusable { endpoint: endpoint.clone(), what: what.to_owned() };
     let (transport, address) = route(config, REQUEST_TIMEOUT).await.map_err(|what| unusable(&what))?;
     let key = ClientKey::generate();
     let mut subject = remembered.cloned();
+    let mut patience = Patience::new(output);
     for _ in 0..ATTEMPTS_MAX {
         // Some name has to stand there; a server that minds tells us the right one.
         let request = key.request(
@@ -112,10 +125,15 @@ pub(crate) async fn exchange(
                 .as_ref()
                 .unwrap_or(&ExpectedSubject { common_name: "latchkey".to_owned(), organizations: Vec::new() }),
         );
-        let answer = transport
-            .send(post(config, &address, token, Some(request)))
-            .await
-            .map_err(|error| ExchangeError::Unreachable { endpoint: endpoint.clone(), what: error.to_string() })?;
+        let answer = loop {
+            let answer = transport
+                .send(post(config, &address, token, Some(request.clone())))
+                .await
+                .map_err(|error| ExchangeError::Unreachable { endpoint: endpoint.clone(), what: error.to_string() })?;
+            if !patience.waited_for(&answer).await {
+                break answer;
+            }
+        };
         let clocks = answer.clocks(clock);
         let audit_id = answer.header("audit-id").map(|id| Printable(id).to_string());
         let status = parse(&endpoint, config, &answer)?.status;
@@ -222,7 +240,8 @@ fn parse(endpoint: &str, config: &ConciergeConfig, answer: &Answer) -> Result<To
         status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
             Err(ExchangeError::Denied { endpoint, status, message: status_message(&answer.body) })
         }
-        // Everything else is the server's state, not a verdict: 429, 5xx, and a 4xx that only a mistake of ours explains.
+        StatusCode::TOO_MANY_REQUESTS => Err(ExchangeError::Busy { endpoint, message: status_message(&answer.body) }),
+        // Everything else is the server's state, not a verdict: 5xx, and a 4xx that only a mistake of ours explains.
         status => Err(ExchangeError::Unreachable {
             endpoint,
             what: format!("it answered {status}: {}", status_message(&answer.body)),

@@ -26,6 +26,11 @@ const OUTPUT_MAX_BYTES: u64 = 64 * 1024 * 1024;
 /// What it says of a failure is a few lines.
 const WORDS_MAX_BYTES: u64 = 64 * 1024;
 
+/// kustomize fetches by git and by HTTP, and only its reader can know all the ways to ask it to. Git is left no protocol
+/// (`git help git`), HTTP a proxy that is not there: port 9 discards (RFC 863), where anything listens at all.
+const NO_WAY_OUT: [(&str, &str); 3] =
+    [("GIT_ALLOW_PROTOCOL", "none"), ("HTTPS_PROXY", "http://127.0.0.1:9"), ("HTTP_PROXY", "http://127.0.0.1:9")];
+
 /// Why kubectl gave no answer. What it had to say it said on standard error itself.
 #[derive(Debug, Error)]
 pub(crate) enum KubectlError {
@@ -141,13 +146,17 @@ impl Kubectl {
         if words.is_empty() { Err(ended.failed()) } else { Err(KubectlError::Said { words }) }
     }
 
-    /// Runs it for what it prints, which is not JSON; nobody is asked for anything.
+    /// What a kustomization makes. Nobody is asked for anything, and nothing is fetched.
     ///
     /// # Errors
     /// When it cannot be run, fails, takes longer than `deadline`, or prints something that is no text.
-    pub(crate) async fn quiet_text(&self, arguments: &[&str], deadline: Duration) -> Result<String, KubectlError> {
-        let mut command = self.command(arguments);
-        command.stdin(Stdio::null()).stderr(Stdio::piped());
+    pub(crate) async fn kustomize(&self, folder: &str, deadline: Duration) -> Result<String, KubectlError> {
+        let arguments = ["kustomize", folder];
+        let mut command = self.command(&arguments);
+        command.stdin(Stdio::null()).stderr(Stdio::piped()).envs(NO_WAY_OUT);
+        for variable in ["NO_PROXY", "no_proxy"] {
+            command.env_remove(variable);
+        }
         let ended = run(command, arguments.join(" "), deadline).await?;
         let words = ended.last_words();
         match (ended.status.success(), words.is_empty()) {

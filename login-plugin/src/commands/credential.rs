@@ -319,7 +319,7 @@ async fn attempt(context: &Context<'_>, session: &Session) -> Result<Result<Exch
         }),
         Destination::Exchange(concierge) => {
             let remembered = session.certificate_subject.as_ref();
-            exchange::exchange(concierge, &token, remembered, context.clock).await
+            exchange::exchange(concierge, &token, remembered, context.clock, context.output).await
         }
     })
 }

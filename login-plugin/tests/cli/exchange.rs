@@ -1,5 +1,7 @@
 //! The exchange from outside: what the cluster may answer, and what the plugin makes of it.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::plugin::{Laptop, credential, exec_info};
@@ -92,6 +94,59 @@ async fn a_cluster_that_is_not_well_is_tried_again_without_a_login() {
     site.behave(|behaviour| behaviour.exchange = Exchange::Certificate);
     run.end().await.credential();
     assert_eq!(site.seen(|seen| seen.logins), 1);
+}
+
+#[tokio::test]
+async fn a_busy_cluster_is_asked_again_as_it_says() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    site.behave(|behaviour| behaviour.turned_away = vec![(503, Some("0")), (429, Some("1")), (429, Some("0"))]);
+    let began = Instant::now();
+    let ended = credential(&laptop, &site).end_with_login(&site).await;
+    ended.credential();
+    assert!(began.elapsed() >= Duration::from_secs(1), "not before it says");
+    assert!(!ended.said.contains("busy"), "nobody sits there: {ended:?}");
+    let requests: Vec<Value> = site.seen(|seen| seen.exchanges.clone());
+    assert_eq!(requests.len(), 4);
+    assert!(requests.iter().all(|request| *request == requests[0]), "the same question each time");
+    assert_eq!(site.seen(|seen| seen.logins), 1);
+}
+
+#[tokio::test]
+async fn a_cluster_that_stays_busy_is_asked_four_times() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    site.behave(|behaviour| behaviour.turned_away = vec![(429, Some("0")); 9]);
+    let run = credential(&laptop, &site);
+    let ended = run.end_with_login(&site).await;
+    let said = ended.failure(6);
+    assert!(said.contains("too busy to exchange the login: too many requests are in hand"), "{said}");
+    assert!(said.contains("hint: your login is kept; try again in a minute"), "{said}");
+    assert_eq!(site.exchanges(), 4);
+    site.behave(|behaviour| behaviour.turned_away.clear());
+    run.end().await.credential();
+    assert_eq!(site.seen(|seen| seen.logins), 1);
+}
+
+/// A client waits for us and holds a lock meanwhile.
+#[tokio::test]
+async fn a_wait_that_is_too_long_or_not_told_in_seconds_is_none() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    let run = credential(&laptop, &site);
+    run.end_with_login(&site).await.credential();
+    for (status, retry_after) in [
+        (429, None),
+        (429, Some("11")),
+        (429, Some("18446744073709551615")),
+        (429, Some("Wed, 21 Oct 2015 07:28:00 GMT")),
+        (503, None),
+        (500, Some("0")),
+    ] {
+        std::fs::remove_file(laptop.entry("credentials", "json")).unwrap();
+        let before = site.exchanges();
+        site.behave(|behaviour| behaviour.turned_away = vec![(status, retry_after)]);
+        run.end().await.failure(6);
+        assert_eq!(site.exchanges(), before + 1, "{status} {retry_after:?}");
+        run.end().await.credential();
+    }
 }
 
 #[tokio::test]

@@ -62,8 +62,8 @@ fn kubectl(laptop: &Laptop, clusters: &[(&str, Vec<Value>)], contexts: &[(&str, 
     laptop.executable(
         "bin/kubectl",
         &format!(
-            "#!/bin/sh\n[ \"$1\" = kustomize ] && exec cat \"$2/rendered\"\n\
-             cd '{}'\necho \"$LATCHKEY_FLOW $*\" >> calls\n\
+            "#!/bin/sh\n[ \"$1\" = kustomize ] && {{ echo \"$GIT_ALLOW_PROTOCOL $HTTPS_PROXY $NO_PROXY\" > '{0}/way-out'; exec cat \"$2/rendered\"; }}\n\
+             cd '{0}'\necho \"$LATCHKEY_FLOW $*\" >> calls\n\
              context=$(echo \"$*\" | sed 's/.*--context=\\([^ ]*\\).*/\\1/')\n\
              unknown() {{ echo \"error: the server doesn't have a resource type \\\"jwtauthenticators\\\"\" >&2; exit 1; }}\n\
              forbid() {{ echo 'Error from server (Forbidden): no' >&2; exit 1; }}\n\
@@ -286,6 +286,45 @@ async fn files_that_are_not_what_a_cluster_gets_never_pass_for_equal() {
     let broken = check(&laptop, &["--dir", &folder]).await;
     assert_eq!(broken.status.code(), Some(6), "{broken:?}");
     assert!(broken.said.contains("staging/broken.yaml is no manifest"), "{broken:?}");
+}
+
+#[tokio::test]
+async fn nothing_is_fetched_to_render_what_a_cluster_gets() {
+    let laptop = Laptop::new();
+    kubectl(&laptop, &[], &[]);
+    let folder = repository(&laptop, |_| {});
+    assert_eq!(check(&laptop, &["--dir", &folder]).await.status.code(), Some(0));
+    let way_out = fs::read_to_string(laptop.path("way-out")).unwrap();
+    assert_eq!(way_out, "none http://127.0.0.1:9 \n", "for what was not seen to lie elsewhere");
+    fs::remove_file(laptop.path("way-out")).unwrap();
+    fs::create_dir_all(laptop.path("elsewhere")).unwrap();
+    let base = "resources: ['https://git.example/platform/base?ref=v1']";
+    fs::write(laptop.path("elsewhere/kustomization.yaml"), base).unwrap();
+    let ended = check(&laptop, &["--dir", &folder]).await;
+    assert_eq!(ended.status.code(), Some(1), "a cluster of the list was not looked at: {ended:?}");
+    assert!(ended.said.contains("1 cluster not read"), "{ended:?}");
+    for words in
+        ["prod: ", "elsewhere/kustomization.yaml", "https://git.example/platform/base?ref=v1", "`kustomize build`"]
+    {
+        assert!(ended.said.contains(words), "{words}: {}", ended.said);
+    }
+    let json = check(&laptop, &["--dir", &folder, "-o", "json"]).await;
+    let answer: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(answer["unread"][0]["cluster"], "prod");
+    let compared: Vec<&Value> = answer["clusters"].as_array().unwrap().iter().map(|one| &one["cluster"]).collect();
+    assert_eq!(compared, ["staging"], "the other is read all the same");
+    assert!(!laptop.path("way-out").exists(), "kustomize was not even begun with: {way_out}");
+}
+
+#[tokio::test]
+async fn a_file_without_an_end_is_named_and_not_read() {
+    let laptop = Laptop::new();
+    kubectl(&laptop, &[], &[]);
+    let folder = repository(&laptop, |_| {});
+    fs::File::create(laptop.path("clusters/staging/dump.yaml")).unwrap().set_len(1 << 40).unwrap();
+    let ended = check(&laptop, &["--dir", &folder]).await;
+    assert_eq!(ended.status.code(), Some(6), "{ended:?}");
+    assert!(ended.said.contains("staging/dump.yaml: larger than 16 MiB"), "{ended:?}");
 }
 
 /// The concierge cleans what it writes; these are a cluster and a kubectl that do not.

@@ -287,6 +287,14 @@ impl Inner {
 
     fn exchange(&self, state: &mut State, request: &Value, now: i64) -> Reply {
         state.seen.exchanges.push(request.clone());
+        if let Some((status, retry_after)) = state.behaviour.turned_away.pop() {
+            let words = json!({"kind": "Status", "message": "too many requests are in hand, try again"});
+            let mut response = json_answer(StatusCode::from_u16(status).unwrap(), &words);
+            if let Some(seconds) = retry_after {
+                response.headers_mut().insert("retry-after", seconds.parse().unwrap());
+            }
+            return response;
+        }
         let subject = state.behaviour.subject;
         let not_after = now + state.behaviour.certificate_lifetime;
         let expires = Timestamp::from_second(not_after).unwrap().to_string();

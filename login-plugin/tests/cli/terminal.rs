@@ -197,6 +197,23 @@ async fn a_terminal_that_belongs_to_a_whole_screen_is_left_alone() {
     assert!(said.contains("`kubectl latchkey login`"), "{said}");
 }
 
+/// A second is nothing to speak of.
+#[tokio::test]
+async fn a_wait_for_a_busy_cluster_is_told_where_a_person_wonders() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    credential(&laptop, &site).end_with_login(&site).await.credential();
+    for (seconds, told) in [("1", 0), ("2", 1)] {
+        fs::remove_file(laptop.entry("credentials", "json")).unwrap();
+        site.behave(|behaviour| behaviour.turned_away = vec![(429, Some("0")), (429, Some(seconds))]);
+        // Standard error is the terminal.
+        let terminal = Terminal::shaped(&at_terminal(&laptop, &site), |command, _| command.to_owned());
+        let (screen, _) = terminal.close().await;
+        assert!(screen.contains("\"kind\":\"ExecCredential\""), "{screen}");
+        assert_eq!(screen.matches("The cluster is busy and asks for a moment of patience").count(), told, "{screen}");
+    }
+    assert_eq!((site.seen(|seen| seen.logins), site.exchanges()), (1, 7));
+}
+
 #[tokio::test]
 async fn without_a_browser_a_code_is_shown_on_the_terminal_itself() {
     let (site, laptop) = (Site::start(), Laptop::new());

@@ -108,6 +108,11 @@ async fn variables_make_a_persons_kubeconfig_serve_a_job() {
         .set("ID_TOKEN", good("variable"));
     by_variable.end().await.credential();
     assert_eq!(site.exchanges(), 2);
+    // A job waits for a busy cluster as a person does.
+    fs::write(laptop.path("token"), good("file of the next hour")).unwrap();
+    site.behave(|behaviour| behaviour.turned_away = vec![(429, Some("0"))]);
+    by_file.end().await.credential();
+    assert_eq!(site.exchanges(), 4);
     let both = by_file.set("LATCHKEY_TOKEN_ENV", "ID_TOKEN").end().await;
     assert!(both.failure(2).contains("only one of LATCHKEY_TOKEN_FILE and LATCHKEY_TOKEN_ENV"), "{both:?}");
 }

@@ -90,7 +90,8 @@ impl Run<'_> {
         (name, token): (&EntryName, &Secret),
         suspect: Option<HeldCredential>,
     ) -> Result<Outcome, Failure> {
-        let asked = runtime()?.block_on(exchange::exchange(concierge, token, None, self.world.clock));
+        let World { clock, output, .. } = self.world;
+        let asked = runtime()?.block_on(exchange::exchange(concierge, token, None, clock, output));
         match (asked, suspect) {
             (Ok(Exchanged { credential, received_at, usable_until, subject: _ }), _) => {
                 let now = self.world.clock.now();
@@ -105,7 +106,7 @@ impl Run<'_> {
                 }
             }
             // It looked good, and nothing better is to be had: the cluster decides. Not asked again at each call.
-            (Err(ExchangeError::Unreachable { .. }), Some(held)) => {
+            (Err(ExchangeError::Busy { .. } | ExchangeError::Unreachable { .. }), Some(held)) => {
                 let held = HeldCredential { suspected_at: Some(self.now), ..held };
                 cache.keep_credential(name, &held, self.now);
                 Ok(held.into())

@@ -1,16 +1,18 @@
 //! Reads the clusters from manifests: a folder for each cluster. What a kustomization makes is rendered by kubectl.
 
+mod files;
+mod kustomization;
+
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
-use std::fs;
-use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use latchkey_crds::groups::GroupSuffix;
 use serde::Deserialize as _;
 use serde_json::Value;
 
+use self::files::{Budget, Files, folders};
+use self::kustomization::refuse_remote;
 use super::Gathered;
 use super::cluster::{Cluster, Origin, Part, Read, Unread, list, name_of, text};
 use crate::args::{FleetArgs, KubectlFlags};
@@ -18,27 +20,14 @@ use crate::environment::Environment;
 use crate::failure::{Failure, Status};
 use crate::kubectl::{Kubectl, KubectlError};
 
-/// Folders within a folder: no repository is deeper, and a link that leads back ends here.
-const DEPTH_MAX: usize = 16;
-/// Files of one cluster. A repository of everything that a cluster runs has a few thousand.
-const FILES_MAX: usize = 10_000;
-/// As for a kubeconfig; all CRDs of a large operator together have a few MiB.
-const FILE_MAX_BYTES: u64 = 16 * 1024 * 1024;
-/// A kustomization may fetch a remote base.
-const RENDER_DEADLINE: Duration = Duration::from_mins(1);
+/// Folders that are checked together. The largest fleets have some hundreds of clusters.
+const CLUSTERS_MAX: usize = 1000;
 
-/// By these names kustomize finds its file.
-const KUSTOMIZATIONS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+/// All that one cluster runs is rendered in seconds.
+const RENDER_DEADLINE: Duration = Duration::from_mins(1);
 
 /// What is left unrendered where Flux substitutes variables.
 const VARIABLE: &str = "${";
-
-/// The files of one cluster, in the order of their names.
-#[derive(Debug, Default)]
-struct Files {
-    manifests: Vec<PathBuf>,
-    kustomizations: Vec<PathBuf>,
-}
 
 /// Reads every folder below this one, or those of these names.
 ///
@@ -61,6 +50,10 @@ pub(super) async fn read(
     if folders.is_empty() {
         return Err(Failure::new(Status::Usage, format!("{} has no folders", folder.display()))
             .hint("--dir expects one folder for each cluster"));
+    }
+    if folders.len() > CLUSTERS_MAX {
+        return Err(Failure::new(Status::Usage, format!("{} has more than {CLUSTERS_MAX} folders", folder.display()))
+            .hint("--dir expects one folder for each cluster; --contexts chooses some of them"));
     }
     let kubectl = Kubectl::new(&KubectlFlags::default(), environment);
     let mut gathered = Gathered::default();
@@ -91,73 +84,28 @@ impl From<String> for Trouble {
     }
 }
 
-/// The folders in a folder, but for hidden ones.
-fn folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
-        if !is_hidden && fs::metadata(entry.path()).is_ok_and(|kind| kind.is_dir()) {
-            found.push(entry.path());
-        }
-    }
-    found.sort_unstable();
-    Ok(found)
-}
-
 async fn objects(folder: &Path, kubectl: &Kubectl) -> Result<Vec<Value>, Trouble> {
-    let mut files = Files::default();
-    files.find(folder, false, 0)?;
+    let mut budget = Budget::default();
+    let files = Files::of(folder, &mut budget)?;
     let mut objects = Vec::new();
     for path in files.manifests {
-        let text = read_file(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        let text = budget.read(&path)?;
         objects.extend(parse(&text).map_err(|why| format!("{} is no manifest: {why}", path.display()))?);
     }
     for path in files.kustomizations {
+        refuse_remote(&path, &mut budget)?;
         let place = path.to_string_lossy();
-        match kubectl.quiet_text(&["kustomize", &place], RENDER_DEADLINE).await {
-            Ok(text) => objects.extend(parse(&text).map_err(|why| format!("`kubectl kustomize {place}`: {why}"))?),
+        match kubectl.kustomize(&place, RENDER_DEADLINE).await {
+            Ok(text) => {
+                budget.spend(text.len())?;
+                objects.extend(parse(&text).map_err(|why| format!("`kubectl kustomize {place}`: {why}"))?);
+            }
             Err(error @ KubectlError::NotFound(_)) => return Err(Trouble::NoKubectl(error)),
             Err(error) => return Err(format!("`kubectl kustomize {place}` failed: {error}").into()),
         }
     }
     once(&mut objects);
     Ok(objects)
-}
-
-impl Files {
-    /// What a kustomization makes is what the cluster gets: beside one only other kustomizations count, which something else
-    /// may apply. Those on top come first.
-    fn find(&mut self, folder: &Path, is_rendered: bool, depth: usize) -> Result<(), String> {
-        if depth > DEPTH_MAX {
-            return Err(format!("{} lies deeper than {DEPTH_MAX} folders", folder.display()));
-        }
-        let kustomization = KUSTOMIZATIONS.iter().map(|name| folder.join(name)).find(|path| path.is_file());
-        let is_rendered = is_rendered || kustomization.is_some();
-        let unreadable = |error: io::Error| format!("cannot read {}: {error}", folder.display());
-        if let Some(path) = kustomization {
-            // A component is a part of others, and nothing by itself.
-            let text = read_file(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-            if !text.lines().any(|line| line.trim_end() == "kind: Component") {
-                self.kustomizations.push(folder.to_owned());
-            }
-        }
-        for entry in fs::read_dir(folder).map_err(unreadable)? {
-            let path = entry.map_err(unreadable)?.path();
-            let ends = |end: &OsStr| ["yaml", "yml", "json"].iter().any(|known| end == *known);
-            if !is_rendered && path.extension().is_some_and(ends) && path.is_file() {
-                self.manifests.push(path);
-            }
-        }
-        self.manifests.sort_unstable();
-        if self.manifests.len() + self.kustomizations.len() > FILES_MAX {
-            return Err(format!("more than {FILES_MAX} files"));
-        }
-        for folder in folders(folder).map_err(unreadable)? {
-            self.find(&folder, is_rendered, depth + 1)?;
-        }
-        Ok(())
-    }
 }
 
 /// Each object once, as it was read first: a kustomization further down may be a base of one above, which changes what it
@@ -169,15 +117,6 @@ fn once(objects: &mut Vec<Value>) {
         let names = ["/kind", "/metadata/namespace", "/metadata/name"].map(|pointer| text(object, pointer));
         seen.insert([group, names[0], names[1], names[2]].map(ToOwned::to_owned))
     });
-}
-
-fn read_file(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    let length = fs::File::open(path)?.take(FILE_MAX_BYTES + 1).read_to_string(&mut text)?;
-    if length as u64 > FILE_MAX_BYTES {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 16 MiB"));
-    }
-    Ok(text)
 }
 
 /// The objects of a stream of documents; a list is what it lists.

@@ -17,7 +17,7 @@ use crate::secret::Secret;
 /// # Errors
 /// When there is no token, or the cluster refuses it.
 pub(super) fn run(login: &Login, by: &StaticLogin, arguments: &[String], world: World<'_>) -> Result<(), Failure> {
-    let World { clock, environment, .. } = world;
+    let World { clock, environment, output } = world;
     let token = token(by, environment)?;
     let Some(concierge) = &login.concierge else {
         // Nobody says when it ends, and nothing is worth keeping.
@@ -30,7 +30,7 @@ pub(super) fn run(login: &Login, by: &StaticLogin, arguments: &[String], world: 
     }
     let destination = Destination::of_flags(&concierge_args(concierge))?;
     let Destination::Exchange(config) = destination else { unreachable!("an authenticator is named") };
-    let exchanged = runtime()?.block_on(exchange::exchange(&config, &token, None, clock))?;
+    let exchanged = runtime()?.block_on(exchange::exchange(&config, &token, None, clock, output))?;
     let Exchanged { credential, received_at, usable_until, subject: _ } = exchanged;
     let Some(usable_until) = usable_until else { return hand_over(login, &credential, None, clock.now()).map(drop) };
     let held = HeldCredential { received_at, usable_until, suspected_at: None, session: None, credential };

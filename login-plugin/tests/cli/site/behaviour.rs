@@ -75,6 +75,8 @@ pub(crate) struct Behaviour {
     pub(crate) granted: Option<&'static str>,
     pub(crate) at_hash: Option<&'static str>,
     pub(crate) exchange: Exchange,
+    /// How exchanges are turned away before one is judged, by status and `Retry-After`, the last one first.
+    pub(crate) turned_away: Vec<(u16, Option<&'static str>)>,
     /// Seconds.
     pub(crate) certificate_lifetime: i64,
 }
@@ -179,6 +181,7 @@ impl Default for Behaviour {
             granted: None,
             at_hash: None,
             exchange: Exchange::Certificate,
+            turned_away: Vec::new(),
             certificate_lifetime: 600,
         }
     }
