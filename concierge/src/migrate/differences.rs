@@ -42,8 +42,8 @@ pub(super) fn to_kube_apiserver() -> Vec<&'static str> {
     vec![
         "What kube-apiserver does otherwise, and no rule can say:",
         "It takes every typ: access tokens and logout tokens of the issuer for this audience pass as well.",
-        "It takes an iat in the future, member names that stand twice, and names with control characters; of keys it tries \
-         one after the other.",
+        "It takes an iat in the future, member names that stand twice, and names that are empty or hold control characters; \
+         of keys it tries one after the other.",
         "It never takes EdDSA.",
         "It fetches groups that a token only refers to from whatever server the token names.",
         "A key that the issuer has withdrawn may go on working until kube-apiserver starts again.",

@@ -39,20 +39,21 @@ pub(super) fn of_words(words: &[String]) -> Result<Flags, String> {
     let mut flags = Flags::default();
     let mut words = words.iter();
     while let Some(word) = words.next() {
-        if word == CONFIGURATION || word.starts_with(&format!("{CONFIGURATION}=")) {
+        let (name, value) = word.split_once('=').map_or((word.as_str(), None), |(name, value)| (name, Some(value)));
+        // As kube-apiserver does with the names of all its flags (`WordSepNormalizeFunc` of k8s.io/component-base): a rule
+        // that is written so must not get lost.
+        let name = name.replace('_', "-");
+        if name == CONFIGURATION {
             return Err(format!("{CONFIGURATION}: convert that file, by --from authentication-configuration"));
         }
-        // Go takes one hyphen for two.
-        let word = if word.starts_with("-oidc-") { format!("-{word}") } else { word.clone() };
-        if !word.starts_with(PREFIX) {
+        if !name.starts_with(PREFIX) {
             continue;
         }
-        if let Some((name, value)) = word.split_once('=') {
-            flags.set(name, value.to_owned())?;
-        } else {
-            let value = words.next().ok_or_else(|| format!("{word}: has no value"))?;
-            flags.set(&word, value.clone())?;
-        }
+        let value = match value {
+            Some(value) => value.to_owned(),
+            None => words.next().cloned().ok_or_else(|| format!("{name}: has no value"))?,
+        };
+        flags.set(&name, value)?;
     }
     if flags.issuer_url.is_empty() || flags.client_id.is_empty() {
         return Err(
@@ -203,7 +204,7 @@ mod tests {
             (&["--oidc-username-claim=name", "--oidc-username-prefix="], "name", "https://idp.example.com#"),
             (&["--oidc-username-claim=name", "--oidc-username-prefix=-"], "name", ""),
             (&["--oidc-username-claim=email", "--oidc-username-prefix=oidc:"], "email", "oidc:"),
-            (&["--oidc-username-claim=a", "--oidc-username-claim=b", "-oidc-username-prefix=x:"], "b", "x:"),
+            (&["--oidc-username-claim=a", "--oidc-username-claim=b", "--oidc-username-prefix=x:"], "b", "x:"),
         ] {
             assert_eq!(entry(flags).claim_mappings.username, prefixed(claim, prefix), "{flags:?}");
         }
@@ -238,6 +239,14 @@ mod tests {
         let mut remarks = Remarks::default();
         of_words(&words(&["--oidc-groups-prefix=x"])).unwrap().entry(None, &mut remarks).unwrap();
         assert!(remarks.lines().next().unwrap().contains("does nothing without --oidc-groups-claim"));
+    }
+
+    #[test]
+    fn an_underscore_is_a_hyphen_as_for_kube_apiserver() {
+        let hyphens = words(&["--oidc-required-claim=h_d=a_b", "--oidc-groups-claim", "my_groups"]);
+        let underscores = ["--oidc_required_claim=h_d=a_b", "--oidc_groups-claim", "my_groups"];
+        assert_eq!(of_words(&words(&underscores)).unwrap(), of_words(&hyphens).unwrap());
+        assert!(of_words(&words(&["--authentication_config=x"])).unwrap_err().contains("convert that file"));
     }
 
     #[test]

@@ -58,7 +58,11 @@ pub(super) fn of(spec: &JWTAuthenticatorSpec) -> (Vec<ClaimRule>, Vec<UserRule>)
 /// Takes the guards out of the rules, and says what they mean.
 pub(super) fn take(audiences: &[String], claims: &mut Vec<ClaimRule>, users: &mut Vec<UserRule>) -> Guarded {
     let mut found = Guarded::default();
-    let expressions = |rule: &ClaimRule| rule.expression.clone().unwrap_or_default();
+    // A rule that says something else as well is no guard: with it that would go, too.
+    let expressions = |rule: &ClaimRule| match rule {
+        ClaimRule { claim: None, required_value: None, expression: Some(expression), message: _ } => expression.clone(),
+        _ => String::new(),
+    };
     claims.retain(|rule| {
         let parties = parse_list(&expressions(rule), PARTIES).filter(|list| !list.is_empty());
         let lifetime = expressions(rule).strip_prefix(LIFETIME).and_then(|seconds| seconds.parse().ok());
@@ -204,6 +208,11 @@ mod tests {
             assert_eq!(take(&other, &mut claims, &mut Vec::new()), Guarded::default(), "{expression}");
             assert_eq!(claims.len(), 1, "{expression}");
         }
+        let mut both = claims.clone();
+        both[0].claim = Some("hd".to_owned());
+        let expected = both.clone();
+        assert_eq!(take(&audiences(&spec()), &mut both, &mut Vec::new()), Guarded::default());
+        assert_eq!(both, expected, "the demand for a claim is not lost");
         let resembling = no_reserved(&[]) + " || true";
         let mut users = vec![UserRule { expression: resembling, message: None }];
         assert_eq!(take(&other, &mut Vec::new(), &mut users), Guarded::default());
