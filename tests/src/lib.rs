@@ -26,6 +26,7 @@
 //! | [`child`] | child processes that die with the test |
 //! | [`folder`], [`ports`], [`place`] | a place for files and a place to listen |
 //! | [`tools`] | command line tools of others, built from pinned modules |
+//! | [`nushell`] | a shell that Debian does not have |
 //! | [`rbac_use`] | which of its rights the concierge has used |
 //! | [`verifier`] | the audit log's verifier, as an auditor runs it |
 //! | [`wait`] | the only place where anything here waits for a condition |
@@ -58,6 +59,8 @@ pub mod login;
 pub mod logql;
 pub mod node;
 pub mod not_run;
+mod npm;
+pub mod nushell;
 pub mod oidc_provider;
 pub mod person;
 pub mod place;

@@ -13,6 +13,7 @@ use crate::{
     folder::TempFolder,
     install_crypto,
     issuer::{Algorithm, User, serving_certificate},
+    npm,
     wait::{self, Observation},
 };
 
@@ -92,7 +93,7 @@ impl OidcProvider {
         let settings = folder.write("settings.json", settings.to_string())?;
         let mut command = Command::new("node");
         command.arg(program).arg(settings);
-        let mut child = Child::spawn("oidc-provider", command, folder.path()).map_err(install::name_the_missing)?;
+        let mut child = Child::spawn("oidc-provider", command, folder.path()).map_err(npm::name_the_missing)?;
         let url = wait::eventually("oidc-provider to listen", START_LIMIT, async || match child.check_alive() {
             Ok(()) => issuer(child.stdout()).into(),
             Err(error) => Observation::Hopeless(error),

@@ -1,13 +1,15 @@
-//! What this plugin writes into a kubeconfig, in the hands of the tools that people have: kubectl, kubectx, kubens, and
-//! whatever takes a copy of one context.
+//! What this plugin writes, in the hands of the tools that people have: kubectl, kubectx, kubens, kubie and whatever takes a
+//! copy of one context, and a shell.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use latchkey_e2e::{
     folder::TempFolder,
     issuer::{Algorithm, User},
+    not_run::not_run,
+    nushell,
     oidc_provider::{OidcProvider, OidcProviderOptions},
     person::{Answer, Person},
     programs::Programs,
@@ -99,7 +101,9 @@ async fn a_merged_context_is_one_like_any_other() -> Result<()> {
     let namespace = reader.run(kubectl, &["config", "view", "--minify", "-o", "jsonpath={..namespace}"]).await?;
     ensure!(namespace.stdout == "kube-system", "{}", namespace.seen());
 
-    // What kubie, direnv and CI do: one context, alone, in a file elsewhere.
+    kubie_has_a_shell_for_it(&reader, work.path()).await?;
+
+    // What direnv and CI do: one context, alone, in a file elsewhere.
     let copy = reader.run(kubectl, &["config", "view", "--minify", "--flatten", "--raw"]).await?.stdout;
     ensure!(!copy.contains("client-key-data"), "the admin's key is not in it");
     let folder = TempFolder::new("kubeconfig-copy")?;
@@ -107,3 +111,79 @@ async fn a_merged_context_is_one_like_any_other() -> Result<()> {
     ensure!(ann.invitations()?.len() == 1, "one login for all of it, {} browsers", ann.invitations()?.len());
     Ok(())
 }
+
+/// kubie gives each shell a kubeconfig of its own, cut out of the person's files.
+async fn kubie_has_a_shell_for_it(reader: &Reader<'_>, home: &Path) -> Result<()> {
+    if Command::new("kubie").arg("--version").output().await.is_err() {
+        not_run("kubie", "it is not on this machine; `tests/run --long` installs it");
+        return Ok(());
+    }
+    let folder = home.join(".kube");
+    fs::create_dir_all(&folder)?;
+    fs::copy(&reader.config, folder.join("config"))?;
+    let contexts = reader.tool("kubie", &["ctx"]).await?;
+    ensure!(contexts.stdout.lines().any(|line| line == CONTEXT), "{}", contexts.seen());
+    let exec = ["exec", CONTEXT, "kube-public", "kubectl"];
+    let who = reader.tool("kubie", &[&exec[..], &["auth", "whoami", "-o", "json"]].concat()).await?;
+    ensure!(serde_json::from_str::<Value>(&who.stdout)?["status"]["userInfo"]["username"] == "ann", "{}", who.seen());
+    let view = ["config", "view", "--minify", "-o", "jsonpath={.contexts[*].name} {..namespace}"];
+    let view = reader.tool("kubie", &[&exec[..], &view].concat()).await?;
+    ensure!(view.stdout == format!("{CONTEXT} kube-public"), "{}", view.seen());
+    Ok(())
+}
+
+/// What a person types, and what Nushell then offers: values alone, or none for files.
+const OFFERS: [(&str, &str); 6] = [
+    (r#"["kubectl-latchkey" "vers"]"#, r#"["version"]"#),
+    (r#"["kubectl" "latchkey" "whoami" "-o" ""]"#, r#"["text","json","yaml"]"#),
+    (r#"["kubectl-latchkey" "whoami" "--context=ad"]"#, r#"["--context=admin"]"#),
+    (r#"["kubectl-latchkey" "fleet" "check" "--dir" ""]"#, "null"),
+    (r#"["kubectl-latchkey" "no-such-verb" ""]"#, "[]"),
+    // Not ours: whoever was asked before.
+    (r#"["git" "sta"]"#, r#"["of another"]"#),
+];
+
+#[tokio::test]
+async fn nushell_completes_by_the_script() -> Result<()> {
+    let Some(nushell) = nushell::program().await? else {
+        not_run("nushell_completes_by_the_script", "npm has no Nushell for machines like this one");
+        return Ok(());
+    };
+    let plugin = &Programs::find().await?.plugin;
+    let script = Command::new(plugin).args(["completion", "nushell"]).output().await?;
+    ensure!(script.status.success(), "{script:?}");
+    let home = TempFolder::new("nushell")?;
+    home.write("latchkey.nu", &script.stdout)?;
+    let config = home.write("kubeconfig", KUBECONFIG)?;
+    let asked: String = OFFERS
+        .iter()
+        .map(|(words, _)| {
+            format!(
+                "do $env.config.completions.external.completer {words} | each {{ get value }} | to json --raw | print\n"
+            )
+        })
+        .collect();
+    let others = r#"$env.config.completions.external.completer = {|spans| [{value: "of another"}]}"#;
+    let asking = home.write("asking.nu", format!("{others}\nsource latchkey.nu\n{asked}"))?;
+    let path = plugin.parent().context("a program is in a folder")?;
+    let mut command = Command::new(nushell);
+    command.arg("--no-config-file").arg(asking).current_dir(home.path()).env_clear();
+    command.env("PATH", path).env("HOME", home.path()).env("KUBECONFIG", config);
+    let answer = command.output().await?;
+    let said = String::from_utf8_lossy(&answer.stdout);
+    ensure!(answer.status.success(), "{}", String::from_utf8_lossy(&answer.stderr));
+    let offered: Vec<_> = said.lines().collect();
+    let wanted: Vec<_> = OFFERS.iter().map(|(_, offered)| *offered).collect();
+    ensure!(offered == wanted, "{offered:?}");
+    Ok(())
+}
+
+/// Of somebody with one context.
+const KUBECONFIG: &str = "
+contexts:
+- {name: admin, context: {cluster: staging, user: me}}
+clusters:
+- {name: staging, cluster: {server: 'https://staging.example:6443'}}
+users:
+- {name: me, user: {}}
+";

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, ensure};
 
 use super::SOURCES;
-use crate::{cache, child::Child, folder::TempFolder, go};
+use crate::{cache, child::Child, folder::TempFolder, go, npm};
 
 /// Each step fetches at most 100 MiB or compiles nothing.
 const STEP_LIMIT: Duration = Duration::from_mins(15);
@@ -44,19 +44,9 @@ pub(super) async fn jars() -> Result<PathBuf> {
     Ok(ready.join("jars"))
 }
 
-/// A folder with the JavaScript program beside its packages: Node looks for them from the program's folder upwards.
+/// A folder with the JavaScript program beside its packages.
 pub(super) async fn javascript() -> Result<PathBuf> {
-    let files = ["package.json", "package-lock.json", "client.mjs"].map(|file| source("javascript").join(file));
-    cache::made_once("clients/javascript", &files, async |folder| {
-        for file in &files {
-            let name = file.file_name().context("a file has a name")?;
-            fs::copy(file, folder.join(name)).with_context(|| format!("copying {}", file.display()))?;
-        }
-        let mut command = Command::new("npm");
-        command.current_dir(folder).args(["ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"]);
-        run("npm", command, "Node.js 20 or later with npm (Debian packages nodejs and npm)").await
-    })
-    .await
+    npm::packages("clients/javascript", &source("javascript"), &["client.mjs"]).await
 }
 
 /// The folder with Python's packages, for `PYTHONPATH`: a virtual environment could not be moved to its place.

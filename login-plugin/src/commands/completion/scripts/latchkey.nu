@@ -22,7 +22,7 @@ do --env {
             let parts = ($line | split row "\t")
             {value: $"($before)($parts.0)", description: ($parts | get 1? | default "")}
         })
-        # Files, where the answer is empty and allows them.
-        if ($found | is-empty) and (($answer | last | default ":4") == ":0") { null } else { $found }
+        # Files and folders, where the answer is empty and allows them.
+        if ($found | is-empty) and (($answer | last | default ":4") in [":0" ":16"]) { null } else { $found }
     }
 }
