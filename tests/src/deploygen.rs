@@ -1,10 +1,11 @@
 //! The files of `deploy/` that are written from others: the chart's copies, the table of its values, the Kustomize base and
-//! components.
+//! components, Argo CD's health scripts.
 //!
 //! The chart is the truth of every object, `crds/manifests` of the definitions, `deploy/monitoring` of alerts and dashboard.
 //! `cargo deploygen` writes what follows from them, and a test holds both equal.
 
 mod component;
+mod health;
 mod manifest;
 mod values;
 
@@ -53,6 +54,7 @@ impl Written {
     /// If a source cannot be read, or Helm cannot be had or renders something else than was expected.
     pub async fn make() -> Result<Self> {
         let mut files = copies()?;
+        files.extend(health::files()?);
         let readme = Path::new("deploy/chart/README.md");
         let table = values::table(&read("deploy/chart/values.yaml")?)?;
         files.insert(readme.to_owned(), values::put_in(&fs::read_to_string(root().join(readme))?, &table)?);
