@@ -193,3 +193,19 @@
 {{- end }}
 {{- end }}
 {{- end -}}
+
+{{- define "latchkey.selfTestName" -}}
+{{- printf "%s-self-test" (include "latchkey.fullname" .) -}}
+{{- end -}}
+
+{{/* Not empty where the namespace's default account is in none of the groups that may log in. */}}
+{{- define "latchkey.selfTestNeedsRights" -}}
+{{- $groups := list "system:authenticated" "system:serviceaccounts" (printf "system:serviceaccounts:%s" (include "latchkey.namespace" .)) -}}
+{{- $may := false -}}
+{{- range .Values.rbac.loginGroups -}}
+{{- $may = or $may (has . $groups) -}}
+{{- end -}}
+{{- if and .Values.rbac.create (not $may) -}}
+true
+{{- end -}}
+{{- end -}}

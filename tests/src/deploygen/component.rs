@@ -36,13 +36,15 @@ pub(super) const ALL: [Component; 4] = [
     },
     Component {
         name: "network-policy",
-        words: "Closes the pods to all traffic but what is listed. Nobody may read the metrics, issuers are reached on port 443 and any\n\
-                address on the API server's ports: an overlay that knows the addresses narrows them by a patch.",
+        words: "Closes the pods to all traffic but what is listed. Nobody may read the metrics; the API server and issuers are reached\n\
+                at any address on their ports: an overlay that knows the addresses narrows them by a patch.",
         values: &[
             "networkPolicy.enabled=true",
             "networkPolicy.apiServer.to[0].ipBlock.cidr=0.0.0.0/0",
             // On a cluster with IPv6 the API server could not be reached otherwise.
             "networkPolicy.apiServer.to[1].ipBlock.cidr=::/0",
+            "networkPolicy.issuers.to[0].ipBlock.cidr=0.0.0.0/0",
+            "networkPolicy.issuers.to[1].ipBlock.cidr=::/0",
         ],
         instead: &[],
     },

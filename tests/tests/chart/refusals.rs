@@ -59,6 +59,10 @@ async fn values_that_contradict_each_other_are_refused_with_what_to_set() -> Res
         ("audit.otlp.plaintext=true", "audit.otlp.endpoint is empty"),
         ("httpsProxy=http://a,httpsProxySecret.name=b", "set one of them to \"\""),
         ("networkPolicy.enabled=true", "set it to the API server's addresses"),
+        (
+            "networkPolicy.enabled=true,networkPolicy.apiServer.to[0].ipBlock.cidr=0.0.0.0/0",
+            "networkPolicy.issuers.to is empty: set it to the addresses of your issuers or of the proxy to them",
+        ),
     ] {
         let said = refused(&helm, &["--set", set]).await?;
         ensure!(said.contains(expected), "{set}: {said}");
