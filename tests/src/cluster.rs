@@ -65,6 +65,9 @@ pub struct ClusterOptions {
     pub anonymous: bool,
     /// Whether kube-controller-manager is started, and with it the certificate signers.
     pub controllers_running: bool,
+    /// Whether its controllers also make Deployments into pods, which then wait for a kubelet, and count what a
+    /// disruption budget allows.
+    pub workloads: bool,
     /// kube-apiserver's audit policy in place of the usual one (everybody's requests at level Metadata).
     pub audit_policy: Option<String>,
     /// More flags for kube-apiserver.
@@ -80,6 +83,7 @@ impl ClusterOptions {
             client_ca_extra: None,
             anonymous: true,
             controllers_running: true,
+            workloads: false,
             audit_policy: None,
             api_server_args: Vec::new(),
         }
@@ -97,6 +101,7 @@ pub struct Cluster {
     admin_kubeconfig: PathBuf,
     name: String,
     place: Place,
+    workloads: bool,
     /// Whether kube-apiserver was started more than once. It answers before it has read its roles, and forbids everything
     /// until then: such a denial says nothing about the concierge.
     restarted: bool,
@@ -158,6 +163,7 @@ impl Cluster {
             admin_kubeconfig,
             name: options.name,
             place,
+            workloads: options.workloads,
             restarted: false,
             folder,
         };
@@ -469,6 +475,7 @@ impl Cluster {
                 &self.certificates,
                 &kubeconfig,
                 &self.place,
+                self.workloads,
             )?);
         }
         let client = self.client().await?;

@@ -20,6 +20,9 @@ const CONTROLLERS: [&str; 9] = [
     "garbage-collector-controller",
 ];
 
+/// What a Deployment needs to become pods, and a drain to be slowed.
+const WORKLOADS: [&str; 3] = ["deployment-controller", "replicaset-controller", "disruption-controller"];
+
 pub(super) struct ControllerManager {
     child: Child,
 }
@@ -31,7 +34,13 @@ impl ControllerManager {
         certificates: &Certificates,
         kubeconfig: &Path,
         place: &Place,
+        workloads: bool,
     ) -> Result<Self> {
+        let controllers = match (place.is_node(), workloads) {
+            (true, _) => "*".to_owned(),
+            (false, true) => [&CONTROLLERS[..], &WORKLOADS].concat().join(","),
+            (false, false) => CONTROLLERS.join(","),
+        };
         let mut command = place.command(program);
         for flag in ["kubeconfig", "authentication-kubeconfig", "authorization-kubeconfig"] {
             command.arg(format!("--{flag}={}", kubeconfig.display()));
@@ -45,7 +54,7 @@ impl ControllerManager {
             command.arg(format!("--{flag}={}", path.display()));
         }
         command
-            .arg(format!("--controllers={}", if place.is_node() { "*".to_owned() } else { CONTROLLERS.join(",") }))
+            .arg(format!("--controllers={controllers}"))
             // Without it nearly everything is forbidden to this identity, and kube-root-ca.crt never appears.
             .arg("--use-service-account-credentials=true")
             // The defaults throttle its own start: 5 s to the root CA's config map in place of 1 s.

@@ -1,10 +1,14 @@
 //! The Helm chart: what it renders for every set of values, what it refuses, and how a release of it lives on a real API
 //! server. Pods are another test's: there is no node here.
 
+mod dangers;
 mod documents;
+mod drain;
 mod flags;
+mod hand;
 mod helm;
 mod objects;
+mod pods;
 mod refusals;
 mod release;
 mod values;

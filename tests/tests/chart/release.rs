@@ -8,9 +8,11 @@ use latchkey_e2e::cluster::{Cluster, ClusterOptions};
 use serde_json::Value;
 
 use super::{
+    dangers,
     documents::{documents, key, kind},
+    drain,
     helm::{CHART, Helm, VALUES_OF_DEFAULTS, value_files},
-    objects::FOREIGN,
+    objects::{FOREIGN, is_hook},
 };
 
 /// Charts of other days.
@@ -21,9 +23,10 @@ const IN_NAMESPACE: &[&str] = &["--namespace", "latchkey"];
 #[tokio::test]
 async fn releases_on_a_real_api_server() -> Result<()> {
     let mut options = ClusterOptions::named("chart");
-    // Nothing here waits for a controller.
+    // Nothing waits for a controller before the drain.
     options.controllers_running = false;
-    let cluster = Cluster::start(options).await?;
+    options.workloads = true;
+    let mut cluster = Cluster::start(options).await?;
     for namespace in ["latchkey", "monitoring"] {
         cluster.kubectl_ok(&["create", "namespace", namespace]).await?;
     }
@@ -33,15 +36,20 @@ async fn releases_on_a_real_api_server() -> Result<()> {
 
     every_object_is_taken_without_a_warning(&cluster, &helm).await?;
     offline_is_as_online(&helm).await?;
+    dangers::nobody_gets_what_makes_an_administrator(&cluster, &helm).await?;
     let example = what_the_notes_say(&helm).await?;
     from_the_chart_before_and_back(&cluster, &helm, &example).await?;
-    uninstalled_it_leaves_what_the_readme_says(&cluster, &helm).await
+    uninstalled_it_leaves_what_the_readme_says(&cluster, &helm).await?;
+    cluster.start_controller_manager().await?;
+    drain::nodes_are_emptied(&cluster, &helm).await
 }
 
 /// The newest Kubernetes, strict, with the restricted Pod Security that the namespace enforces.
 async fn every_object_is_taken_without_a_warning(cluster: &Cluster, helm: &Helm) -> Result<()> {
     // A pod is refused without its account, and no controller runs that would make it.
     cluster.kubectl_ok(&["create", "serviceaccount", "default", "-n", "latchkey"]).await?;
+    // One set of values brings another for its test, which a dry run does not make.
+    cluster.kubectl_ok(&["create", "serviceaccount", "latchkey-concierge-self-test", "-n", "latchkey"]).await?;
     for values in value_files()? {
         let rendered = helm.template("latchkey", "latchkey", &["--values", &values]).await?;
         let is_own = |text: &&str| !FOREIGN.iter().any(|kind| text.contains(&format!("\nkind: {kind}\n")));
@@ -56,7 +64,7 @@ async fn every_object_is_taken_without_a_warning(cluster: &Cluster, helm: &Helm)
         ensure!(notes.contains("would violate PodSecurity") == lowered, "{values}: {notes}");
         ensure!(lowered || !notes.contains("Warning:"), "{values}: {notes}");
     }
-    Ok(())
+    cluster.kubectl_ok(&["delete", "serviceaccount", "latchkey-concierge-self-test", "-n", "latchkey"]).await.map(drop)
 }
 
 /// Argo CD renders without a cluster, Helm with one.
@@ -158,10 +166,6 @@ async fn present(cluster: &Cluster, rendered: &str) -> Result<()> {
         ensure!(exists(cluster, object).await?, "{} is missing", key(object));
     }
     Ok(())
-}
-
-fn is_hook(object: &Value) -> bool {
-    object["metadata"]["annotations"]["helm.sh/hook"].is_string()
 }
 
 async fn exists(cluster: &Cluster, object: &Value) -> Result<bool> {
