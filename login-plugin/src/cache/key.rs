@@ -28,6 +28,8 @@ pub(crate) struct Keys {
     pub(crate) person: EntryName,
     /// The server that this login has been taken to.
     pub(crate) server: EntryName,
+    /// Those that logins of the same client for each further audience have been taken to: one token is good for both.
+    pub(crate) servers_besides: Vec<EntryName>,
     /// The login.
     pub(crate) session: EntryName,
 }
@@ -89,6 +91,8 @@ impl Keys {
     /// The names for these settings.
     pub(crate) fn new(config: &CredentialConfig) -> Self {
         let session = session(&config.provider);
+        let server =
+            |audience: &str| EntryName::of_server(&config.provider.issuer, &config.provider.client_id, audience);
         Self {
             client: Fields::new("latchkey/client/v1")
                 .text(&config.provider.issuer)
@@ -101,11 +105,8 @@ impl Keys {
                 .roots(config.provider.roots.as_deref())
                 .finish(),
             person: EntryName::of_person(&config.provider.issuer, config.provider.account.as_deref()),
-            server: EntryName::of_server(
-                &config.provider.issuer,
-                &config.provider.client_id,
-                &config.provider.audience,
-            ),
+            server: server(&config.provider.audience),
+            servers_besides: config.provider.additional_audiences.iter().map(|audience| server(audience)).collect(),
             session,
         }
     }

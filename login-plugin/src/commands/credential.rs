@@ -344,9 +344,15 @@ fn check_server(context: &Context<'_>) -> Result<(), Failure> {
 }
 
 /// A login is taken only to the server it was first taken to: a kubeconfig of somebody else could name another server,
-/// with roots to match, and collect the token.
+/// with roots to match, and collect the token. A token for several audiences is as good as that of each: whoever asks for
+/// the two of a known login in another order asks for the same token.
 pub(super) fn astray(config: &CredentialConfig, cache: &Cache<'_>, keys: &Keys) -> Option<Failure> {
-    let known = cache.known_server(&keys.server)?;
+    std::iter::once(&keys.server).chain(&keys.servers_besides).find_map(|name| astray_of(name, config, cache))
+}
+
+/// Whether it goes elsewhere than the login whose server has this name.
+fn astray_of(name: &EntryName, config: &CredentialConfig, cache: &Cache<'_>) -> Option<Failure> {
+    let known = cache.known_server(name)?;
     let difference = match this_server(config) {
         Some(here) if here.is_same(&known) => return None,
         // Some clients never say where they go: nobody else's kubeconfig can choose those for us.
@@ -371,7 +377,7 @@ pub(super) fn astray(config: &CredentialConfig, cache: &Cache<'_>, keys: &Keys) 
             provider.client_id, provider.issuer
         ),
     );
-    Some(match cache.known_server_path(&keys.server) {
+    Some(match cache.known_server_path(name) {
         Some(path) => failure.hint(format!("if the cluster really changed, remove {}", path.display())),
         None => failure,
     })

@@ -77,6 +77,25 @@ async fn a_login_that_would_go_to_another_server_is_said_to_stay() {
     assert!(!told.contains("so it is sent there"), "{told}");
 }
 
+/// The kubeconfig of somebody else asks for the very token of staging: its two audiences in another order.
+#[tokio::test]
+async fn a_token_for_two_stays_with_the_server_of_either_audience() {
+    let site = Site::start();
+    site.behave(|behaviour| {
+        (behaviour.audiences, behaviour.authorized_party) = (json!(["staging", "project"]), Some("staging"));
+    });
+    let evil = ["--audience=project", "--additional-audiences=staging", "--concierge-endpoint=https://127.0.0.1:9"];
+    let users = [("staging", stanza(&site, &["--additional-audiences=project"])), ("evil", stanza(&site, &evil))];
+    let laptop = laptop(&site, &users);
+    verb(&laptop, &["login", "--context", "staging"]).end_with_login(&site).await;
+    let refused = verb(&laptop, &["login", "--context", "evil"]).end().await;
+    let words = format!("to https://127.0.0.1:9/, and so far it was used with {}/", site.url());
+    assert!(refused.failure(2).contains(&words), "{refused:?}");
+    assert_eq!(site.seen(|seen| seen.logins), 1, "nobody was asked for a second token");
+    let twice = verb(&laptop, &["login", "--context", "staging"]).end().await;
+    assert!(twice.status.success(), "{twice:?}");
+}
+
 #[tokio::test]
 async fn a_reason_is_explained_by_its_code() {
     let site = Site::start();
