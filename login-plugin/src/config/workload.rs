@@ -20,6 +20,8 @@ pub(crate) struct WorkloadConfig {
     pub(crate) source: TokenSource,
     /// The one audience that the cluster takes, if it is said: a token for anything else stays here.
     pub(crate) audience: Option<String>,
+    /// Whom else the token may be for.
+    pub(crate) additional_audiences: Vec<String>,
     /// For a program that prints a token, or for GitHub.
     pub(crate) patience: Duration,
     /// Who takes it.
@@ -85,7 +87,8 @@ impl WorkloadConfig {
             return Err(ConfigError::Missing("--audience, for which GitHub gives its token,"));
         }
         let patience = timeout(args)?.unwrap_or(PATIENCE);
-        Ok(Self { answering, source, audience, patience, destination, places, store })
+        let additional_audiences = args.additional_audiences.clone().unwrap_or_default();
+        Ok(Self { answering, source, audience, additional_audiences, patience, destination, places, store })
     }
 }
 

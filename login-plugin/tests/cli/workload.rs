@@ -93,6 +93,10 @@ async fn a_token_for_another_cluster_stays_here_in_the_words_of_the_audit_log() 
         assert!(said.contains(code) && said.contains("nothing was sent to the cluster"), "{said}");
     }
     assert_eq!(site.exchanges(), 0);
+    // Whom the kubeconfig names for people it names for a job.
+    let both = token(&json!({"aud": [CLIENT, "project"], "exp": now() + 600}));
+    let run = credential(&laptop, &site).with("--token-env=JOB_TOKEN").set("JOB_TOKEN", both);
+    run.with("--additional-audiences=project").end().await.credential();
 }
 
 #[tokio::test]

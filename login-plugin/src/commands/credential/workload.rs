@@ -136,7 +136,7 @@ impl Run<'_> {
         if let (Some(audience), Some(claims)) = (&self.config.audience, UnverifiedClaims::read(token.expose())) {
             let found = claims.audiences();
             let found: Vec<&str> = found.iter().map(String::as_str).collect();
-            oidc::check_audience(audience, &[], &found).map_err(|words| {
+            oidc::check_audience(audience, &self.config.additional_audiences, &found).map_err(|words| {
                 Failure::new(Status::ProviderRefused, words)
                     .hint("nothing was sent to the cluster; ask the place that gives the token for this audience")
             })?;
