@@ -280,6 +280,14 @@ fn list(parser: &mut Parser) -> Result<Vec<String>, lexopt::Error> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn every_context_that_is_named_for_a_fleet_counts() {
+        let Ok(Command::FleetCheck(args)) = parse_line("fleet check --context a --contexts b,c --context d") else {
+            panic!("a check")
+        };
+        assert_eq!(args.whom, Whom::Contexts(["a", "b", "c", "d"].map(ToOwned::to_owned).to_vec()));
+    }
+
     fn parse_line(line: &str) -> Result<Command, UsageError> {
         parse(line.split_whitespace().map(OsString::from))
     }

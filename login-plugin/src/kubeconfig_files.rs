@@ -268,6 +268,11 @@ impl KubeconfigFiles {
         self.clusters.iter().map(|named| (named.name.as_str(), named.entry.server.as_str()))
     }
 
+    /// The cluster of this name.
+    pub(crate) fn cluster(&self, name: &str) -> Option<&Cluster> {
+        self.clusters.iter().find(|named| named.name == name).map(|named| &named.entry)
+    }
+
     /// Every user's name.
     pub(crate) fn users(&self) -> impl Iterator<Item = &str> {
         self.users.iter().map(|named| named.name.as_str())

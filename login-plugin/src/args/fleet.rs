@@ -50,12 +50,14 @@ pub(super) fn fleet(parser: &mut Parser) -> Result<Command, UsageError> {
 
 fn check(parser: &mut Parser) -> Result<Command, UsageError> {
     let mut args = FleetArgs::default();
-    let (mut all, mut names, mut folder) = (false, None, None);
+    let (mut all, mut folder) = (false, None);
+    let mut names: Option<Vec<String>> = None;
     while let Some(arg) = parser.next()? {
         match arg {
             Arg::Long("all-contexts") => all = true,
-            Arg::Long("context") => names = Some(named("context", parser)?),
-            Arg::Long("contexts") => names = Some(named("contexts", parser)?),
+            // Each adds: a cluster that was named is compared.
+            Arg::Long("context") => names.get_or_insert_default().extend(named("context", parser)?),
+            Arg::Long("contexts") => names.get_or_insert_default().extend(named("contexts", parser)?),
             Arg::Long("dir") => folder = Some(parser.value()?.into()),
             Arg::Long("api-group-suffix") => args.api_group_suffix = suffix(parser)?,
             Arg::Long("ignore") => args.ignored.extend(list(parser)?),

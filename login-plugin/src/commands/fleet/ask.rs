@@ -118,13 +118,10 @@ fn targets(files: &KubeconfigFiles, whom: &Whom) -> Result<Vec<Target>, Failure>
     if wanted.is_empty() {
         return Err(Failure::new(Status::Usage, "the kubeconfig has no context").hint("set KUBECONFIG or --kubeconfig"));
     }
-    let servers: BTreeMap<&str, &str> = files.clusters().collect();
     let mut targets: Vec<Target> = Vec::new();
-    let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut places: BTreeMap<Way<'_>, usize> = BTreeMap::new();
     for (context, cluster) in wanted {
-        // Without a server kubectl says what is wrong.
-        let key = servers.get(cluster).map_or(context, |server| server.trim_end_matches('/'));
-        let place = *places.entry(key).or_insert_with(|| {
+        let place = *places.entry(way(files, context, cluster)).or_insert_with(|| {
             targets.push(Target { contexts: Vec::new(), names: Vec::new() });
             targets.len() - 1
         });
@@ -134,6 +131,18 @@ fn targets(files: &KubeconfigFiles, whom: &Whom) -> Result<Vec<Target>, Failure>
         target.names.extend(names.map(ToOwned::to_owned));
     }
     Ok(targets)
+}
+
+/// By what a server is reached: its URL, the name it is asked for by, and the proxy. Behind another proxy the same address,
+/// such as that of a tunnel's end, is another cluster; and so it is for a gateway that goes by the name.
+type Way<'a> = (&'a str, Option<&'a str>, Option<&'a str>);
+
+fn way<'a>(files: &'a KubeconfigFiles, context: &'a str, cluster: &str) -> Way<'a> {
+    // Without a server kubectl says what is wrong.
+    files.cluster(cluster).map_or((context, None, None), |cluster| {
+        let server = cluster.server.trim_end_matches('/');
+        (server, cluster.tls_server_name.as_deref(), cluster.proxy_url.as_deref())
+    })
 }
 
 /// The first context that may read everything speaks for its cluster, else the one that may read most.
@@ -254,5 +263,40 @@ impl Gathered {
                 [Seen { clusters: labels, found: found.to_owned() }],
             ));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn contexts_are_of_one_cluster_only_where_they_go_the_same_way() {
+        let cluster = |name: &str, server: &str, more: &str| {
+            format!("- {{name: {name}, cluster: {{server: '{server}'{more}}}}}\n")
+        };
+        let clusters = [
+            ("a", "https://gateway", ""),
+            ("b", "https://gateway/", ""),
+            ("c", "https://gateway", ", tls-server-name: c.example"),
+            ("d", "https://gateway", ", proxy-url: 'socks5://127.0.0.1:1080'"),
+            ("e", "https://gateway/clusters/e", ""),
+        ];
+        let entries: String = clusters.map(|(name, server, more)| cluster(name, server, more)).concat();
+        let contexts =
+            clusters.map(|(name, ..)| format!("- {{name: at-{name}, context: {{cluster: {name}}}}}\n")).concat();
+        let path = std::env::temp_dir().join(format!("latchkey-fleet-{}", std::process::id()));
+        fs::write(
+            &path,
+            format!("clusters:\n{entries}contexts:\n{contexts}- {{name: lost, context: {{cluster: x}}}}\n"),
+        )
+        .unwrap();
+        let files = KubeconfigFiles::read(Some(&path), &Environment::Table(BTreeMap::new()));
+        fs::remove_file(&path).unwrap();
+        let found = targets(&files.unwrap(), &Whom::AllContexts).unwrap();
+        let found: Vec<_> = found.iter().map(|target| target.contexts.join(" ")).collect();
+        assert_eq!(found, ["at-a at-b", "at-c", "at-d", "at-e", "lost"]);
     }
 }

@@ -22,6 +22,9 @@ const DEFAULTS: [(&str, &str); 5] = [
     ("tokenTypes", "[\"JWT\"]"),
 ];
 
+/// The second kind.
+const WEBHOOK: &str = "WebhookAuthenticator";
+
 /// What stands in for the cluster's own audience.
 const OWN_AUDIENCE: &str = "<its audience>";
 
@@ -60,7 +63,12 @@ impl Authenticator {
 
     /// Reads a `WebhookAuthenticator`. Its endpoint may be each cluster's own.
     pub(super) fn webhook(object: &Value) -> Self {
-        Self::any("WebhookAuthenticator", object)
+        Self::any(WEBHOOK, object)
+    }
+
+    /// Whether it is one of the second kind.
+    pub(super) fn is_webhook(&self) -> bool {
+        self.kind == WEBHOOK
     }
 
     fn any(kind: &'static str, object: &Value) -> Self {

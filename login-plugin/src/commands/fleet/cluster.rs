@@ -58,6 +58,8 @@ pub(super) struct Cluster {
     pub(super) is_installed: bool,
     /// Its authenticators of both kinds.
     pub(super) authenticators: Option<Vec<Authenticator>>,
+    /// Whether those of the second kind could be read: else it is not known that it lacks one.
+    pub(super) knows_webhooks: bool,
     /// The fleet's list as it stands there, by name.
     pub(super) members: Option<BTreeMap<String, Member>>,
     /// For each `CredentialIssuer` its name, whether a strategy works, and what the strategies say.
@@ -222,6 +224,7 @@ impl Cluster {
             version: status("/status/conciergeVersion"),
             is_installed,
             authenticators,
+            knows_webhooks: !missing.contains(&Part::WebhookAuthenticators),
             members,
             doors: issuers.as_ref().map(|issuers| issuers.iter().map(|issuer| Door::new(issuer)).collect()),
             grants,

@@ -3,7 +3,7 @@
 mod files;
 mod kustomization;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ pub(super) async fn read(
     let mut gathered = Gathered::default();
     for path in folders {
         let label = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        match objects(&path, &kubectl).await {
+        match objects(&path, &kubectl, &args.api_group_suffix).await {
             Ok(objects) => gathered.add_folder(label, objects, args),
             Err(Trouble::NoKubectl(error)) => return Err(error.into()),
             Err(Trouble::Words(reason)) => {
@@ -84,7 +84,7 @@ impl From<String> for Trouble {
     }
 }
 
-async fn objects(folder: &Path, kubectl: &Kubectl) -> Result<Vec<Value>, Trouble> {
+async fn objects(folder: &Path, kubectl: &Kubectl, suffix: &GroupSuffix) -> Result<Vec<Value>, Trouble> {
     let mut budget = Budget::default();
     let files = Files::of(folder, &mut budget)?;
     let mut objects = Vec::new();
@@ -92,6 +92,7 @@ async fn objects(folder: &Path, kubectl: &Kubectl) -> Result<Vec<Value>, Trouble
         let text = budget.read(&path)?;
         objects.extend(parse(&text).map_err(|why| format!("{} is no manifest: {why}", path.display()))?);
     }
+    refuse_twins(&objects, suffix)?;
     for path in files.kustomizations {
         refuse_remote(&path, &mut budget)?;
         let place = path.to_string_lossy();
@@ -112,11 +113,30 @@ async fn objects(folder: &Path, kubectl: &Kubectl) -> Result<Vec<Value>, Trouble
 /// makes.
 fn once(objects: &mut Vec<Value>) {
     let mut seen = BTreeSet::new();
-    objects.retain(|object| {
-        let group = text(object, "/apiVersion").split_once('/').map_or("", |(group, _)| group);
-        let names = ["/kind", "/metadata/namespace", "/metadata/name"].map(|pointer| text(object, pointer));
-        seen.insert([group, names[0], names[1], names[2]].map(ToOwned::to_owned))
-    });
+    objects.retain(|object| seen.insert(identity(object).map(ToOwned::to_owned)));
+}
+
+/// Refuses manifests by which one object is two that are not alike: which of them the cluster gets depends on who applies them,
+/// and the other would never be looked at.
+fn refuse_twins(objects: &[Value], suffix: &GroupSuffix) -> Result<(), String> {
+    let mut seen: BTreeMap<[&str; 4], &Value> = BTreeMap::new();
+    for object in objects {
+        let has_place = |part| part != Part::RoleBindings || !text(object, "/metadata/namespace").is_empty();
+        if Part::of(object, suffix).is_some_and(has_place)
+            && seen.insert(identity(object), object).is_some_and(|other| other != object)
+        {
+            let (kind, name) = (text(object, "/kind"), name_of(object));
+            return Err(format!("{kind} {name} stands in it twice, and not alike: a cluster gets one of them"));
+        }
+    }
+    Ok(())
+}
+
+/// Group, kind, namespace and name.
+fn identity(object: &Value) -> [&str; 4] {
+    let group = text(object, "/apiVersion").split_once('/').map_or("", |(group, _)| group);
+    let [kind, namespace, name] = ["/kind", "/metadata/namespace", "/metadata/name"].map(|place| text(object, place));
+    [group, kind, namespace, name]
 }
 
 /// The objects of a stream of documents; a list is what it lists.
@@ -197,6 +217,27 @@ mod tests {
         assert_eq!(kinds, ["A", "B", "C"]);
         assert!(parse("kind: {{ .Values.kind }}").is_err(), "a template is no manifest");
         assert!(parse("kind: A\n---\n]").is_err());
+    }
+
+    #[test]
+    fn an_object_that_is_two_is_refused_and_a_copy_is_none() {
+        let of = |kind: &str, namespace: &str, role: &str| {
+            json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "roleRef": {"name": role},
+                "metadata": {"name": "developers", "namespace": namespace}})
+        };
+        let refuse = |two: [Value; 2]| refuse_twins(&two, &GroupSuffix::default());
+        let everywhere = |role: &str| of("ClusterRoleBinding", "", role);
+        let words = refuse([everywhere("view"), everywhere("cluster-admin")]).unwrap_err();
+        assert!(words.starts_with("ClusterRoleBinding developers stands in it twice"), "{words}");
+        for fine in [
+            [everywhere("view"), everywhere("view")],
+            [of("RoleBinding", "a", "view"), of("RoleBinding", "b", "edit")],
+            // Whoever applies them says into which namespace each goes.
+            [of("RoleBinding", "", "view"), of("RoleBinding", "", "edit")],
+            [of("Deployment", "a", "view"), of("Deployment", "a", "edit")],
+        ] {
+            refuse(fine).unwrap();
+        }
     }
 
     #[test]

@@ -10,18 +10,18 @@ use super::by_value;
 pub(super) fn findings(clusters: &[Cluster]) -> Vec<Finding> {
     // Where Latchkey is not installed, that is said; where nothing could be read, nothing is known.
     let read = clusters.iter().filter(|cluster| cluster.is_installed);
-    let read: Vec<(&str, &[Authenticator])> =
-        read.filter_map(|cluster| Some((cluster.label.as_str(), cluster.authenticators.as_deref()?))).collect();
+    let read: Vec<(&Cluster, &[Authenticator])> =
+        read.filter_map(|cluster| Some((cluster, cluster.authenticators.as_deref()?))).collect();
     let mut by_name: BTreeMap<(&str, &str), Vec<(&str, &Authenticator)>> = BTreeMap::new();
     for (cluster, authenticators) in &read {
         for authenticator in *authenticators {
             let who = by_name.entry((authenticator.kind, &authenticator.name)).or_default();
-            who.push((cluster, authenticator));
+            who.push((&cluster.label, authenticator));
         }
     }
     let mut findings = Vec::new();
     if by_name.is_empty() && !read.is_empty() {
-        let seen = Seen::new(read.iter().map(|(cluster, _)| *cluster), "has none, so nobody can log in");
+        let seen = Seen::new(read.iter().map(|(cluster, _)| cluster.label.as_str()), "has none, so nobody can log in");
         findings.push(Finding::new(Code::AuthenticatorMissing, "every authenticator", [seen]));
     }
     for holders in by_name.into_values() {
@@ -29,7 +29,9 @@ pub(super) fn findings(clusters: &[Cluster]) -> Vec<Finding> {
             holders.iter().partition(|(_, authenticator)| authenticator.is_ignored);
         let Some((_, first)) = counted.first() else { continue };
         let has = |cluster: &str| meant.iter().chain(&counted).any(|(holder, _)| *holder == cluster);
-        let lacks: Vec<&str> = read.iter().map(|(cluster, _)| *cluster).filter(|cluster| !has(cluster)).collect();
+        let asked = read.iter().map(|(cluster, _)| cluster);
+        let asked = asked.filter(|cluster| cluster.knows_webhooks || !first.is_webhook());
+        let lacks: Vec<&str> = asked.map(|cluster| cluster.label.as_str()).filter(|cluster| !has(cluster)).collect();
         if !lacks.is_empty() {
             let holders = Seen::new(counted.iter().map(|(cluster, _)| *cluster), "has it");
             let seen = [holders, Seen::new(lacks, "has none of this name")];

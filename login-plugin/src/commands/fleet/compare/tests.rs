@@ -134,6 +134,20 @@ fn an_authenticator_of_one_cluster_may_be_meant_and_its_audience_is_compared_all
 }
 
 #[test]
+fn a_webhook_is_missing_only_where_webhooks_could_be_read() {
+    let webhook = json!({"apiVersion": "authentication.concierge.latchkey.dev/v1alpha1", "kind": "WebhookAuthenticator",
+        "metadata": {"name": "robots"}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}});
+    let found = |missing: &[Part]| {
+        found(|staging, production| {
+            staging.objects.push(webhook.clone());
+            production.missing.extend(missing);
+        })
+    };
+    assert_eq!(found(&[]), [("authenticator-missing", "WebhookAuthenticator robots".to_owned())]);
+    assert_eq!(found(&[Part::WebhookAuthenticators]), [], "that is told as not read");
+}
+
+#[test]
 fn settings_that_differ_are_told_by_field_with_both_values() {
     let findings =
         findings(|staging, _| staging.object("JWTAuthenticator")["spec"]["claims"]["groups"] = json!("roles"));

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 /// Folders within a folder: no repository is deeper, and a link that leads back ends here.
 const DEPTH_MAX: usize = 16;
 
-/// Files of one cluster. A repository of everything that a cluster runs has a few thousand.
+/// Files and folders of one cluster. A repository of everything that a cluster runs has a few thousand; a dozen links that
+/// each lead to the next folder by three ways make half a million of it.
 const FILES_MAX: usize = 10_000;
 
 /// As for a kubeconfig; all CRDs of a large operator together have a few MiB.
@@ -94,6 +95,7 @@ impl Files {
         }
         self.manifests.sort_unstable();
         for folder in folders(folder).map_err(unreadable)? {
+            budget.count()?;
             self.find(&folder, is_rendered, depth + 1, budget)?;
         }
         Ok(())
@@ -107,12 +109,12 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// One file more.
+    /// One file or folder more.
     ///
     /// # Errors
     /// In words, when there are too many.
     pub(super) fn count(&mut self) -> Result<(), String> {
-        self.files = self.files.checked_sub(1).ok_or_else(|| format!("more than {FILES_MAX} files"))?;
+        self.files = self.files.checked_sub(1).ok_or_else(|| format!("more than {FILES_MAX} files and folders"))?;
         Ok(())
     }
 
@@ -155,8 +157,8 @@ mod tests {
             fs::write(place.path().join(name), "kind: A\n").unwrap();
         }
         let find = |files, bytes| Files::of(place.path(), &mut Budget { files, bytes });
-        assert_eq!(find(3, 0).unwrap().manifests.len(), 3);
-        assert_eq!(find(2, 0).unwrap_err(), "more than 10000 files");
+        assert_eq!(find(5, 0).unwrap().manifests.len(), 3, "in two folders");
+        assert_eq!(find(4, 0).unwrap_err(), "more than 10000 files and folders");
 
         let mut budget = Budget { files: 3, bytes: 16 };
         let manifest = place.path().join("1.yaml");
@@ -179,6 +181,21 @@ mod tests {
         assert!(words.ends_with("large.yaml: larger than 16 MiB"), "{words}");
         fs::File::create(&path).unwrap().set_len(FILE_MAX_BYTES).unwrap();
         assert_eq!(Budget::default().read(&path).unwrap().len() as u64, FILE_MAX_BYTES);
+    }
+
+    #[test]
+    fn links_that_multiply_folders_end() {
+        let place = test_directory();
+        let level = |number: usize| place.path().join(number.to_string());
+        for number in 0..12 {
+            fs::create_dir_all(level(number)).unwrap();
+            for name in ["a", "b", "c"] {
+                std::os::unix::fs::symlink(level(number + 1), level(number).join(name)).unwrap();
+            }
+        }
+        fs::create_dir(level(12)).unwrap();
+        let words = Files::of(&level(0), &mut Budget::default()).unwrap_err();
+        assert_eq!(words, "more than 10000 files and folders", "there are half a million ways");
     }
 
     #[test]
