@@ -4,7 +4,7 @@ use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use clap::error::ErrorKind;
 
-use super::{Span, audit_otlp::OtlpArgs};
+use super::{audit_otlp::OtlpArgs, span::Span};
 use crate::config::{Audit, Destination, FileSettings, Fsync, Keep, Proxies, SinkSettings};
 
 /// Where audit records go, and how long they are kept.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use latchkey_crds::groups::GroupSuffix;
 
-use super::Span;
+use super::span::Span;
 use crate::self_test::SelfTest;
 
 /// Ask the API server whether it reaches the concierge, and whether that refuses a token that is none.

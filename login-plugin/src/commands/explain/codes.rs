@@ -198,7 +198,7 @@ mod tests {
         let sources = [
             (include_str!("../../../../concierge/src/jwt/rejection.rs"), "pub const CODES", "];"),
             (include_str!("../../../../concierge/src/mapping/refusal.rs"), "pub const CODES", "];"),
-            (include_str!("../../../../concierge/src/authn.rs"), "pub const fn code(", "\n    }\n"),
+            (include_str!("../../../../concierge/src/authn/reason.rs"), "pub const fn code(", "\n    }\n"),
             (include_str!("../../../../concierge/src/strategies.rs"), "pub const fn code(", "\n    }\n"),
         ];
         let mut codes = BTreeSet::new();
