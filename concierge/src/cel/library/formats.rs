@@ -1,7 +1,14 @@
 //! Kubernetes' library of named formats: names, labels, URIs, UUIDs, base64 and dates, each with what is wrong with a text.
 
+mod dates;
+mod names;
+
 use std::sync::Arc;
 
+use self::{
+    dates::{is_date, is_date_time},
+    names::{completed, dns_label, dns_subdomain, label_value, old_dns_label, qualified_name},
+};
 use super::urls::is_absolute;
 use crate::cel::{
     Budget,
@@ -11,12 +18,6 @@ use crate::cel::{
 
 /// The name of the type in expressions.
 const TYPE_NAME: &str = "kubernetes.NamedFormat";
-
-/// Most octets of a DNS label (RFC 1035, 2.3.4), and of the name part of a label's key and of its value in Kubernetes.
-const MAX_LABEL: usize = 63;
-
-/// Most octets of a DNS name as it is written (RFC 1035, 2.3.4: 255 with the length octets of first label and root).
-const MAX_SUBDOMAIN: usize = 253;
 
 /// What is wrong with a text, one sentence each; nothing when it is well formed. The number of sentences is that of
 /// kube-apiserver, their words are ours: no expression should depend on them.
@@ -116,109 +117,6 @@ fn unless(holds: bool, fault: &'static str) -> Faults {
     if holds { Vec::new() } else { vec![fault] }
 }
 
-/// A prefix as if something were appended to it: a dash at its end is no fault. Kubernetes overwrites the dash and the
-/// octet before it by a letter.
-fn completed(prefix: &str) -> String {
-    match prefix.strip_suffix('-') {
-        Some(rest) if !rest.is_empty() => {
-            // Half of a character that is cut is as bad as the whole: neither belongs into a name.
-            let kept = rest.as_bytes().split_last().map_or(&[][..], |(_, kept)| kept);
-            format!("{}a", String::from_utf8_lossy(kept))
-        }
-        _ => prefix.to_owned(),
-    }
-}
-
-fn is_lower_alphanumeric(octet: u8) -> bool {
-    octet.is_ascii_lowercase() || octet.is_ascii_digit()
-}
-
-/// Lower-case letters, digits and inner dashes, without regard to length.
-fn is_dns_label(text: &str) -> bool {
-    let octets = text.as_bytes();
-    octets.first().is_some_and(|octet| is_lower_alphanumeric(*octet))
-        && octets.last().is_some_and(|octet| is_lower_alphanumeric(*octet))
-        && octets.iter().all(|octet| is_lower_alphanumeric(*octet) || *octet == b'-')
-}
-
-fn is_dns_subdomain(text: &str) -> bool {
-    text.split('.').all(is_dns_label)
-}
-
-/// Letters, digits and inner dashes, dots and underscores, without regard to length.
-fn is_label_name(text: &str) -> bool {
-    let octets = text.as_bytes();
-    octets.first().is_some_and(u8::is_ascii_alphanumeric)
-        && octets.last().is_some_and(u8::is_ascii_alphanumeric)
-        && octets.iter().all(|octet| octet.is_ascii_alphanumeric() || b"-_.".contains(octet))
-}
-
-fn dns_label(text: &str) -> Faults {
-    let mut faults = unless(text.len() <= MAX_LABEL, "longer than 63 octets");
-    if !is_dns_label(text) {
-        faults.push(if is_dns_subdomain(text) {
-            "a label has no dots"
-        } else {
-            "a label has lower-case letters and digits, and dashes between them"
-        });
-    }
-    faults
-}
-
-fn dns_subdomain(text: &str) -> Faults {
-    let mut faults = unless(text.len() <= MAX_SUBDOMAIN, "longer than 253 octets");
-    faults.extend(unless(
-        is_dns_subdomain(text),
-        "a subdomain has labels of lower-case letters and digits, with dashes between them, joined by dots",
-    ));
-    faults
-}
-
-fn old_dns_label(text: &str) -> Faults {
-    let mut faults = unless(text.len() <= MAX_LABEL, "longer than 63 octets");
-    let begins = text.as_bytes().first().is_some_and(u8::is_ascii_lowercase);
-    faults.extend(unless(
-        begins && is_dns_label(text),
-        "a label begins with a lower-case letter and has lower-case letters and digits, and dashes between them",
-    ));
-    faults
-}
-
-/// A label's key: a name, with or without a subdomain and a slash before it.
-fn qualified_name(text: &str) -> Faults {
-    let (prefix, name) = match text.split_once('/') {
-        Some((_, name)) if name.contains('/') => {
-            return vec!["a qualified name has one part, or two with a slash between them"];
-        }
-        Some((prefix, name)) => (Some(prefix), name),
-        None => (None, text),
-    };
-    let mut faults = match prefix {
-        Some("") => vec!["the part before the slash is empty"],
-        Some(prefix) => dns_subdomain(prefix),
-        None => Vec::new(),
-    };
-    if name.is_empty() {
-        faults.push("the name is empty");
-    } else if name.len() > MAX_LABEL {
-        faults.push("the name is longer than 63 octets");
-    }
-    faults.extend(unless(
-        is_label_name(name),
-        "a name has letters and digits, and dashes, dots and underscores between them",
-    ));
-    faults
-}
-
-fn label_value(text: &str) -> Faults {
-    let mut faults = unless(text.len() <= MAX_LABEL, "longer than 63 octets");
-    faults.extend(unless(
-        text.is_empty() || is_label_name(text),
-        "a label's value is empty or has letters and digits, and dashes, dots and underscores between them",
-    ));
-    faults
-}
-
 /// Hexadecimal digits of both cases, in five groups; each dash between them may be absent.
 fn is_uuid(text: &str) -> bool {
     let mut rest = text.as_bytes();
@@ -239,69 +137,6 @@ fn is_base64(text: &str) -> bool {
     let digits = text.strip_suffix("==").or_else(|| text.strip_suffix('=')).unwrap_or(text);
     let is_digit = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'+' || octet == b'/';
     !text.is_empty() && text.len().is_multiple_of(4) && digits.bytes().all(is_digit)
-}
-
-/// A `full-date` of RFC 3339, 5.6, from the year 0 to 9999.
-fn is_date(text: &str) -> bool {
-    let octets = text.as_bytes();
-    let places = octets.iter().enumerate();
-    let shaped = octets.len() == 10
-        && places
-            .into_iter()
-            .all(|(place, octet)| if matches!(place, 4 | 7) { *octet == b'-' } else { octet.is_ascii_digit() });
-    shaped && text.parse::<jiff::civil::Date>().is_ok()
-}
-
-/// A `date-time` of RFC 3339, 5.6, as kube-apiserver takes it: no leap second, any sign before the fraction, any offset
-/// of the right shape, and whatever follows a second `T`.
-fn is_date_time(text: &str) -> bool {
-    let mut parts = text.split(['T', 't']);
-    let (Some(date), Some(time)) = (parts.next(), parts.next()) else {
-        return false;
-    };
-    is_date(date) && is_time(time)
-}
-
-fn is_time(text: &str) -> bool {
-    let mut rest = text;
-    for (place, most) in [23, 59, 59].into_iter().enumerate() {
-        if place > 0 {
-            match rest.strip_prefix(':') {
-                Some(after) => rest = after,
-                None => return false,
-            }
-        }
-        match two_digits(rest) {
-            Some((number, after)) if number <= most => rest = after,
-            _ => return false,
-        }
-    }
-    is_offset(rest) || without_fraction(rest).is_some_and(is_offset)
-}
-
-/// What follows one character that is no line feed and at least one digit.
-fn without_fraction(text: &str) -> Option<&str> {
-    let mut characters = text.chars();
-    characters.next().filter(|first| *first != '\n')?;
-    let digits = characters.as_str();
-    let rest = digits.trim_start_matches(|digit: char| digit.is_ascii_digit());
-    (rest.len() < digits.len()).then_some(rest)
-}
-
-fn is_offset(text: &str) -> bool {
-    if text.eq_ignore_ascii_case("z") {
-        return true;
-    }
-    let Some((_, rest)) = text.strip_prefix(['+', '-']).and_then(two_digits) else {
-        return false;
-    };
-    rest.strip_prefix(':').and_then(two_digits).is_some_and(|(_, rest)| rest.is_empty())
-}
-
-fn two_digits(text: &str) -> Option<(u8, &str)> {
-    let (digits, rest) = text.split_at_checked(2)?;
-    let number = digits.bytes().all(|digit| digit.is_ascii_digit()).then(|| digits.parse().ok())??;
-    Some((number, rest))
 }
 
 #[cfg(test)]
