@@ -1,5 +1,9 @@
 //! Tables of what is planned for what is observed.
 
+mod fleet;
+mod keys;
+mod progress;
+
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use latchkey_crds::authentication::Phase;
@@ -115,6 +119,16 @@ fn answered() -> IssuerReport {
 
 fn trouble(step: Step) -> Trouble {
     Trouble { step, result: "timeout", sentence: "no answer".to_owned(), since: SEEN }
+}
+
+fn member(name: &str, audience: &str, issuers: &[&str]) -> Member {
+    Member {
+        name: SiblingName::new(name),
+        audiences: vec![audience.to_owned()],
+        issuers: issuers.iter().map(|issuer| (*issuer).to_owned()).collect(),
+        display_name: None,
+        contact: None,
+    }
 }
 
 fn told(status: &AuthenticatorStatus) -> Vec<Told<'_>> {
@@ -397,158 +411,6 @@ fn trust_roots_that_are_not_there_ask_nobody() {
 }
 
 #[test]
-fn during_an_outage_the_last_good_keys_admit_and_the_messages_are_true() {
-    let report = IssuerReport { keys_failing: true, trouble: Some(trouble(Step::Discovery)), ..answered() };
-    let plan = Case::reported(report).plan();
-    assert!(plan.admit.is_some());
-    let status = plan.status.unwrap();
-    assert_eq!(status.phase, Phase::Ready);
-    assert_eq!(
-        find(&status, "JWKSFetchValid").3,
-        "successfully fetched jwks; failing since 2026-11-21T04:00:00Z, the keys of 2026-11-21T04:00:00Z are in use \
-         until 2026-11-22T04:00:00Z: no answer"
-    );
-    assert_eq!(
-        find(&status, "DiscoveryURLValid").3,
-        "discovery performed successfully; failing since 2026-11-21T04:00:00Z, what it said before is in use: no answer"
-    );
-}
-
-#[test]
-fn keys_fresh_tells_since_when_and_until_when_and_counts_for_nothing() {
-    let fresh = |report: IssuerReport| {
-        let plan = Case::reported(report).plan();
-        let status = plan.status.unwrap();
-        let (_, truth, reason, message) = find(&status, "KeysFresh");
-        (truth.to_owned(), reason.to_owned(), message.to_owned(), plan.admit.is_some(), status.phase)
-    };
-    let failing = IssuerReport { keys_failing: true, trouble: Some(trouble(Step::Keys)), ..answered() };
-    let (truth, reason, message, admits, phase) = fresh(failing.clone());
-    assert_eq!((truth.as_str(), reason.as_str(), admits, phase), ("False", "FetchFailing", true, Phase::Ready));
-    assert_eq!(
-        message,
-        "the keys of 2026-11-21T04:00:00Z are in use until 2026-11-22T04:00:00Z; failing since 2026-11-21T04:00:00Z: no answer"
-    );
-    let (_, reason, message, admits, phase) = fresh(IssuerReport { keys_restored: true, ..failing });
-    assert_eq!((reason.as_str(), admits, phase), ("KeptKeysInUse", true, Phase::Ready));
-    assert!(message.contains("kept since before this replica started, are in use until 2026-11-22T04"), "{message}");
-    let stalling = IssuerReport { keys_restored: true, ..answered() };
-    assert!(fresh(stalling).2.ends_with("; the issuer has not answered yet"));
-    let none = IssuerReport { keys: None, keys_fetched_at: None, keys_dropped_at: None, ..answered() };
-    let (truth, reason, _, admits, phase) = fresh(IssuerReport { trouble: Some(trouble(Step::Keys)), ..none });
-    assert_eq!((truth.as_str(), reason.as_str(), admits, phase), ("False", "NoKeys", false, Phase::Error));
-}
-
-#[test]
-fn a_published_secret_key_is_an_alarm_and_the_others_work() {
-    let mut private = json!({"kty": "EC", "crv": "P-256", "kid": "leaked", "x": "AA", "y": "AA"});
-    private["d"] = json!("c2VjcmV0");
-    let report = IssuerReport { keys: Some(Arc::new(keys(&[private]))), ..answered() };
-    let plan = Case::reported(report).plan();
-    assert!(plan.admit.is_some());
-    assert_eq!((plan.keys.usable, plan.keys.exposed), (1, 1));
-    let status = plan.status.unwrap();
-    assert_eq!(status.phase, Phase::Ready);
-    let (_, truth, reason, message) = find(&status, "KeysPublicOnly");
-    assert_eq!((truth, reason), ("False", "SecretKeyPublished"));
-    assert!(message.contains("key \"leaked\"") && !message.contains("c2VjcmV0"), "{message}");
-    let unusable = json!({"kty": "EC", "crv": "P-192", "kid": "odd"});
-    let report = IssuerReport { keys: Some(Arc::new(keys(&[unusable]))), ..answered() };
-    assert_eq!(find(&Case::reported(report).plan().status.unwrap(), "KeysPublicOnly").1, "True");
-}
-
-#[test]
-fn the_status_tells_how_the_keys_stand_without_telling_of_each_fetch() {
-    let status = Case::default().plan().status.unwrap();
-    let keys = status.keys.clone().unwrap();
-    assert_eq!((keys.source.as_str(), keys.usable, keys.dropped.len()), ("https://idp.example.com/keys", 1, 0));
-    let seconds = |time: Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>| time.map(|t| t.0.as_second());
-    assert_eq!(seconds(keys.last_fetch_time), Some(SEEN.as_secs()));
-    assert_eq!(seconds(keys.next_fetch_time), Some(SEEN.as_secs() + 240));
-    assert_eq!(seconds(keys.failing_since), None);
-
-    let held = answered().keys;
-    let later = |minutes: u64, report: IssuerReport| {
-        let at = SEEN.plus(Duration::from_mins(minutes));
-        let next_fetch_at = Some(at.plus(Duration::from_mins(4)));
-        let report = IssuerReport { keys: held.clone(), keys_fetched_at: Some(at), next_fetch_at, ..report };
-        let now = at.plus(Duration::from_mins(1));
-        Case { status: status.clone(), now, ..Case::reported(report) }.plan().status
-    };
-    assert_eq!(later(5, answered()), None);
-    assert_eq!(later(14, answered()), None);
-    let renewed = later(15, answered()).unwrap().keys.unwrap();
-    assert_eq!(seconds(renewed.last_fetch_time), Some(SEEN.as_secs() + 900));
-
-    // Whatever else changes, the times are told as they are.
-    let failing = IssuerReport { keys_failing: true, trouble: Some(trouble(Step::Keys)), ..answered() };
-    let told = later(5, failing).unwrap().keys.unwrap();
-    assert_eq!(seconds(told.failing_since), Some(SEEN.as_secs()));
-    assert_eq!(seconds(told.next_fetch_time), Some(SEEN.as_secs() + 540));
-}
-
-#[test]
-fn each_source_of_keys_asks_whom_it_names_and_nobody_else() {
-    let url = "https://keys.example.com/idp";
-    let spec = |fields: Value| {
-        let mut spec = json!({"issuer": ISSUER, "audience": "staging"});
-        spec.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-        spec
-    };
-    let plan = |spec: Value, asked| Case { spec, asked, ..Case::default() }.plan();
-    let at = |from| Source { from, ..source(ISSUER) };
-    for (fields, from) in [
-        (json!({"discoveryURL": url}), KeysFrom::DiscoveryAt(url.parse().unwrap())),
-        (json!({"jwks": {"url": url}}), KeysFrom::Jwks(url.parse().unwrap())),
-    ] {
-        let usual = Some((source(ISSUER), Word::Report(answered())));
-        let first = plan(spec(fields.clone()), usual);
-        assert_eq!(first.source, Some(at(from.clone())));
-        assert!(first.admit.is_none(), "what the issuer's own document led to is not for this source");
-        let own = Some((at(from), Word::Report(answered())));
-        assert!(plan(spec(fields), own).admit.is_some());
-    }
-
-    // Nobody is asked for keys that stand in the spec.
-    let set = String::from_utf8(keys(&[]).document.to_vec()).unwrap();
-    let inline = plan(spec(json!({"jwks": {"inline": set}})), None);
-    assert_eq!(inline.source, None);
-    let admit = inline.admit.unwrap();
-    assert_eq!((admit.verifier.keys().len(), admit.keys_fetched_at), (1, SEEN));
-    let status = inline.status.unwrap();
-    assert_eq!(status.phase, Phase::Ready);
-    assert_eq!(status.keys.as_ref().map(|keys| keys.source.as_str()), Some("spec.jwks.inline"));
-    assert_eq!(find(&status, "DiscoveryURLValid").3, "not needed: spec.jwks.inline holds the keys");
-    assert_eq!(inline.keys.fetched_at, None);
-}
-
-#[test]
-fn keys_at_a_given_address_fail_by_the_step_that_fails() {
-    let from = KeysFrom::Jwks("https://keys.example.com/idp".parse().unwrap());
-    let word = Word::Report(IssuerReport { trouble: Some(trouble(Step::Keys)), ..IssuerReport::default() });
-    let spec = json!({"issuer": ISSUER, "audience": "a", "jwks": {"url": "https://keys.example.com/idp"}});
-    let case = Case { spec, asked: Some((Source { from, ..source(ISSUER) }, word)), ..Case::default() };
-    let status = case.plan().status.unwrap();
-    assert_eq!(find(&status, "DiscoveryURLValid").1, "True");
-    assert_eq!(find(&status, "JWKSURLValid").3, "spec.jwks.url is a valid URL");
-    let told = find(&status, "JWKSFetchValid");
-    assert_eq!((told.1, told.2), ("False", "InvalidCouldNotFetchJWKS"));
-    assert_eq!(find(&status, "AuthenticatorValid").1, "Unknown");
-}
-
-#[test]
-fn keys_left_out_of_the_set_are_named_and_the_rest_works() {
-    let bad: Vec<_> = (0..7).map(|n| json!({"kty": "oct", "kid": format!("secret-{n}"), "k": "AAAA"})).collect();
-    let plan = Case::reported(IssuerReport { keys: Some(Arc::new(keys(&bad))), ..answered() }).plan();
-    assert!(plan.admit.is_some());
-    let status = plan.status.unwrap();
-    let message = find(&status, "JWKSFetchValid").3;
-    assert!(message.starts_with("successfully fetched jwks; left out: key \"secret-0\": "), "{message}");
-    assert!(message.ends_with("; and 2 more"), "{message}");
-    assert!(!message.contains("AAAA"));
-}
-
-#[test]
 fn an_issuer_that_announces_nothing_acceptable_admits_nobody() {
     let announcing = |names: &[&str]| {
         let mut report = answered();
@@ -564,180 +426,4 @@ fn an_issuer_that_announces_nothing_acceptable_admits_nobody() {
     assert_eq!((told.1, told.2), ("False", "InvalidAuthenticator"));
     assert!(told.3.contains("RS256"), "{}", told.3);
     assert!(announcing(&["none", "HS256", "ES256"]).admit.is_some());
-}
-
-// === the fleet ===
-
-fn member(name: &str, audience: &str, issuers: &[&str]) -> Member {
-    Member {
-        name: SiblingName::new(name),
-        audiences: vec![audience.to_owned()],
-        issuers: issuers.iter().map(|issuer| (*issuer).to_owned()).collect(),
-        display_name: None,
-        contact: None,
-    }
-}
-
-fn of_fleet(fleet: &[Member]) -> Case {
-    Case { fleet: fleet.to_vec(), ..Case::default() }
-}
-
-#[test]
-fn an_audience_that_another_cluster_has_admits_nobody_and_says_whose_it_is() {
-    let production = Member {
-        display_name: Some("Production".to_owned()),
-        contact: Some("#oncall".to_owned()),
-        ..member("production", "staging", &[])
-    };
-    let plan = of_fleet(&[member("staging", "staging", &[]), production]).plan();
-    assert!(plan.admit.is_none());
-    let status = plan.status.unwrap();
-    assert_eq!(status.phase, Phase::Error);
-    let sentence = "audience \"staging\" is cluster production's too (Production, contact: #oncall): each would take the \
-                    other's tokens, so nobody is admitted; make an OIDC client for cluster staging alone at \
-                    https://idp.example.com and write its ID into spec.audience here, or, if the audience is this \
-                    cluster's, take it out of FleetCluster production";
-    assert_eq!(find(&status, "AudienceUnique"), ("AudienceUnique", "False", "SharedWithCluster", sentence));
-    assert_eq!(find(&status, "Ready").1, "False");
-    assert_eq!(plan.obstacle.as_deref(), Some(sentence));
-}
-
-#[test]
-fn an_audience_is_shared_only_for_the_same_issuer() {
-    let plan =
-        of_fleet(&[member("staging", "staging", &[]), member("b", "staging", &["https://other.example"])]).plan();
-    assert_eq!(find(&plan.status.unwrap(), "AudienceUnique").1, "True");
-    let admit = plan.admit.unwrap();
-    let siblings = &admit.verifier.profile().siblings;
-    assert_eq!(siblings.names().map(SiblingName::as_str).collect::<Vec<_>>(), ["b"], "the judge knows its siblings");
-    assert!(of_fleet(&[member("b", "staging", &[ISSUER])]).plan().admit.is_none());
-}
-
-#[test]
-fn until_the_fleet_list_is_read_nobody_is_admitted() {
-    let plan = Case { unread: Some("no answer yet"), ..Case::default() }.plan();
-    assert!(plan.admit.is_none());
-    let status = plan.status.unwrap();
-    let message = "the fleet list is not read yet, so nobody is admitted: no answer yet";
-    assert_eq!(find(&status, "AudienceUnique"), ("AudienceUnique", "Unknown", "UnableToValidate", message));
-    assert_eq!(status.phase, Phase::Pending);
-    let broken = Case { spec: json!({"issuer": ISSUER}), ..Case::default() }.plan().status.unwrap();
-    assert_eq!(find(&broken, "AudienceUnique"), ("AudienceUnique", "Unknown", "UnableToValidate", UNTRIED));
-}
-
-#[test]
-fn what_a_person_should_know_of_the_fleet_is_told_and_locks_nobody_out() {
-    let twin = Twins::from([("other".to_owned(), "staging".to_owned())]);
-    let stranger = || member("production", "production", &[]);
-    for (case, reason, words) in [
-        (of_fleet(&[]), "Success", "there is no FleetCluster to compare with"),
-        (
-            of_fleet(&[member("staging", "staging", &[]), stranger()]),
-            "Success",
-            "no other cluster of the fleet has \"staging\"",
-        ),
-        (of_fleet(&[stranger()]), "NotInFleet", "no FleetCluster is named \"staging\" like this cluster"),
-        (of_fleet(&[member("staging", "old", &[])]), "NotListed", "FleetCluster staging lists no audience \"staging\""),
-        (of_fleet(&[member("staging", "staging", &["https://b"])]), "NotListed", "for issuer https://idp.example.com"),
-        (Case { twins: twin.clone(), ..Case::default() }, "SharedInThisCluster", "JWTAuthenticator other has issuer"),
-        (Case { twins: twin, ..of_fleet(&[stranger()]) }, "SharedInThisCluster", "; warning: no FleetCluster is named"),
-        (
-            of_fleet(&[member("staging", "staging", &[]), member("b", "x", &[]), member("c", "x", &[])]),
-            "Success",
-            "FleetClusters b and c both have audience \"x\", its tokens are told as b's",
-        ),
-    ] {
-        let plan = case.plan();
-        assert!(plan.admit.is_some(), "{words}");
-        let status = plan.status.unwrap();
-        let told = find(&status, "AudienceUnique");
-        assert_eq!((told.1, told.2), ("True", reason), "{words}");
-        assert!(told.3.contains(words), "{}", told.3);
-        assert_eq!(status.phase, Phase::Ready);
-    }
-}
-
-/// The state by which a pipeline waits or fails: `Reconciling` or `Stalled`, and its reason.
-fn progress(status: &AuthenticatorStatus) -> Option<(&str, &str)> {
-    let found = told(status).into_iter().find(|told| ["Reconciling", "Stalled"].contains(&told.0));
-    found.map(|(condition, truth, reason, _)| {
-        assert_eq!(truth, "True");
-        (condition, reason)
-    })
-}
-
-#[test]
-fn who_waits_for_it_is_told_what_is_tried_again_and_what_somebody_has_to_change() {
-    use crate::idp::discovery::DiscoveryError;
-
-    let failing = |step| IssuerReport { trouble: Some(trouble(step)), ..IssuerReport::default() };
-    let another = Trouble { result: DiscoveryError::ISSUER_MISMATCH, ..trouble(Step::Discovery) };
-    let another = IssuerReport { trouble: Some(another), ..IssuerReport::default() };
-    let no_keys = IssuerReport { keys: None, keys_fetched_at: None, trouble: Some(trouble(Step::Keys)), ..answered() };
-    let no_uri = Arc::new(Discovered { jwks_uri: Err(JwksUriError::Absent), signing_algorithms: None });
-    let no_uri = IssuerReport { discovered: Some(no_uri), ..failing(Step::JwksUri { scheme: false }) };
-    let of_spec = |spec: Value| Case { spec, ..Case::default() };
-    let expression =
-        json!({"issuer": ISSUER, "audience": "staging", "claims": {"usernameExpression": "claims.email +"}});
-    let two_mistakes = json!({"issuer": ISSUER, "audience": "", "claims": {"usernameExpression": "claims.email +"}});
-    let missing = TlsProblem::NoObject { place: "Secret latchkey/ca".to_owned() };
-    let sibling = member("production", "staging", &[]);
-    for (case, expected) in [
-        (Case::default(), None),
-        (Case::reported(IssuerReport::default()), Some(("Reconciling", "Discovering"))),
-        (Case::reported(failing(Step::Discovery)), Some(("Reconciling", "DiscoveryFailed"))),
-        (Case::reported(no_keys), Some(("Reconciling", "KeysUnavailable"))),
-        (Case { trust: Trust::Loading, ..Case::default() }, Some(("Reconciling", "Discovering"))),
-        (
-            Case { trust: Trust::Problem(missing), ..Case::default() },
-            Some(("Reconciling", "CertificateAuthorityMissing")),
-        ),
-        (
-            Case { trust: Trust::Problem(TlsProblem::NotBase64), ..Case::default() },
-            Some(("Stalled", "InvalidCertificateAuthority")),
-        ),
-        (Case::reported(another), Some(("Stalled", "IssuerMismatch"))),
-        (Case::reported(no_uri), Some(("Stalled", "InvalidKeySetURL"))),
-        (of_spec(json!({"issuer": "http://idp.example.com", "audience": "a"})), Some(("Stalled", "InvalidIssuer"))),
-        (of_spec(expression), Some(("Stalled", "InvalidExpression"))),
-        (of_spec(two_mistakes), Some(("Stalled", "InvalidSpec"))),
-        (Case { fleet: vec![sibling], ..Case::default() }, Some(("Stalled", "AudienceShared"))),
-    ] {
-        let status = case.plan().status.unwrap();
-        assert_eq!(progress(&status), expected, "{}", case.spec);
-        assert_eq!(status.observed_generation, Some(1));
-    }
-}
-
-#[test]
-fn the_fixtures_are_what_is_written() {
-    use crate::controllers::fixtures::hold;
-
-    let object = |case: &Case, generation: i64, status: &Value| {
-        json!({
-            "apiVersion": "authentication.concierge.latchkey.dev/v1alpha1", "kind": "JWTAuthenticator",
-            "metadata": {"name": "staff", "generation": generation}, "spec": case.spec, "status": status,
-        })
-    };
-    let written = |case: &Case| json!(case.plan().status.unwrap());
-    let away = |report: IssuerReport| IssuerReport { trouble: Some(trouble(Step::Discovery)), ..report };
-    let expression = json!({"issuer": ISSUER, "audience": "staging", "claims": {"usernameExpression": "claims.sub +"}});
-    let missing = TlsProblem::NoObject { place: "Secret latchkey/corporate-ca".to_owned() };
-    let sibling = member("production", "staging", &[]);
-    for (name, case) in [
-        ("jwt-first-answer-awaited", Case::reported(IssuerReport::default())),
-        ("jwt-ready", Case::default()),
-        ("jwt-expression-does-not-compile", Case { spec: expression, ..Case::default() }),
-        ("jwt-issuer-away-never-reached", Case::reported(away(IssuerReport::default()))),
-        ("jwt-serving-cached-keys", Case::reported(away(IssuerReport { keys_failing: true, ..answered() }))),
-        ("jwt-ca-not-there-yet", Case { trust: Trust::Problem(missing), ..Case::default() }),
-        ("jwt-audience-shared", Case { fleet: vec![sibling], ..Case::default() }),
-    ] {
-        hold(name, &object(&case, case.generation, &written(&case)));
-    }
-    let good = Case::default();
-    hold("jwt-spec-changed-not-yet-observed", &object(&good, 2, &written(&good)));
-    // What the schema's defaults make of a new object; `tests/tests/health.rs` sees that they do.
-    let unseen = json!({"observedGeneration": latchkey_crds::manifests::NOT_OBSERVED, "phase": Phase::Pending});
-    hold("jwt-just-created", &object(&good, 1, &unseen));
 }
