@@ -25,6 +25,7 @@
 //! | [`webhook`] | a server that judges opaque tokens |
 //! | [`child`] | child processes that die with the test |
 //! | [`folder`], [`ports`], [`place`] | a place for files and a place to listen |
+//! | [`terminal`] | what may be printed at somebody's terminal |
 //! | [`tools`] | command line tools of others, built from pinned modules |
 //! | [`nushell`] | a shell that Debian does not have |
 //! | [`rbac_use`] | which of its rights the concierge has used |
@@ -49,6 +50,7 @@ pub mod exchange;
 pub mod folder;
 mod go;
 pub mod guide;
+mod held;
 pub mod image;
 pub mod in_cluster;
 pub mod installed;
@@ -72,6 +74,7 @@ pub mod records;
 pub mod relying_party;
 pub mod review;
 pub mod site;
+pub mod terminal;
 pub mod tools;
 pub mod verifier;
 pub mod wait;

@@ -1,22 +1,14 @@
 //! Which of a few nodes one is: its name, its addresses, and what an earlier one of the same number left behind.
 //!
-//! A number is held by an abstract Unix socket, which the kernel takes away with its holder. So whatever is found under the
-//! name of a number just taken belongs to a test runner that was killed.
+//! A number has one holder, and is free again when that one dies. So whatever is found under the name of a number just taken
+//! belongs to a test runner that was killed.
 
-use std::{
-    fs,
-    io::ErrorKind,
-    net::Ipv4Addr,
-    os::{
-        linux::net::SocketAddrExt as _,
-        unix::net::{SocketAddr, UnixListener},
-    },
-    process::Command,
-};
+use std::{fs, net::Ipv4Addr, process::Command};
 
 use anyhow::{Context as _, Result, bail};
 
 use super::{cgroups, succeed};
+use crate::held::Held;
 
 /// Nodes at once on one machine. Each takes 0.7 GiB (test-cluster.md section 3): more would be a leak.
 const MOST: u8 = 8;
@@ -24,23 +16,17 @@ const MOST: u8 = 8;
 /// A number of a node, free again when dropped.
 pub(super) struct Slot {
     number: u8,
-    _held: UnixListener,
+    _held: Held,
 }
 
 impl Slot {
     /// Takes the first free number and clears what was left under it.
     pub(super) fn take() -> Result<Self> {
         for number in 0..MOST {
-            let name = SocketAddr::from_abstract_name(format!("latchkey-test-node-{number}"))?;
-            match UnixListener::bind_addr(&name) {
-                Ok(held) => {
-                    let slot = Self { number, _held: held };
-                    slot.clear().with_context(|| format!("clearing what an earlier {} left", slot.name()))?;
-                    return Ok(slot);
-                }
-                Err(error) if error.kind() == ErrorKind::AddrInUse => {}
-                Err(error) => return Err(error).context("taking a node's number"),
-            }
+            let Some(held) = Held::take(&format!("latchkey-test-node-{number}"))? else { continue };
+            let slot = Self { number, _held: held };
+            slot.clear().with_context(|| format!("clearing what an earlier {} left", slot.name()))?;
+            return Ok(slot);
         }
         bail!("{MOST} nodes run on this machine already")
     }
