@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use tokio::process::Command;
 
-use crate::cache;
+use crate::{cache, child};
 
 /// About 80 MiB.
 const INSTALL_LIMIT: Duration = Duration::from_mins(15);
@@ -72,7 +72,7 @@ async fn installed() -> Result<PathBuf> {
         let mut pip = self::pip("download");
         pip.args(["--no-deps", "--dest"]).arg(&archive).arg("--requirement").arg(&collections);
         run(pip).await?;
-        let mut python = Command::new("python3");
+        let mut python = std::process::Command::new("python3");
         python.args(["-c", COLLECTION]).arg(&archive).arg(folder.join("collections"));
         run(python).await?;
         std::fs::remove_dir_all(&archive).with_context(|| format!("removing {}", archive.display()))
@@ -80,19 +80,12 @@ async fn installed() -> Result<PathBuf> {
     .await
 }
 
-fn pip(verb: &str) -> Command {
-    let mut command = Command::new("python3");
+fn pip(verb: &str) -> std::process::Command {
+    let mut command = std::process::Command::new("python3");
     command.args(["-m", "pip", verb, "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]);
     command
 }
 
-async fn run(mut command: Command) -> Result<()> {
-    let output = tokio::time::timeout(INSTALL_LIMIT, command.kill_on_drop(true).output())
-        .await
-        .with_context(|| format!("it did not end within {INSTALL_LIMIT:?}"))?
-        .context("starting python3 (Debian packages python3 and python3-pip)")?;
-    if !output.status.success() {
-        bail!("fetching Ansible: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
-    }
-    Ok(())
+async fn run(command: std::process::Command) -> Result<()> {
+    child::run("python3", command, INSTALL_LIMIT, "Python with pip (Debian packages python3 and python3-pip)").await
 }

@@ -20,7 +20,7 @@ use crate::{
 
 /// How long an element may take to be there and ready for a click: a login page behind two redirects and a password hash
 /// takes well under a second; the rest is for two busy cores.
-const ELEMENT_LIMIT: Duration = Duration::from_secs(30);
+const ELEMENT_LIMIT: Duration = Duration::from_mins(1);
 
 /// How long a page may take to load; below the limit of one command, so that it is the browser that says what is missing.
 const PAGE_LOAD_MILLISECONDS: u32 = 45_000;

@@ -15,17 +15,20 @@
 
 use std::{
     fs::File,
-    io::{Read as _, Seek as _, SeekFrom, Write as _},
+    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{self, Command, ExitStatus, Stdio},
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-use crate::wait::{self, Observation};
+use crate::{
+    folder::TempFolder,
+    wait::{self, Observation},
+};
 
 /// How much of a log's end an error carries: a Go panic's first goroutine fits.
 const TAIL_BYTES: u64 = 6 * 1024;
@@ -137,6 +140,28 @@ impl Child {
         words
     }
 
+    /// Waits until it answers a GET with success.
+    ///
+    /// # Errors
+    /// If it ends, or does not in time: with the end of what it wrote.
+    pub async fn answers(&mut self, http: &reqwest::Client, url: &str, limit: Duration) -> Result<()> {
+        let what = format!("{} to answer {url}", self.name);
+        wait::eventually(&what, limit, async || {
+            if let Err(error) = self.check_alive() {
+                return Observation::Hopeless(error);
+            }
+            let answer = async {
+                let answer = http.get(url).send().await?;
+                let (status, words) = (answer.status(), answer.text().await?);
+                ensure!(status.is_success(), "{status}: {words}");
+                Ok(())
+            };
+            answer.await.into()
+        })
+        .await
+        .with_context(|| self.last_words())
+    }
+
     /// SIGKILL to the whole process group, and waits until the kernel has taken the process away.
     ///
     /// # Errors
@@ -154,15 +179,23 @@ impl Child {
         Ok(status)
     }
 
+    /// Sends a signal to the process itself. A process that has ended and was not asked after is there still, so nobody else gets
+    /// it.
+    ///
+    /// # Errors
+    /// If it was seen to have ended.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = self.raw_pid().filter(|_| self.exit.is_none()).with_context(|| format!("{} has ended", self.name))?;
+        kill_process(pid, signal).with_context(|| format!("sending {signal:?} to {}", self.name))
+    }
+
     /// SIGTERM, then waits for the process' own end.
     ///
     /// # Errors
     /// If it has not ended after `limit` (it is left running).
     pub async fn terminate(&mut self, limit: Duration) -> Result<ExitStatus> {
-        if self.try_exit()?.is_none()
-            && let Some(pid) = self.raw_pid()
-        {
-            kill_process(pid, Signal::TERM).with_context(|| format!("sending SIGTERM to {}", self.name))?;
+        if self.try_exit()?.is_none() {
+            self.signal(Signal::TERM)?;
         }
         self.ended(limit).await
     }
@@ -198,6 +231,26 @@ impl Child {
 impl Drop for Child {
     fn drop(&mut self) {
         let _ = self.kill();
+    }
+}
+
+/// Runs a program to its end, which must be a good one; `needed` is what to install where there is no such program.
+///
+/// # Errors
+/// If it cannot be started, fails, or has not ended after `limit`: with the end of what it wrote.
+pub(crate) async fn run(name: &str, command: Command, limit: Duration, needed: &str) -> Result<()> {
+    let logs = TempFolder::new(name)?;
+    let mut child = Child::spawn(name, command, logs.path()).map_err(|error| name_what_is_missing(error, needed))?;
+    let status = child.ended(limit).await.with_context(|| child.last_words())?;
+    ensure!(status.success(), "{name} failed: {status} (it needs {needed})\n{}", child.last_words());
+    Ok(())
+}
+
+/// Says what to install when a program was not there to be started.
+pub(crate) fn name_what_is_missing(error: anyhow::Error, needed: &str) -> anyhow::Error {
+    match error.downcast_ref::<io::Error>().map(io::Error::kind) {
+        Some(io::ErrorKind::NotFound) => anyhow!("{error:#}: install {needed}"),
+        _ => error,
     }
 }
 

@@ -7,31 +7,30 @@ mod api_server;
 mod certificates;
 mod controller_manager;
 mod etcd;
+mod identities;
 mod kubeconfig;
+mod kubectl;
+mod options;
 
 use std::{
-    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
     time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail};
-use k8s_openapi::api::{
-    authentication::v1::{TokenRequest, TokenRequestSpec},
-    core::v1::{ConfigMap, ServiceAccount},
-};
+use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
 use kube::{
     Api, Client, Config,
     config::{KubeConfigOptions, Kubeconfig as KubeKubeconfig},
 };
+use rustix::process::Signal;
 
-pub use self::kubeconfig::Identity;
 use self::{
     api_server::ApiServer, certificates::Certificates, controller_manager::ControllerManager, etcd::Etcd,
     kubeconfig::Kubeconfig,
 };
+pub use self::{kubeconfig::Identity, options::ClusterOptions};
 use crate::{
     control_plane::ControlPlane,
     folder::TempFolder,
@@ -45,50 +44,8 @@ use crate::{
 /// two cores.
 pub(crate) const START_LIMIT: Duration = Duration::from_secs(90);
 
-/// How long one kubectl call may take: `apply` of everything in `deploy/` takes a few seconds.
-const KUBECTL_LIMIT: Duration = Duration::from_mins(1);
-
 /// Until kube-apiserver has noticed a changed file of client CAs: it watches the file, and also looks once a minute.
 const CLIENT_CA_LIMIT: Duration = Duration::from_secs(75);
-
-/// The longest life that a test's service account token asks for, in seconds.
-const SERVICE_ACCOUNT_TOKEN_SECONDS: i64 = 24 * 60 * 60;
-
-/// What a test wants from its cluster.
-#[derive(Debug, Clone)]
-pub struct ClusterOptions {
-    /// Names the folder, the kubeconfig contexts and the messages.
-    pub name: String,
-    /// A PEM bundle appended to `--client-ca-file`: certificate authorities whose client certificates are to be admitted.
-    pub client_ca_extra: Option<PathBuf>,
-    /// Whether kube-apiserver admits requests without credentials (`--anonymous-auth`).
-    pub anonymous: bool,
-    /// Whether kube-controller-manager is started, and with it the certificate signers.
-    pub controllers_running: bool,
-    /// Whether its controllers also make Deployments into pods, which then wait for a kubelet, and count what a
-    /// disruption budget allows.
-    pub workloads: bool,
-    /// kube-apiserver's audit policy in place of the usual one (everybody's requests at level Metadata).
-    pub audit_policy: Option<String>,
-    /// More flags for kube-apiserver.
-    pub api_server_args: Vec<String>,
-}
-
-impl ClusterOptions {
-    /// What most tests want: anonymous requests admitted, controllers running.
-    #[must_use]
-    pub fn named(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            client_ca_extra: None,
-            anonymous: true,
-            controllers_running: true,
-            workloads: false,
-            audit_policy: None,
-            api_server_args: Vec::new(),
-        }
-    }
-}
 
 /// A running control plane; dropping it kills its processes and removes its folder.
 pub struct Cluster {
@@ -243,12 +200,6 @@ impl Cluster {
         &self.admin_kubeconfig
     }
 
-    /// The path of a kubectl that fits this cluster.
-    #[must_use]
-    pub fn kubectl_program(&self) -> &Path {
-        &self.programs.kubectl
-    }
-
     /// A client with the administrator's rights.
     ///
     /// # Errors
@@ -265,141 +216,6 @@ impl Cluster {
         let kubeconfig = KubeKubeconfig::read_from(kubeconfig)?;
         let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
         Ok(Client::try_from(config)?)
-    }
-
-    /// Runs kubectl as the administrator and returns whatever came out of it.
-    ///
-    /// # Errors
-    /// If kubectl cannot be started or does not end in a minute.
-    pub async fn kubectl<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Result<Output> {
-        self.kubectl_as(&self.admin_kubeconfig, arguments).await
-    }
-
-    /// Runs kubectl with another kubeconfig.
-    ///
-    /// # Errors
-    /// If kubectl cannot be started or does not end in a minute.
-    pub async fn kubectl_as<S: AsRef<OsStr>>(&self, kubeconfig: &Path, arguments: &[S]) -> Result<Output> {
-        let child =
-            tokio::process::Command::from(self.kubectl_command(kubeconfig)).args(arguments).kill_on_drop(true).output();
-        tokio::time::timeout(KUBECTL_LIMIT, child)
-            .await
-            .with_context(|| format!("kubectl did not end within {KUBECTL_LIMIT:?}"))?
-            .context("starting kubectl")
-    }
-
-    /// kubectl with a kubeconfig, for a test that sets more (an exec plugin's environment, for example): a home and a cache of
-    /// this cluster's own, and nothing of the developer's.
-    #[must_use]
-    pub fn kubectl_command(&self, kubeconfig: &Path) -> Command {
-        let mut command = Command::new(&self.programs.kubectl);
-        command
-            .env("KUBECONFIG", kubeconfig)
-            .env("HOME", self.folder.path())
-            .env("KUBECACHEDIR", self.folder.path().join("kubectl-cache"))
-            .env_remove("KUBERNETES_SERVICE_HOST")
-            .env_remove("KUBERNETES_SERVICE_PORT")
-            .stdin(Stdio::null());
-        command
-    }
-
-    /// Runs kubectl as the administrator, demands success, and returns its standard output.
-    ///
-    /// # Errors
-    /// If kubectl fails: with what it wrote.
-    pub async fn kubectl_ok<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Result<String> {
-        let output = self.kubectl(arguments).await?;
-        if !output.status.success() {
-            let words: Vec<_> = arguments.iter().map(|word| word.as_ref().to_string_lossy()).collect();
-            bail!(
-                "kubectl {}: {}\n{}{}",
-                words.join(" "),
-                output.status,
-                String::from_utf8_lossy(&output.stdout),
-                String::from_utf8_lossy(&output.stderr)
-            );
-        }
-        Ok(String::from_utf8(output.stdout)?)
-    }
-
-    /// Applies manifests (server-side) as the administrator.
-    ///
-    /// # Errors
-    /// If kubectl refuses them.
-    pub async fn apply(&self, manifests: &str) -> Result<String> {
-        let path = self.written(manifests)?;
-        self.kubectl_ok(&[OsStr::new("apply"), OsStr::new("--server-side"), OsStr::new("-f"), path.as_os_str()]).await
-    }
-
-    /// The same where a refusal is an answer too; `flags` are more flags of kubectl.
-    ///
-    /// # Errors
-    /// If kubectl cannot be started or does not end in a minute.
-    pub async fn try_apply(&self, manifests: &str, flags: &[&str]) -> Result<Output> {
-        let path = self.written(manifests)?;
-        let usual = [OsStr::new("apply"), OsStr::new("--server-side"), OsStr::new("-f"), path.as_os_str()];
-        self.kubectl(&usual.into_iter().chain(flags.iter().map(OsStr::new)).collect::<Vec<_>>()).await
-    }
-
-    fn written(&self, manifests: &str) -> Result<PathBuf> {
-        let file = format!("apply-{}.yaml", uuid::Uuid::new_v4().simple());
-        self.folder.write(&file, manifests)
-    }
-
-    /// Writes a kubeconfig for this cluster with any identity; `name` names the file and its user.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub fn write_kubeconfig(&self, name: &str, identity: &Identity) -> Result<PathBuf> {
-        let kubeconfig =
-            Kubeconfig { cluster: &self.name, server: &self.server_url(), certificate_authority: self.ca_pem() };
-        kubeconfig.write(&self.folder, name, identity)
-    }
-
-    /// A kubeconfig for a person with a certificate of the cluster's own CA: what RBAC says to a plain user can be asked with it.
-    /// (One group at most: rcgen writes one value of each kind into a subject.)
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub fn user_kubeconfig(&self, user: &str, group: Option<&str>) -> Result<PathBuf> {
-        let identity = self.certificates.client(user, group)?;
-        self.write_kubeconfig(&format!("user-{}", uuid::Uuid::new_v4().simple()), &identity)
-    }
-
-    /// A kubeconfig for a part of the cluster itself, named after it.
-    pub(crate) fn part_kubeconfig(&self, file: &str, user: &str, group: Option<&str>) -> Result<PathBuf> {
-        self.write_kubeconfig(file, &self.certificates.client(user, group)?)
-    }
-
-    /// The files of a serving certificate of the cluster's CA and of its key, and of the CA.
-    pub(crate) fn serving_files(&self, name: &str, names: &[&str]) -> Result<[PathBuf; 3]> {
-        let (certificate, key) = self.certificates.serving(name, names)?;
-        Ok([
-            self.folder.write(&format!("{name}.crt"), certificate)?,
-            self.folder.write(&format!("{name}.key"), key)?,
-            self.certificates.ca.clone(),
-        ])
-    }
-
-    /// A kubeconfig with a fresh token (24 h) of a service account, which must exist.
-    ///
-    /// # Errors
-    /// If the API server does not give a token.
-    pub async fn service_account_kubeconfig(&self, namespace: &str, name: &str) -> Result<PathBuf> {
-        let request = TokenRequest {
-            spec: Some(TokenRequestSpec {
-                expiration_seconds: Some(SERVICE_ACCOUNT_TOKEN_SECONDS),
-                ..TokenRequestSpec::default()
-            }),
-            ..TokenRequest::default()
-        };
-        let accounts: Api<ServiceAccount> = Api::namespaced(self.client().await?, namespace);
-        let answer = accounts
-            .create_token_request(name, &kube::api::PostParams::default(), &request)
-            .await
-            .with_context(|| format!("asking for a token of service account {namespace}/{name}"))?;
-        let token = answer.status.and_then(|status| status.token).context("the API server answered without a token")?;
-        self.write_kubeconfig(&format!("sa-{namespace}-{name}"), &Identity::Token(token))
     }
 
     /// Replaces what follows the cluster's own CA in `--client-ca-file`, and waits until kube-apiserver has taken it over.
@@ -460,6 +276,22 @@ impl Cluster {
     /// Kills kube-controller-manager: nothing signs, nothing cleans up.
     pub fn stop_controller_manager(&mut self) {
         self.controller_manager = None;
+    }
+
+    /// Stops kube-controller-manager in its tracks until [`Self::wake_controller_manager`]: nothing signs meanwhile.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub fn freeze_controller_manager(&self) -> Result<()> {
+        self.controller_manager.as_ref().context("kube-controller-manager does not run")?.signal(Signal::STOP)
+    }
+
+    /// Lets a frozen kube-controller-manager go on, at once.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub fn wake_controller_manager(&self) -> Result<()> {
+        self.controller_manager.as_ref().context("kube-controller-manager does not run")?.signal(Signal::CONT)
     }
 
     /// Starts kube-controller-manager unless it runs, and waits until its first deeds are seen.

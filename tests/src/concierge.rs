@@ -16,7 +16,10 @@ use latchkey_crds::{
 };
 use serde_json::{Value, json};
 
-use crate::{child::Child, cluster::Cluster, folder::TempFolder, ports, programs::Programs, records, wait::eventually};
+use crate::{
+    child::Child, cluster::Cluster, definitions, folder::TempFolder, ports, programs::Programs, records,
+    wait::eventually,
+};
 
 /// From the start of the process to an `APIService` that is available: certificates made, published and probed.
 const START_LIMIT: Duration = Duration::from_mins(1);
@@ -87,13 +90,12 @@ impl Concierge {
         let overlay = overlay.to_string_lossy();
         let manifests = cluster.kubectl_ok(&["kustomize", &overlay]).await.context("reading deploy/")?;
         let manifests = folder.write("manifests.yaml", with_suffix(&manifests, &options.suffix))?;
-        let definitions = definitions(&folder, &options.suffix)?;
+        let ours = definitions_in(&folder, &options.suffix)?;
         // The definitions by themselves: those of the base are of the default suffix.
         let apply = ["apply", "--server-side"].map(OsStr::new);
-        let of_folder = [OsStr::new("-k"), definitions.as_os_str()];
+        let of_folder = [OsStr::new("-k"), ours.as_os_str()];
         cluster.kubectl_ok(&[apply, of_folder].concat()).await.context("applying what crdgen writes")?;
-        let established = ["wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"];
-        cluster.kubectl_ok(&established).await.context("waiting for the definitions")?;
+        definitions::established(cluster).await?;
         // Server-side, so that the concierge's own field manager can take the fields that are its own.
         let of_file = [OsStr::new("-f"), manifests.as_os_str()];
         cluster.kubectl_ok(&[apply, of_file].concat()).await.context("applying deploy/")?;
@@ -158,22 +160,8 @@ impl Concierge {
     pub async fn start(&mut self) -> Result<()> {
         self.spawn()?;
         let url = format!("{}/readyz", self.admin_url());
-        let client = reqwest::Client::new();
         let child = self.child.as_mut().context("just started")?;
-        eventually("the concierge to be ready", START_LIMIT, async || {
-            if let Err(dead) = child.check_alive() {
-                return crate::wait::Observation::Hopeless(dead);
-            }
-            let answer = async {
-                let response = client.get(&url).send().await?;
-                let (status, text) = (response.status(), response.text().await?);
-                ensure!(status.is_success(), "{status}: {text}");
-                Ok(())
-            };
-            answer.await.into()
-        })
-        .await
-        .with_context(|| self.last_words())
+        child.answers(&reqwest::Client::new(), &url, START_LIMIT).await
     }
 
     /// Starts the program and waits for nothing: for tests of what happens before it is ready.
@@ -366,7 +354,7 @@ fn overlay(folder: &TempFolder, cluster_name: &str, port: u16) -> Result<PathBuf
 }
 
 /// The definitions as `crdgen --suffix` writes them.
-fn definitions(folder: &TempFolder, suffix: &GroupSuffix) -> Result<PathBuf> {
+fn definitions_in(folder: &TempFolder, suffix: &GroupSuffix) -> Result<PathBuf> {
     let definitions = folder.path().join("definitions");
     fs::create_dir(&definitions)?;
     let files = manifests::files(suffix).map_err(|error| anyhow!("{error}"))?;

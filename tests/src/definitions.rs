@@ -6,13 +6,8 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use serde::Deserialize;
-use tokio::process::Command;
 
-use crate::{cluster::Cluster, wait::eventually};
-
-/// About 60 MiB, over a slow line.
-const FETCH_LIMIT: Duration = Duration::from_mins(10);
+use crate::{cluster::Cluster, go, wait::eventually};
 
 /// Milliseconds each; there are two dozen, and two busy cores.
 const ESTABLISHED_LIMIT: Duration = Duration::from_mins(2);
@@ -59,15 +54,6 @@ const FILES: [(&str, &[&str]); 8] = [
     ),
 ];
 
-/// What `go mod download -json` says of a module.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Module {
-    path: String,
-    dir: Option<PathBuf>,
-    error: Option<String>,
-}
-
 /// Installs the definitions of the modules whose names contain one of `wanted` (an empty one is in all: Argo CD, External
 /// Secrets, Flux, the Prometheus operator, sealed-secrets), and waits until their kinds can be used.
 ///
@@ -97,21 +83,12 @@ pub async fn established(cluster: &Cluster) -> Result<()> {
 
 async fn files(wanted: &[&str]) -> Result<Vec<PathBuf>> {
     let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/definitions");
-    let mut go = Command::new("go");
-    go.current_dir(module).args(["mod", "download", "-json"]).kill_on_drop(true);
-    let output = tokio::time::timeout(FETCH_LIMIT, go.output())
-        .await
-        .with_context(|| format!("go mod download did not end within {FETCH_LIMIT:?}"))?
-        .context("starting go (Go 1.26 or later: Debian package golang-go, or from its site)")?;
-    let modules: Vec<Module> = serde_json::Deserializer::from_slice(&output.stdout)
-        .into_iter()
-        .collect::<Result<_, _>>()
-        .with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
+    let wanted: Vec<_> = FILES.iter().filter(|(name, _)| wanted.iter().any(|wanted| name.contains(wanted))).collect();
+    let names: Vec<_> = wanted.iter().map(|(name, _)| *name).collect();
+    let modules = go::modules(&module, &names).await?;
     let mut files = Vec::new();
-    for (name, paths) in FILES.iter().filter(|(name, _)| wanted.iter().any(|wanted| name.contains(wanted))) {
-        let module = modules.iter().find(|module| module.path == *name).with_context(|| format!("no {name}"))?;
-        let folder =
-            module.dir.as_ref().with_context(|| format!("{name}: {}", module.error.clone().unwrap_or_default()))?;
+    for (name, paths) in wanted {
+        let folder = modules.get(*name).with_context(|| format!("no {name}"))?;
         files.extend(paths.iter().map(|path| folder.join(path)));
     }
     for file in &files {

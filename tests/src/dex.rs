@@ -5,14 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::{
-    child::Child,
-    folder::TempFolder,
-    install_crypto,
-    issuer::serving_certificate_at,
-    place::Place,
-    ports,
-    tools::Tool,
-    wait::{self, Observation},
+    child::Child, folder::TempFolder, install_crypto, issuer::serving_certificate_at, place::Place, ports, tools::Tool,
 };
 
 /// It makes one RSA key before it listens.
@@ -76,17 +69,7 @@ impl Dex {
             .tls_certs_only(reqwest::Certificate::from_pem_bundle(ca_pem.as_bytes())?)
             .no_proxy()
             .build()?;
-        wait::eventually("Dex to listen", START_LIMIT, async || {
-            if let Err(error) = child.check_alive() {
-                return Observation::Hopeless(error);
-            }
-            match http.get(format!("{base}/.well-known/openid-configuration")).send().await {
-                Ok(answer) if answer.status().is_success() => Observation::Holds(()),
-                Ok(answer) => Observation::NotYet(answer.status().to_string()),
-                Err(error) => Observation::NotYet(format!("{error:#}")),
-            }
-        })
-        .await?;
+        child.answers(&http, &format!("{base}/.well-known/openid-configuration"), START_LIMIT).await?;
         Ok(Self { _child: child, base, ca_pem, _folder: folder })
     }
 

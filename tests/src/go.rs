@@ -1,19 +1,30 @@
 //! Programs that Go builds from a folder with a pinned `go.mod`: once per machine and version, with news while it takes.
 
 use std::{
+    collections::BTreeMap,
     fs,
-    io::ErrorKind,
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail, ensure};
+use serde::Deserialize;
 
-use crate::{cache, child::Child, folder::TempFolder};
+use crate::{
+    cache,
+    child::{self, Child},
+    folder::TempFolder,
+};
 
 /// One program's cold build took 499 s on two busy cores (kube-apiserver); a slow machine may take six times that.
 const BUILD_LIMIT: Duration = Duration::from_mins(50);
+
+/// What to install where there is no Go.
+const GO: &str = "Go 1.26 or later (Debian package golang-go, or https://go.dev/dl)";
+
+/// Modules of 60 MiB, over a slow line.
+const FETCH_LIMIT: Duration = Duration::from_mins(10);
 
 /// How often a long build says that it is still at it.
 const NEWS: Duration = Duration::from_secs(15);
@@ -63,14 +74,9 @@ impl<'a> Program<'a> {
             .arg(&self.package);
         let logs = TempFolder::new("go-build")?;
         let start = Instant::now();
-        let mut go = Child::spawn(self.name, command, logs.path()).map_err(|error| {
-            let missing = |cause: &std::io::Error| cause.kind() == ErrorKind::NotFound;
-            if error.downcast_ref().is_some_and(missing) {
-                anyhow!("there is no Go to build {}: install Go 1.26 or later (https://go.dev/dl){advice}", self.name)
-            } else {
-                error
-            }
-        })?;
+        let mut go = Child::spawn(self.name, command, logs.path())
+            .map_err(|error| child::name_what_is_missing(error, &format!("{GO}{advice}")))
+            .with_context(|| format!("building {}", self.name))?;
         let mut news = tokio::time::interval(NEWS);
         news.tick().await;
         let status = {
@@ -119,4 +125,36 @@ pub(crate) fn sources(module: &Path) -> Result<Vec<PathBuf>> {
     files.retain(|path| path.is_file());
     files.sort();
     Ok(files)
+}
+
+/// What `go mod download -json` says of a module.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Module {
+    path: String,
+    dir: Option<PathBuf>,
+    error: Option<String>,
+}
+
+/// Where modules are that the `go.mod` of a folder pins, by name: fetched if need be, and held to its `go.sum`.
+///
+/// # Errors
+/// If there is no Go, or one of them cannot be had.
+pub(crate) async fn modules(folder: &Path, names: &[&str]) -> Result<BTreeMap<String, PathBuf>> {
+    let mut go = tokio::process::Command::new("go");
+    go.current_dir(folder).args(["mod", "download", "-json"]).args(names).kill_on_drop(true);
+    let output = tokio::time::timeout(FETCH_LIMIT, go.output())
+        .await
+        .with_context(|| format!("go mod download did not end within {FETCH_LIMIT:?}"))?
+        .map_err(|error| child::name_what_is_missing(error.into(), GO))?;
+    let said = || String::from_utf8_lossy(&output.stderr).into_owned();
+    let modules = serde_json::Deserializer::from_slice(&output.stdout).into_iter::<Module>();
+    let mut folders = BTreeMap::new();
+    for module in modules {
+        let Module { path, dir, error } = module.with_context(said)?;
+        let dir = dir.with_context(|| format!("{path}: {}", error.unwrap_or_default()))?;
+        folders.insert(path, dir);
+    }
+    ensure!(names.iter().all(|name| folders.contains_key(*name)), "go mod download of {names:?}: {}", said());
+    Ok(folders)
 }

@@ -1,6 +1,9 @@
 //! Follows a page of the documentation: its fenced blocks, in order, as somebody would who reads it.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result};
 
@@ -27,6 +30,14 @@ impl Guide {
     /// # Errors
     /// If there is none.
     pub fn read(page: &str) -> Result<Self> {
+        Self::read_file(&path(page))
+    }
+
+    /// Reads any page.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn read_file(page: &Path) -> Result<Self> {
         Ok(Self { blocks: blocks(&text(page)?) })
     }
 
@@ -35,7 +46,7 @@ impl Guide {
     /// # Errors
     /// If there is no such page or section.
     pub fn read_section(page: &str, heading: &str) -> Result<Self> {
-        let text = text(page)?;
+        let text = text(&path(page))?;
         let section = section(&text, heading).with_context(|| format!("{page} has no heading {heading:?}"))?;
         Ok(Self { blocks: blocks(section) })
     }
@@ -61,9 +72,12 @@ impl Guide {
     }
 }
 
-fn text(page: &str) -> Result<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/guides").join(page);
-    fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
+fn path(page: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/guides").join(page)
+}
+
+fn text(page: &Path) -> Result<String> {
+    fs::read_to_string(page).with_context(|| format!("reading {}", page.display()))
 }
 
 fn section<'a>(page: &'a str, heading: &str) -> Option<&'a str> {

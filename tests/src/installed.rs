@@ -1,4 +1,4 @@
-//! Latchkey in the pods of a [node](crate::node): what they say, and people who log in without a pause.
+//! Latchkey in the pods of a [node](crate::node): a story about it, what its pods say, and people who log in without a pause.
 
 use std::{
     cell::Cell,
@@ -13,7 +13,7 @@ use tokio::time::MissedTickBehavior;
 use crate::{
     exchange::{Answer, Exchanger},
     issuer::Issuer,
-    node::NodeCluster,
+    node::{NodeCluster, NodeOptions},
     records,
     wait::eventually,
 };
@@ -38,6 +38,25 @@ const PACE: Duration = Duration::from_millis(125);
 
 /// Of many failures of one kind the first ones tell enough.
 const MOST_FAILURES: usize = 20;
+
+/// One story on a cluster with a node of its own, in which Latchkey is installed. `test` is what is said not to have run where a
+/// machine permits no node. If the story ends badly, its error has what Latchkey's pods and the cluster said.
+///
+/// # Errors
+/// If the cluster does not start, or the story fails.
+pub async fn story(
+    test: &str,
+    options: NodeOptions,
+    story: impl AsyncFnOnce(&NodeCluster) -> Result<()>,
+) -> Result<()> {
+    let Some(cluster) = NodeCluster::start_or_say(test, options).await? else { return Ok(()) };
+    if let Err(error) = story(&cluster).await {
+        let logs = ["-n", NAMESPACE, "logs", "--prefix", "--tail=40", "-l", "app.kubernetes.io/part-of=latchkey"];
+        let logs = cluster.kubectl_ok(&logs).await.unwrap_or_else(|none| format!("{none:#}"));
+        return Err(error.context(format!("{logs}\n{}", cluster.events().await)));
+    }
+    Ok(())
+}
 
 /// The installation in one cluster.
 pub struct Installed<'a> {

@@ -14,7 +14,6 @@ use crate::{
     install_crypto,
     issuer::{User, serving_certificate},
     ports,
-    wait::{self, Observation},
 };
 
 /// A Java program with a database: twelve seconds on two idle cores.
@@ -50,7 +49,7 @@ pub const FAMILIES: [Keys; 6] = [
 
 /// A running Keycloak with the realm `corp`; it is killed when dropped.
 pub struct Keycloak {
-    child: Child,
+    _child: Child,
     base: String,
     ca_pem: String,
     password: String,
@@ -83,14 +82,14 @@ impl Keycloak {
             .env("JAVA_OPTS_KC_HEAP", HEAP)
             .env("KC_BOOTSTRAP_ADMIN_USERNAME", ADMIN)
             .env("KC_BOOTSTRAP_ADMIN_PASSWORD", &password);
-        let child = Child::spawn("keycloak", command, folder.path())?;
+        let mut child = Child::spawn("keycloak", command, folder.path())?;
         let http = reqwest::Client::builder()
             .tls_certs_only(reqwest::Certificate::from_pem_bundle(ca_pem.as_bytes())?)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .build()?;
-        let mut this = Self { child, base, ca_pem, password, http, _folder: folder };
-        this.listening().await?;
+        child.answers(&http, &format!("{base}/realms/master"), START_LIMIT).await?;
+        let this = Self { _child: child, base, ca_pem, password, http, _folder: folder };
         this.admin(Method::POST, "", Some(&realm(clients, users))).await?;
         Ok(this)
     }
@@ -190,21 +189,6 @@ impl Keycloak {
             ("scope", "openid"),
         ];
         self.post_form(REALM, &form).await
-    }
-
-    async fn listening(&mut self) -> Result<()> {
-        let Self { child, http, base, .. } = self;
-        wait::eventually("Keycloak to listen", START_LIMIT, async || {
-            if let Err(error) = child.check_alive() {
-                return Observation::Hopeless(error);
-            }
-            match http.get(format!("{base}/realms/master")).send().await {
-                Ok(answer) if answer.status().is_success() => Observation::Holds(()),
-                Ok(answer) => Observation::NotYet(answer.status().to_string()),
-                Err(error) => Observation::NotYet(format!("{error:#}")),
-            }
-        })
-        .await
     }
 
     /// Asks Keycloak's admin API, `path` being below `/admin/realms`.

@@ -2,15 +2,17 @@
 
 use std::{
     fs,
-    io::ErrorKind,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result};
 
-use crate::{cache, child::Child, folder::TempFolder};
+use crate::{cache, child};
+
+/// What npm and its programs need.
+pub(crate) const NEEDED: &str = "Node.js 20 or later with npm (Debian packages nodejs and npm)";
 
 /// What npm reads: exact versions with the hashes of their content.
 const PINNED: [&str; 2] = ["package.json", "package-lock.json"];
@@ -30,28 +32,10 @@ pub(crate) async fn packages(name: &str, sources: &Path, programs: &[&str]) -> R
             let name = file.file_name().context("a file has a name")?;
             fs::copy(file, folder.join(name)).with_context(|| format!("copying {}", file.display()))?;
         }
-        ci(folder).await
+        let mut command = Command::new("npm");
+        // Nothing of these packages needs a script at its installation.
+        command.current_dir(folder).args(["ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"]);
+        child::run("npm", command, INSTALL_LIMIT, NEEDED).await
     })
     .await
-}
-
-async fn ci(folder: &Path) -> Result<()> {
-    let logs = TempFolder::new("npm")?;
-    let mut command = Command::new("npm");
-    // Nothing of these packages needs a script at its installation.
-    command.current_dir(folder).args(["ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"]);
-    let mut npm = Child::spawn("npm", command, logs.path()).map_err(name_the_missing)?;
-    let status = npm.ended(INSTALL_LIMIT).await?;
-    ensure!(status.success(), "npm ci failed: {status}\n{}", npm.last_words());
-    Ok(())
-}
-
-/// Says what to install when node or npm is not there.
-pub(crate) fn name_the_missing(error: anyhow::Error) -> anyhow::Error {
-    match error.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
-        Some(ErrorKind::NotFound) => {
-            anyhow!("{error:#}: install Node.js 20 or later with npm (Debian packages nodejs and npm)")
-        }
-        _ => error,
-    }
 }

@@ -5,11 +5,11 @@ mod install;
 use std::{fs, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    child::Child,
+    child::{self, Child},
     folder::TempFolder,
     install_crypto,
     issuer::{Algorithm, User, serving_certificate},
@@ -93,7 +93,8 @@ impl OidcProvider {
         let settings = folder.write("settings.json", settings.to_string())?;
         let mut command = Command::new("node");
         command.arg(program).arg(settings);
-        let mut child = Child::spawn("oidc-provider", command, folder.path()).map_err(npm::name_the_missing)?;
+        let mut child = Child::spawn("oidc-provider", command, folder.path())
+            .map_err(|error| child::name_what_is_missing(error, npm::NEEDED))?;
         let url = wait::eventually("oidc-provider to listen", START_LIMIT, async || match child.check_alive() {
             Ok(()) => issuer(child.stdout()).into(),
             Err(error) => Observation::Hopeless(error),
@@ -120,8 +121,7 @@ impl OidcProvider {
     /// If it does not say so in time.
     pub async fn rotate(&mut self) -> Result<()> {
         let said = self.lines()?.len();
-        let pid = Pid::from_raw(i32::try_from(self.child.pid())?).context("a process id")?;
-        kill_process(pid, Signal::HUP).context("asking oidc-provider for new keys")?;
+        self.child.signal(Signal::HUP)?;
         wait::eventually("oidc-provider to have new keys", START_LIMIT, async || {
             if let Err(error) = self.child.check_alive() {
                 return Observation::Hopeless(error);

@@ -76,6 +76,18 @@ impl Person {
         Ok(session["id_token"].as_str().context("the session has an ID token")?.to_owned())
     }
 
+    /// The one credential that the plugin keeps, as its file has it.
+    ///
+    /// # Errors
+    /// If there is none, or more than one.
+    pub fn kept_credential(&self) -> Result<Value> {
+        let credentials = json_files(&self.cache.join("credentials"))?;
+        let [credential] = credentials.as_slice() else {
+            bail!("expected one credential, found {}", credentials.len())
+        };
+        Ok(serde_json::from_slice(&fs::read(credential)?)?)
+    }
+
     /// Takes the clusters' credentials away and leaves the sessions: the next call has to make an exchange.
     ///
     /// # Errors
@@ -204,6 +216,8 @@ impl Person {
             ("KUBERC", OsStr::new("off").to_owned()),
             // The keyring of whoever runs this is not for a made-up person's logins.
             ("LATCHKEY_STORE", OsStr::new("file").to_owned()),
+            // What kubectl remembers of a cluster it remembers by its address, and another test may have had that one before.
+            ("KUBECACHEDIR", self.home.join("kubectl-cache").into_os_string()),
         ];
         if let Some(browser) = &self.browser {
             environment.push(("LATCHKEY_BROWSER", browser.clone().into_os_string()));

@@ -12,13 +12,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use crate::{
-    child::Child,
-    concierge::Concierge,
-    folder::TempFolder,
-    ports,
-    wait::{Observation, eventually},
-};
+use crate::{child::Child, concierge::Concierge, folder::TempFolder, ports};
 
 /// It opens an empty database; two busy cores make that seconds.
 const START_LIMIT: Duration = Duration::from_mins(1);
@@ -111,15 +105,7 @@ impl Prometheus {
         let mut child = Child::spawn("prometheus", command, folder.path())
             .context("starting prometheus (Debian package prometheus)")?;
         let (url, client) = (format!("http://{address}"), reqwest::Client::new());
-        eventually("Prometheus to be ready", START_LIMIT, async || {
-            if let Err(dead) = child.check_alive() {
-                return Observation::Hopeless(dead);
-            }
-            let ready = client.get(format!("{url}/-/ready")).send().await;
-            ready.is_ok_and(|answer| answer.status().is_success()).into()
-        })
-        .await
-        .with_context(|| child.last_words())?;
+        child.answers(&client, &format!("{url}/-/ready"), START_LIMIT).await?;
         Ok(Self { _child: child, _folder: folder, url, client })
     }
 

@@ -11,6 +11,7 @@ use std::{
     fs,
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 use anyhow::{Context as _, Result};
@@ -46,6 +47,9 @@ pub struct Use {
     pub allowed: bool,
 }
 
+/// One cluster at a time writes, where several tests of a program run at once: each reads what is there, and adds to it.
+static KEEPING: Mutex<()> = Mutex::new(());
+
 /// Adds what the audit log of a cluster says to the file of its test and name. Called while a cluster goes away. Of one that
 /// `forbade` for reasons of its own, denials are left out.
 ///
@@ -57,6 +61,7 @@ pub(crate) fn keep(audit_log: &Path, cluster: &str, forbade: bool) -> Result<()>
     if found.is_empty() {
         return Ok(());
     }
+    let _one = KEEPING.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = folder();
     fs::create_dir_all(&folder)?;
     let program =

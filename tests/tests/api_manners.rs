@@ -139,7 +139,7 @@ async fn kubectl_creates_and_is_told_what_is_wrong(site: &Site, issuer: &Issuer,
 async fn a_namespace_can_be_deleted(site: &Site) -> Result<()> {
     // The namespace controller asks every API group there is what it holds; one that does not answer stalls it.
     site.cluster.kubectl_ok(&["create", "namespace", "short-lived"]).await?;
-    site.cluster.kubectl_ok(&["delete", "namespace", "short-lived", "--timeout=30s"]).await.map(drop)
+    site.cluster.kubectl_ok(&["delete", "namespace", "short-lived", "--timeout=60s"]).await.map(drop)
 }
 
 async fn nonsense_has_a_clear_answer(site: &Site, issuer: &Issuer) -> Result<()> {

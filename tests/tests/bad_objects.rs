@@ -8,7 +8,10 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use latchkey_e2e::cluster::{Cluster, ClusterOptions};
+use latchkey_e2e::{
+    cluster::{Cluster, ClusterOptions},
+    definitions,
+};
 
 /// Where the tables are.
 const TABLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../crds/tests");
@@ -25,7 +28,7 @@ async fn an_object_that_can_never_work_is_refused_at_apply_and_says_why() -> Res
     options.controllers_running = false;
     let cluster = Cluster::start(options).await?;
     cluster.kubectl_ok(&["apply", "--server-side", "-k", DEFINITIONS]).await?;
-    cluster.kubectl_ok(&["wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"]).await?;
+    definitions::established(&cluster).await?;
     cluster.kubectl_ok(&["create", "namespace", "latchkey"]).await?;
 
     let (bad, good) = (objects("bad_objects")?, objects("good_objects")?);

@@ -14,10 +14,9 @@ use latchkey_e2e::{
     child::Child,
     clients::{Library, go_client_with_a_clock},
     folder::TempFolder,
-    issuer::{Client, Issuer, IssuerOptions, User},
+    issuer::Issuer,
     person::Person,
-    programs::Programs,
-    site::{AUTHENTICATOR, Site},
+    site::{AUTHENTICATOR, Site, issuer_for},
     wait::eventually,
 };
 use serde_json::{Value, json};
@@ -38,9 +37,7 @@ const SKEWS: [i64; 4] = [-3600, -600, 600, 3600];
 #[tokio::test]
 async fn programs_go_on_past_a_credential_and_with_a_wrong_clock() -> Result<()> {
     let work = TempFolder::new("clients-expiry")?;
-    let clients = vec![Client::native(&Site::audience("staging"))];
-    let users = vec![User::new("ann", "ann-password").groups(&["developers"])];
-    let issuer = Issuer::start(IssuerOptions { clients, users, ..IssuerOptions::default() }).await?;
+    let issuer = issuer_for(&["staging"]).await?;
     let site = Site::start("staging", work.path()).await?;
     site.trust(&issuer).await?;
     site.trust_own_authority().await?;
@@ -48,7 +45,7 @@ async fn programs_go_on_past_a_credential_and_with_a_wrong_clock() -> Result<()>
 
     for skew in SKEWS {
         let home = work.path().join(format!("skewed-{skew}"));
-        let ann = person(&home, &site, &issuer).await?;
+        let ann = site.ann_noted(&home, &issuer).await?;
         site.write_kubeconfig(&ann).await?;
         a_wrong_clock_does_no_harm(skew, &site, &ann, &issuer).await.with_context(|| format!("{skew} s ahead"))?;
     }
@@ -57,7 +54,7 @@ async fn programs_go_on_past_a_credential_and_with_a_wrong_clock() -> Result<()>
     short["spec"]["credential"] = json!({"lifetimeSeconds": SHORT_LIFE_SECONDS});
     site.cluster.apply(&short.to_string()).await?;
     site.ready(AUTHENTICATOR).await?;
-    let ann = person(&work.path().join("ann"), &site, &issuer).await?;
+    let ann = site.ann_noted(&work.path().join("ann"), &issuer).await?;
     a_watch_goes_on_past_the_renewal(&site, &ann, work.path()).await
 }
 
@@ -97,7 +94,7 @@ async fn a_watch_goes_on_past_the_renewal(site: &Site, ann: &Person, work: &Path
     command.arg("keep");
     let mut lines = Kept::start(command, 0, site, ann)?;
     lines.until("a first list and a watch", START_LIMIT, |seen| seen["listed"] >= 1 && seen["watching"] >= 1).await?;
-    let first = kept_credential(ann)?;
+    let first = ann.kept_credential()?;
 
     // Within the window: whoever asks gets the same bytes, and the watch is not disturbed.
     let (one, other) = (answer(site, ann).await?, answer(site, ann).await?);
@@ -108,7 +105,7 @@ async fn a_watch_goes_on_past_the_renewal(site: &Site, ann: &Person, work: &Path
     ann.new_runs()?;
 
     eventually("another credential", RENEWAL_LIMIT, async || {
-        ensure!(kept_credential(ann)? != first, "the first one");
+        ensure!(ann.kept_credential()? != first, "the first one");
         Ok(())
     })
     .await?;
@@ -240,23 +237,4 @@ async fn config_map(site: &Site, work: &Path, name: &str) -> Result<()> {
     let path: PathBuf = work.join(name);
     fs::write(&path, manifest.to_string())?;
     site.cluster.kubectl_ok(&["create".as_ref(), "-f".as_ref(), path.as_os_str()]).await.map(drop)
-}
-
-/// The one credential that the plugin keeps.
-fn kept_credential(ann: &Person) -> Result<Vec<u8>> {
-    for entry in fs::read_dir(ann.cache().join("credentials"))? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "json") {
-            return Ok(fs::read(path)?);
-        }
-    }
-    anyhow::bail!("no credential")
-}
-
-async fn person(home: &Path, site: &Site, issuer: &Issuer) -> Result<Person> {
-    fs::create_dir(home)?;
-    let mut person = Person::new(home, site.cluster.kubectl_program(), Programs::find().await?)?;
-    person.script_browser(&issuer.ca_pem(), "ann", "ann-password")?;
-    person.note_runs()?;
-    Ok(person)
 }

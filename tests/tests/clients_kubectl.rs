@@ -7,13 +7,11 @@ use http::StatusCode;
 use latchkey_e2e::{
     cluster::Identity,
     folder::TempFolder,
-    issuer::{Client, Endpoint, Fault, Issuer, IssuerOptions, User},
+    issuer::{Endpoint, Fault, Issuer},
     person::{Answer, Person, Run},
-    programs::Programs,
-    site::Site,
+    site::{Site, issuer_for},
     wait::eventually,
 };
-use serde_json::Value;
 use tokio::process::Command;
 
 /// The concierge makes a new authority within a second or two, kube-apiserver looks at its file once a minute.
@@ -25,9 +23,7 @@ const SUSPICION_PAUSE_SECONDS: u64 = 10;
 #[tokio::test]
 async fn kubectl_runs_the_plugin_as_often_as_it_must_and_never_costs_a_login_too_many() -> Result<()> {
     let work = TempFolder::new("clients-kubectl")?;
-    let clients = vec![Client::native(&Site::audience("staging"))];
-    let users = vec![User::new("ann", "ann-password").groups(&["developers"])];
-    let issuer = Issuer::start(IssuerOptions { clients, users, ..IssuerOptions::default() }).await?;
+    let issuer = issuer_for(&["staging"]).await?;
     let site = Site::start("staging", work.path()).await?;
     site.trust(&issuer).await?;
     site.trust_own_authority().await?;
@@ -35,7 +31,7 @@ async fn kubectl_runs_the_plugin_as_often_as_it_must_and_never_costs_a_login_too
     let edit = ["create", "rolebinding", "developers-edit", "--clusterrole=edit", "--group=developers"];
     site.cluster.kubectl_ok(&edit).await?;
 
-    let ann = person(&work.path().join("ann"), &site, &issuer).await?;
+    let ann = site.ann_noted(&work.path().join("ann"), &issuer).await?;
     site.write_kubeconfig(&ann).await?;
     a_get_is_one_run(&site, &ann).await?;
     what_is_piped_into_an_apply_is_left_to_kubectl(&site, &ann).await?;
@@ -127,7 +123,7 @@ async fn a_failed_login_is_tried_once_however_often_kubectl_asks(
     site: &Site,
     issuer: &Issuer,
 ) -> Result<()> {
-    let unlucky = person(home, site, issuer).await?;
+    let unlucky = site.ann_noted(home, issuer).await?;
     issuer.faults().set(Endpoint::Token, Fault::Status(StatusCode::INTERNAL_SERVER_ERROR));
     for (round, words) in [(1, "identity provider"), (2, "no browser opens for another")] {
         // Where kubectl remembers which APIs there are, it asks once.
@@ -154,7 +150,7 @@ async fn a_failed_login_is_tried_once_however_often_kubectl_asks(
 async fn a_refused_credential_heals_without_a_person(site: &Site, ann: &Person, issuer: &Issuer) -> Result<()> {
     let answer = ann.kubectl(&site.kubeconfig, &["get", "namespaces"]).await?;
     ensure!(answer.ok, "{}", answer.seen());
-    let held = kept_credential(ann)?;
+    let held = ann.kept_credential()?;
     let old = Identity::Certificate {
         certificate: held["credential"]["certificate"]["clientCertificateData"]
             .as_str()
@@ -180,7 +176,7 @@ async fn a_refused_credential_heals_without_a_person(site: &Site, ann: &Person, 
         .await?;
     ann.new_runs()?;
 
-    let (browsers, before) = (ann.invitations()?.len(), granted(site)?);
+    let (browsers, before) = (ann.invitations()?.len(), site.granted()?);
     let first = ann.kubectl(&site.kubeconfig, &["get", "namespaces", "-o", "name"]).await?;
     let runs = ann.new_runs()?;
     ensure!(runs.len() >= 2, "client-go runs the plugin again after a 401: {runs:?}, {}", first.seen());
@@ -189,38 +185,12 @@ async fn a_refused_credential_heals_without_a_person(site: &Site, ann: &Person, 
     ensure!(second.stderr.is_empty(), "nothing to say: {}", second.stderr);
     ensure!(ann.new_runs()?.len() == 1);
     ensure!(ann.invitations()?.len() == browsers, "suspicion must not open a browser");
-    let exchanged = granted(site)? - before;
+    let exchanged = site.granted()? - before;
     ensure!(exchanged == 1, "{exchanged} exchanges to heal one credential");
     Ok(())
-}
-
-/// The one credential that the plugin keeps.
-fn kept_credential(ann: &Person) -> Result<Value> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(ann.cache().join("credentials"))? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "json") {
-            found.push(serde_json::from_slice(&fs::read(path)?)?);
-        }
-    }
-    ensure!(found.len() == 1, "{} credentials", found.len());
-    found.pop().context("a credential")
-}
-
-/// How many credentials were handed out.
-fn granted(site: &Site) -> Result<usize> {
-    Ok(site.exchanges()?.iter().filter(|record| record["code"] == "granted").count())
 }
 
 fn command_with(mut command: Command, site: &Site) -> Command {
     command.env("KUBECONFIG", &site.kubeconfig);
     command
-}
-
-async fn person(home: &Path, site: &Site, issuer: &Issuer) -> Result<Person> {
-    fs::create_dir(home)?;
-    let mut person = Person::new(home, site.cluster.kubectl_program(), Programs::find().await?)?;
-    person.script_browser(&issuer.ca_pem(), "ann", "ann-password")?;
-    person.note_runs()?;
-    Ok(person)
 }

@@ -1,15 +1,11 @@
 //! Each client library logs in with the stanza that we write, from an empty cache and from a warm one.
 
-use std::path::Path;
-
 use anyhow::{Context as _, Result, ensure};
 use latchkey_e2e::{
     clients::Library,
     folder::TempFolder,
-    issuer::{Client, Issuer, IssuerOptions, User},
     person::{Person, Run},
-    programs::Programs,
-    site::Site,
+    site::{Site, issuer_for},
     tools::Tool,
 };
 use tokio::process::Command;
@@ -37,9 +33,7 @@ const MANNERS: [Manners; 6] = [
 #[tokio::test]
 async fn each_library_is_let_in_with_an_empty_and_with_a_warm_cache() -> Result<()> {
     let work = TempFolder::new("clients-libraries")?;
-    let clients = vec![Client::native(&Site::audience("staging"))];
-    let users = vec![User::new("ann", "ann-password").groups(&["developers"])];
-    let issuer = Issuer::start(IssuerOptions { clients, users, ..IssuerOptions::default() }).await?;
+    let issuer = issuer_for(&["staging"]).await?;
     let site = Site::start("staging", work.path()).await?;
     site.trust(&issuer).await?;
     site.offers("CertificateSigningRequestAPI").await?;
@@ -47,12 +41,12 @@ async fn each_library_is_let_in_with_an_empty_and_with_a_warm_cache() -> Result<
     let mut wrong = Vec::new();
     for manners in MANNERS {
         let home = work.path().join(format!("{:?}", manners.library));
-        let ann = person(&home, &site, &issuer).await?;
+        let ann = site.ann_noted(&home, &issuer).await?;
         if let Err(error) = a_library_gets_in(&manners, &site, &ann).await {
             wrong.push(format!("{:?}: {error:#}", manners.library));
         }
     }
-    let ann = person(&work.path().join("helm"), &site, &issuer).await?;
+    let ann = site.ann_noted(&work.path().join("helm"), &issuer).await?;
     if let Err(error) = helm_gets_in(&site, &ann).await {
         wrong.push(format!("helm: {error:#}"));
     }
@@ -63,7 +57,7 @@ async fn each_library_is_let_in_with_an_empty_and_with_a_warm_cache() -> Result<
 async fn a_library_gets_in(manners: &Manners, site: &Site, ann: &Person) -> Result<()> {
     site.write_kubeconfig(ann).await?;
     for (round, cache) in ["empty", "warm"].into_iter().enumerate() {
-        let before = granted(site)?;
+        let before = site.granted()?;
         let seen = manners.library.asks(ann, &site.kubeconfig).await.with_context(|| format!("{cache} cache"))?;
         ensure!(seen.user == "ann", "{cache} cache: {seen:?}");
         ensure!(seen.groups.iter().any(|group| group == "developers"), "{cache} cache: {seen:?}");
@@ -74,7 +68,7 @@ async fn a_library_gets_in(manners: &Manners, site: &Site, ann: &Person) -> Resu
         for run in &runs {
             ensure!(run.interactive() == manners.interactive, "{cache} cache: {run:?}");
         }
-        let exchanged = granted(site)? - before;
+        let exchanged = site.granted()? - before;
         ensure!(exchanged == 1 - round, "{cache} cache: {exchanged} exchanges");
     }
     ensure!(ann.invitations()?.len() == 1, "{} browsers", ann.invitations()?.len());
@@ -103,17 +97,4 @@ async fn helm_gets_in(site: &Site, ann: &Person) -> Result<()> {
     }
     ensure!(ann.invitations()?.len() == 1, "{} browsers", ann.invitations()?.len());
     Ok(())
-}
-
-/// How many credentials were handed out.
-fn granted(site: &Site) -> Result<usize> {
-    Ok(site.exchanges()?.iter().filter(|record| record["code"] == "granted").count())
-}
-
-async fn person(home: &Path, site: &Site, issuer: &Issuer) -> Result<Person> {
-    std::fs::create_dir(home)?;
-    let mut person = Person::new(home, site.cluster.kubectl_program(), Programs::find().await?)?;
-    person.script_browser(&issuer.ca_pem(), "ann", "ann-password")?;
-    person.note_runs()?;
-    Ok(person)
 }

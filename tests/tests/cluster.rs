@@ -16,7 +16,8 @@ use latchkey_e2e::{
     wait,
 };
 
-const SOON: Duration = Duration::from_secs(20);
+/// Processes start and end within a second; the rest is for two busy cores.
+const SOON: Duration = Duration::from_mins(1);
 
 #[tokio::test]
 async fn two_clusters_stand_side_by_side_and_leave_nothing_behind() -> Result<()> {

@@ -1,10 +1,6 @@
 //! What a real kube-apiserver makes of a configuration and a token, we make of it too; but for a short list.
 
-use std::{
-    collections::BTreeMap,
-    path::Path,
-    time::{Instant, SystemTime, UNIX_EPOCH},
-};
+use std::{collections::BTreeMap, path::Path, time::Instant};
 
 use anyhow::{Result, ensure};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -102,7 +98,7 @@ async fn ask_server(server: &mut Kubernetes, plan: &Plan<'_>, keys: &token::Keys
         let cases = plan.cases.iter().enumerate().filter(|(_, planned)| fileful.contains(&planned.setup));
         let answers: Vec<_> = stream::iter(cases)
             .map(async |(number, planned)| {
-                let token = token::make(planned.case, keys, plan.setups[planned.setup].issuer(), unix_now())?;
+                let token = token::make(planned.case, keys, plan.setups[planned.setup].issuer(), token::unix_now())?;
                 let theirs = server.review(&token).await?;
                 anyhow::Ok((number, (theirs, judge_ourselves(plan, number, keys, &token)?)))
             })
@@ -118,7 +114,7 @@ fn judge_ourselves(plan: &Plan<'_>, case: usize, keys: &token::Keys, token: &str
     let planned = &plan.cases[case];
     let setup = &plan.setups[planned.setup];
     let published = keys.publish(&setup.keys)?;
-    Ok(ours::judge(&setup.entry, &planned.case.ours, &published, token, UnixTime::from_secs(unix_now())))
+    Ok(ours::judge(&setup.entry, &planned.case.ours, &published, token, UnixTime::from_secs(token::unix_now())))
 }
 
 /// Everything that is not as the tables and the list say.
@@ -147,13 +143,4 @@ fn compare(plan: &Plan<'_>, verdicts: &Verdicts, listed: &[Difference]) -> Vec<S
     let idle = listed.iter().zip(unseen).filter(|(_, unseen)| !unseen.is_empty());
     problems.extend(idle.map(|(difference, words)| format!("no case shows {words:?} of {:?}", difference.cases)));
     problems
-}
-
-fn unix_now() -> i64 {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "kube-apiserver reads the machine's clock, so its tokens are made by it"
-    )]
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is after 1970");
-    i64::try_from(since.as_secs()).expect("seconds fit into 63 bits")
 }

@@ -8,7 +8,7 @@ use latchkey_e2e::{
     folder::TempFolder,
     issuer::{Issuer, IssuerOptions},
     programs::Programs,
-    site::{AUTHENTICATOR, Site},
+    site::{AUTHENTICATOR, NOWHERE, Site, fleet_of_two},
     wait::eventually,
 };
 use serde_json::{Value, json};
@@ -30,14 +30,9 @@ const SEEN: Duration = Duration::from_secs(90);
 async fn a_pipeline_sees_what_differs_between_clusters() -> Result<()> {
     let work = TempFolder::new("fleet-check")?;
     let issuer = Issuer::start(IssuerOptions::default()).await?;
-    let (staging, production) =
-        tokio::try_join!(Site::start("staging", work.path()), Site::start("production", work.path()))?;
-    let audiences = ["staging", "production"].map(Site::audience);
-    let list = [("staging", audiences[0].as_str()), ("production", audiences[1].as_str())];
+    let [staging, production] = fleet_of_two(work.path(), &issuer).await?;
     let mut kubeconfigs = Vec::new();
     for site in [&staging, &production] {
-        site.fleet(&list).await?;
-        site.trust(&issuer).await?;
         site.cluster.apply(RIGHTS).await?;
         kubeconfigs.push(site.cluster.user_kubeconfig("pipeline", Some(PIPELINE))?);
     }
@@ -187,12 +182,3 @@ impl Pipeline {
         Ok(Checked { code, stdout: text(output.stdout)?, said: text(output.stderr)? })
     }
 }
-
-/// A cluster whose machine is off.
-const NOWHERE: &str = "\
-apiVersion: v1
-kind: Config
-clusters: [{name: nowhere, cluster: {server: 'https://127.0.0.1:9'}}]
-contexts: [{name: nowhere, context: {cluster: nowhere, user: nowhere}}]
-users: [{name: nowhere, user: {token: none}}]
-";

@@ -9,17 +9,18 @@ use anyhow::{Context as _, Result, ensure};
 use latchkey_e2e::{
     exchange::{Answer, Exchanger},
     folder::TempFolder,
-    issuer::{Client, Issuer, IssuerOptions, User},
+    issuer::Issuer,
     person::Person,
-    programs::Programs,
-    site::Site,
+    site::{Site, issuer_for},
 };
 use serde_json::{Value, json};
+
+const CLUSTERS: [&str; 2] = ["staging", "production"];
 
 #[tokio::test]
 async fn a_login_to_staging_is_worthless_in_production() -> Result<()> {
     let work = TempFolder::new("login-cross-cluster")?;
-    let (issuer, stranger) = tokio::try_join!(issuer(), issuer())?;
+    let (issuer, stranger) = tokio::try_join!(issuer_for(&CLUSTERS), issuer_for(&CLUSTERS))?;
     let (staging, production) =
         tokio::try_join!(Site::start("staging", work.path()), Site::start("production", work.path()))?;
     tokio::try_join!(staging.trust(&issuer), production.trust(&issuer))?;
@@ -28,7 +29,7 @@ async fn a_login_to_staging_is_worthless_in_production() -> Result<()> {
         production.offers("CertificateSigningRequestAPI")
     )?;
 
-    let ann = person(&work.path().join("ann"), &staging, &issuer).await?;
+    let ann = staging.ann(&work.path().join("ann"), &issuer).await?;
     staging.write_kubeconfig(&ann).await?;
     production.write_kubeconfig(&ann).await?;
     let astray = point_at_production(&staging, &production, work.path())?;
@@ -55,7 +56,7 @@ async fn production_refuses_stagings_login(
     work: &Path,
     astray: &Path,
 ) -> Result<()> {
-    let ann = person(&work.join("astray"), staging, issuer).await?;
+    let ann = staging.ann(&work.join("astray"), issuer).await?;
     let answer = ann.kubectl(astray, &["get", "namespaces"]).await?;
     ensure!(!answer.ok && answer.stdout.is_empty(), "{}", answer.seen());
     ensure!(answer.stderr.contains("exit code 5"), "the plugin's word for \"the cluster refused\": {}", answer.stderr);
@@ -149,19 +150,6 @@ async fn the_same_person_logs_in_by_productions_own_client(production: &Site, an
     ensure!(record["identity"]["username"] == "ann", "{record}");
     ensure!(record["verified"]["aud"] == json!([Site::audience("production")]), "{record}");
     counted(production, "granted", 1).await
-}
-
-async fn issuer() -> Result<Issuer> {
-    let clients = ["staging", "production"].map(|name| Client::native(&Site::audience(name)));
-    let users = vec![User::new("ann", "ann-password").groups(&["developers"])];
-    Issuer::start(IssuerOptions { clients: clients.into(), users, ..IssuerOptions::default() }).await
-}
-
-async fn person(home: &Path, site: &Site, issuer: &Issuer) -> Result<Person> {
-    fs::create_dir(home)?;
-    let mut person = Person::new(home, site.cluster.kubectl_program(), Programs::find().await?)?;
-    person.script_browser(&issuer.ca_pem(), "ann", "ann-password")?;
-    Ok(person)
 }
 
 /// Staging's kubeconfig with the address and the CA of production wherever those of staging stood.

@@ -1,20 +1,19 @@
 //! Several plugins at once, as a shell loop or a dashboard starts them: one of them logs in or refreshes, the others wait.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use futures::future::try_join_all;
 use latchkey_e2e::{
     folder::TempFolder,
-    issuer::{AUTHORIZE, Client, Issuer, IssuerOptions, Rotation, TOKEN, User},
+    issuer::{AUTHORIZE, Issuer, Rotation, TOKEN},
     person::Person,
-    programs::Programs,
-    site::Site,
+    site::{Site, issuer_for},
     wait::eventually,
 };
 
 /// Short, since the test waits for its end; long enough for an exchange on two busy cores.
-const SHORT_LIFE: Duration = Duration::from_secs(6);
+const SHORT_LIFE: Duration = Duration::from_secs(10);
 
 /// An ID token ends within its life; the rest is for busy cores.
 const EXPIRY_LIMIT: Duration = Duration::from_secs(30);
@@ -22,26 +21,24 @@ const EXPIRY_LIMIT: Duration = Duration::from_secs(30);
 #[tokio::test]
 async fn plugins_started_at_once_share_one_login_and_one_refresh() -> Result<()> {
     let work = TempFolder::new("login-plugins-together")?;
-    let clients = vec![Client::native(&Site::audience("staging"))];
-    let users = vec![User::new("ann", "ann-password").groups(&["developers"])];
-    let issuer = Issuer::start(IssuerOptions { clients, users, ..IssuerOptions::default() }).await?;
+    let issuer = issuer_for(&["staging"]).await?;
     let site = Site::start("staging", work.path()).await?;
     site.trust(&issuer).await?;
     site.offers("CertificateSigningRequestAPI").await?;
 
     for plugins in [2, 10, 50] {
-        let ann = person(&work.path().join(format!("cold-{plugins}")), &site, &issuer).await?;
+        let ann = site.ann(&work.path().join(format!("cold-{plugins}")), &issuer).await?;
         site.write_kubeconfig(&ann).await?;
         a_cold_cache_costs_one_login(plugins, &site, &issuer, &ann).await?;
     }
-    let ann = person(&work.path().join("rotated"), &site, &issuer).await?;
+    let ann = site.ann(&work.path().join("rotated"), &issuer).await?;
     a_rotated_refresh_token_is_not_lost(&site, &issuer, &ann).await
 }
 
 async fn a_cold_cache_costs_one_login(plugins: usize, site: &Site, issuer: &Issuer, ann: &Person) -> Result<()> {
-    let before = (issuer.requests(AUTHORIZE), issuer.requests(TOKEN), credentials(site)?);
+    let before = (issuer.requests(AUTHORIZE), issuer.requests(TOKEN), site.granted()?);
     all_answer(plugins, site, ann).await?;
-    let after = (issuer.requests(AUTHORIZE), issuer.requests(TOKEN), credentials(site)?);
+    let after = (issuer.requests(AUTHORIZE), issuer.requests(TOKEN), site.granted()?);
     ensure!(ann.invitations()?.len() == 1, "{plugins} plugins opened {} browsers", ann.invitations()?.len());
     ensure!(after.0 - before.0 == 1, "{plugins} plugins asked for {} logins", after.0 - before.0);
     ensure!(after.1 - before.1 == 1, "{plugins} plugins redeemed {} codes", after.1 - before.1);
@@ -70,11 +67,6 @@ async fn a_rotated_refresh_token_is_not_lost(site: &Site, issuer: &Issuer, ann: 
     Ok(())
 }
 
-/// How many credentials were handed out.
-fn credentials(site: &Site) -> Result<usize> {
-    Ok(site.exchanges()?.iter().filter(|record| record["code"] == "granted").count())
-}
-
 async fn all_answer(plugins: usize, site: &Site, ann: &Person) -> Result<()> {
     let call = || ann.kubectl(&site.kubeconfig, &["get", "namespaces", "-o", "name"]);
     let answers = try_join_all(std::iter::repeat_with(call).take(plugins)).await?;
@@ -89,11 +81,4 @@ async fn id_token_expires(site: &Site, issuer: &Issuer) -> Result<()> {
     let record = site.last_record("granted").await?;
     let end = record["verified"]["exp"].as_u64().with_context(|| format!("exp: {record}"))?;
     eventually("the ID token to expire", EXPIRY_LIMIT, async || issuer.now() > end).await
-}
-
-async fn person(home: &Path, site: &Site, issuer: &Issuer) -> Result<Person> {
-    std::fs::create_dir(home)?;
-    let mut person = Person::new(home, site.cluster.kubectl_program(), Programs::find().await?)?;
-    person.script_browser(&issuer.ca_pem(), "ann", "ann-password")?;
-    Ok(person)
 }

@@ -15,7 +15,7 @@ use latchkey_e2e::{
 use serde_json::{Value, json};
 
 /// Short, since the test waits for its end; long enough for an exchange on two busy cores.
-const SHORT_LIFE: Duration = Duration::from_secs(6);
+const SHORT_LIFE: Duration = Duration::from_secs(10);
 
 /// An ID token ends within its life; the rest is for busy cores.
 const EXPIRY_LIMIT: Duration = Duration::from_secs(30);

@@ -7,8 +7,8 @@ use latchkey_e2e::{
     concierge::ConciergeOptions,
     exchange::{Answer, Exchanger},
     folder::TempFolder,
-    issuer::{Client, Issuer, IssuerOptions, User},
-    site::{AUTHENTICATOR, Site},
+    issuer::Issuer,
+    site::{AUTHENTICATOR, Site, issuer_for},
 };
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ async fn a_client_of_pinniped_is_served_word_for_word() -> Result<()> {
     let work = TempFolder::new("login-wire")?;
     let options = ConciergeOptions { suffix: "pinniped.dev".parse()?, ..ConciergeOptions::default() };
     let (issuer, site) = tokio::try_join!(
-        issuer(),
+        issuer_for(&["staging"]),
         Site::start_with(ClusterOptions::named("staging"), options, "staging", work.path())
     )?;
     site.trust(&issuer).await?;
@@ -36,7 +36,7 @@ async fn a_client_of_pinniped_is_served_word_for_word() -> Result<()> {
 #[tokio::test]
 async fn a_client_without_a_certificate_request_gets_a_key_of_the_servers_making() -> Result<()> {
     let work = TempFolder::new("login-wire-default")?;
-    let (issuer, site) = tokio::try_join!(issuer(), Site::start("staging", work.path()))?;
+    let (issuer, site) = tokio::try_join!(issuer_for(&["staging"]), Site::start("staging", work.path()))?;
     site.trust(&issuer).await?;
     site.offers("CertificateSigningRequestAPI").await?;
     ensure!(door(&site)?.url().ends_with("/apis/login.concierge.latchkey.dev/v1alpha1/tokencredentialrequests"));
@@ -171,12 +171,6 @@ async fn the_list_is_empty(site: &Site) -> Result<()> {
     let words = String::from_utf8_lossy(&table.stderr);
     ensure!(table.status.success() && words.contains("No resources found"), "{words}");
     Ok(())
-}
-
-async fn issuer() -> Result<Issuer> {
-    let clients = vec![Client::native(&Site::audience("staging"))];
-    let users = vec![User::new("ann", "ann-password").groups(&["developers"])];
-    Issuer::start(IssuerOptions { clients, users, ..IssuerOptions::default() }).await
 }
 
 /// The answer to an exchange: metadata and spec have zero values, whatever was sent.

@@ -15,9 +15,9 @@ use latchkey_concierge::{
 use latchkey_e2e::{
     exchange::Exchanger,
     folder::TempFolder,
-    issuer::{Client, Issuer, IssuerOptions, User},
+    issuer::{Issuer, IssuerOptions},
     prometheus::{Prometheus, monitoring, promtool},
-    site::{AUTHENTICATOR, Site},
+    site::{AUTHENTICATOR, Site, issuer_for},
     wait::eventually,
 };
 use serde_json::Value;
@@ -153,9 +153,7 @@ fn the_dashboard_is_laid_out_and_labelled() -> Result<()> {
 #[tokio::test]
 async fn a_replay_reaches_the_page_and_every_panel() -> Result<()> {
     let work = TempFolder::new("monitoring")?;
-    let clients = ["staging", "production"].map(|name| Client::native(&Site::audience(name)));
-    let users = vec![User::new("ann", "ann-password").groups(&["developers"])];
-    let issuer = Issuer::start(IssuerOptions { clients: clients.into(), users, ..IssuerOptions::default() }).await?;
+    let issuer = issuer_for(&["staging", "production"]).await?;
     let production = Site::start("production", work.path()).await?;
     let audiences = ["production", "staging"].map(|name| (name, Site::audience(name)));
     production.fleet(&audiences.each_ref().map(|(name, audience)| (*name, audience.as_str()))).await?;

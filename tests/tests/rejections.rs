@@ -9,6 +9,7 @@ use latchkey_e2e::{
     folder::TempFolder,
     issuer::{Issuer, IssuerOptions},
     site::{AUTHENTICATOR, Site},
+    terminal::harmless,
     wait::{Observation, eventually},
 };
 use serde_json::{Value, json};
@@ -243,13 +244,4 @@ fn made(site: &Site) -> Result<usize> {
             .all(|words| line.contains(words))
     });
     Ok(made.count())
-}
-
-fn harmless(text: &str) -> Result<()> {
-    let dangerous = |character: &char| {
-        (character.is_control() && *character != '\n') || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2028}')
-    };
-    let found = text.chars().find(dangerous);
-    ensure!(found.is_none(), "{found:?} in {text:?}");
-    Ok(())
 }

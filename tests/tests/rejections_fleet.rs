@@ -9,7 +9,8 @@ use latchkey_e2e::{
     folder::TempFolder,
     issuer::{Issuer, IssuerOptions},
     programs::Programs,
-    site::{AUTHENTICATOR, Site},
+    site::{AUTHENTICATOR, NOWHERE, Site, fleet_of_two},
+    terminal::harmless,
     wait::eventually,
 };
 use serde_json::Value;
@@ -22,14 +23,7 @@ const SEEN: Duration = Duration::from_secs(90);
 async fn a_replay_is_told_on_the_authenticator_and_over_the_fleet() -> Result<()> {
     let work = TempFolder::new("rejections-fleet")?;
     let issuer = Issuer::start(IssuerOptions::default()).await?;
-    let (staging, production) =
-        tokio::try_join!(Site::start("staging", work.path()), Site::start("production", work.path()))?;
-    let fleet = ["staging", "production"].map(|name| (name, Site::audience(name)));
-    let fleet: Vec<_> = fleet.iter().map(|(name, audience)| (*name, audience.as_str())).collect();
-    for site in [&staging, &production] {
-        site.fleet(&fleet).await?;
-        site.trust(&issuer).await?;
-    }
+    let [staging, production] = fleet_of_two(work.path(), &issuer).await?;
     let (at_staging, at_production) = (Exchanger::through(&staging.cluster)?, Exchanger::through(&production.cluster)?);
     let token = issuer.mint(&claims(&issuer, "eve\u{1b}[2J\n", "staging")?)?;
     eventually("production to know whose the audience is", SEEN, async || {
@@ -138,27 +132,9 @@ async fn the_plugin_tells_of_both(staging: &Site, production: &Site, work: &Temp
     harmless(&table)
 }
 
-/// A cluster whose machine is off.
-const NOWHERE: &str = "\
-apiVersion: v1
-kind: Config
-clusters: [{name: nowhere, cluster: {server: 'https://127.0.0.1:9'}}]
-contexts: [{name: nowhere, context: {cluster: nowhere, user: nowhere}}]
-users: [{name: nowhere, user: {token: none}}]
-";
-
 /// Claims of a user whom no identity provider of ours needs to know, for a cluster's audience.
 fn claims(issuer: &Issuer, subject: &str, cluster: &str) -> Result<Value> {
     let mut claims = issuer.claims("ann", &Site::audience(cluster))?;
     claims["sub"] = subject.into();
     Ok(claims)
-}
-
-fn harmless(text: &str) -> Result<()> {
-    let dangerous = |character: &char| {
-        (character.is_control() && *character != '\n') || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2028}')
-    };
-    let found = text.chars().find(dangerous);
-    ensure!(found.is_none(), "{found:?} in {text:?}");
-    Ok(())
 }

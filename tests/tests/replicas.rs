@@ -147,8 +147,8 @@ async fn api_server_restarted(site: &mut Site, issuer: &Issuer) -> Result<()> {
 }
 
 async fn sigterm_in_the_middle_of_an_exchange(site: &mut Site, issuer: &Issuer) -> Result<()> {
-    // Without a signer an exchange waits.
-    site.cluster.stop_controller_manager();
+    // Without a signer an exchange waits, for ten seconds: not long enough for a signer that would have to be started first.
+    site.cluster.freeze_controller_manager()?;
     let door = Exchanger::straight(&site.cluster, &site.concierge).await?;
     let waiting = {
         let (door, token) = (door.clone(), token(issuer)?);
@@ -161,12 +161,10 @@ async fn sigterm_in_the_middle_of_an_exchange(site: &mut Site, issuer: &Issuer) 
         Ok(())
     })
     .await?;
-    let mut stopping = Box::pin(site.concierge.stop());
-    let mut signer = Box::pin(site.cluster.start_controller_manager());
-    let (status, signing) = tokio::join!(&mut stopping, &mut signer);
+    let stopping = site.concierge.stop();
+    let (status, signing) = tokio::join!(stopping, async { site.cluster.wake_controller_manager() });
     signing?;
     let status = status?;
-    drop((stopping, signer));
     ensure!(status.success(), "{status}");
     let answer = waiting.await??;
     ensure!(answer.is_granted(), "an exchange under way is finished: {}: {}", answer.code, answer.body);

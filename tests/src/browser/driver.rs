@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Until chromedriver tells its port: a tenth of a second, on two busy cores more.
-const START_LIMIT: Duration = Duration::from_secs(30);
+const START_LIMIT: Duration = Duration::from_mins(1);
 
 /// chromedriver picks a free port of IPv6 and then wants the same one of IPv4, where another program may hold it. One in some
 /// hundred starts meets that; twice in a row is rare, and more is no accident.
@@ -29,11 +29,11 @@ const START_ATTEMPTS: u32 = 5;
 /// What chromedriver prints before it gives up for that reason.
 const PORT_TAKEN: &str = "port not available";
 
-/// One command, Chromium's start included (0.8 s on an idle machine).
-const COMMAND_LIMIT: Duration = Duration::from_mins(1);
+/// One command, Chromium's start included (0.8 s on an idle machine, many times that when it is read from a cold disk).
+const COMMAND_LIMIT: Duration = Duration::from_mins(2);
 
-/// From a closed session to the end of the process.
-const STOP_LIMIT: Duration = Duration::from_secs(10);
+/// From a closed session to the end of the process: milliseconds; the rest is for two busy cores.
+const STOP_LIMIT: Duration = Duration::from_secs(30);
 
 /// What chromedriver prints before its port. It says nothing else of use: the rest is advice.
 const PORT_WORDS: &str = "was started successfully on port ";

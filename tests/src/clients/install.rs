@@ -2,16 +2,15 @@
 
 use std::{
     fs,
-    io::ErrorKind,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use super::SOURCES;
-use crate::{cache, child::Child, folder::TempFolder, go, npm};
+use crate::{cache, child, go, npm};
 
 /// Each step fetches at most 100 MiB or compiles nothing.
 const STEP_LIMIT: Duration = Duration::from_mins(15);
@@ -38,7 +37,13 @@ pub(super) async fn jars() -> Result<PathBuf> {
         let mut command = Command::new("mvn");
         command.args(["--quiet", "--batch-mode", "--file"]).arg(&pom);
         command.arg(format!("-Dfolder={}", folder.display())).arg("generate-resources");
-        run("mvn", command, "Maven and a JDK 17 or later (Debian packages maven and default-jdk-headless)").await
+        child::run(
+            "mvn",
+            command,
+            STEP_LIMIT,
+            "Maven and a JDK 17 or later (Debian packages maven and default-jdk-headless)",
+        )
+        .await
     })
     .await?;
     Ok(ready.join("jars"))
@@ -56,7 +61,13 @@ pub(super) async fn python() -> Result<PathBuf> {
         let mut command = Command::new("python3");
         command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]);
         command.args(["--no-deps", "--target"]).arg(folder.join("packages")).arg("--requirement").arg(&requirements);
-        run("pip", command, "Python 3.11 or later with pip (Debian packages python3 and python3-pip)").await
+        child::run(
+            "pip",
+            command,
+            STEP_LIMIT,
+            "Python 3.11 or later with pip (Debian packages python3 and python3-pip)",
+        )
+        .await
     })
     .await?;
     Ok(ready.join("packages"))
@@ -77,7 +88,7 @@ pub(super) async fn go_client_with_a_clock() -> Result<PathBuf> {
     pinned.push(source("../src/clients/install.rs"));
     let ready = cache::made_once("clients/controller-runtime-clock", &pinned, async |folder| {
         let copy = folder.join("client-go");
-        copy_module("k8s.io/client-go", &copy)?;
+        copy_module("k8s.io/client-go", &copy).await?;
         let file = copy.join("plugin/pkg/client/auth/exec/exec.go");
         let text = fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
         ensure!(text.matches(CLOCK.0).count() == 1, "client-go's clock is no longer where it was");
@@ -102,15 +113,12 @@ fn source(name: &str) -> PathBuf {
 }
 
 /// Copies a module out of Go's cache, where nothing may be changed.
-fn copy_module(module: &str, folder: &Path) -> Result<()> {
-    let mut list = Command::new("go");
-    list.current_dir(source("go")).args(["list", "-m", "-f", "{{.Dir}}", module]);
-    let list = list.output().context("starting go")?;
-    ensure!(list.status.success(), "go list: {}", String::from_utf8_lossy(&list.stderr));
-    let original = String::from_utf8_lossy(&list.stdout).trim().to_owned();
+async fn copy_module(module: &str, folder: &Path) -> Result<()> {
+    let modules = go::modules(&source("go"), &[module]).await?;
+    let original = modules.get(module).with_context(|| format!("no {module}"))?;
     // Its folders and files are read-only there.
-    let copy = Command::new("cp").args(["-r", "--no-preserve=mode", &original]).arg(folder).output()?;
-    ensure!(copy.status.success(), "copying {original}: {}", String::from_utf8_lossy(&copy.stderr));
+    let copy = Command::new("cp").args(["-r", "--no-preserve=mode"]).arg(original).arg(folder).output()?;
+    ensure!(copy.status.success(), "copying {}: {}", original.display(), String::from_utf8_lossy(&copy.stderr));
     Ok(())
 }
 
@@ -119,16 +127,4 @@ async fn go_build(folder: &Path, module: Option<&Path>) -> Result<()> {
     let mut client = go::Program::new("client", ".", source("go"));
     client.arguments.extend(module.map(|module| format!("-modfile={}", module.display())));
     client.build(folder, "controller-runtime's client", "").await
-}
-
-async fn run(name: &str, command: Command, needed: &str) -> Result<()> {
-    let logs = TempFolder::new(name)?;
-    let mut child =
-        Child::spawn(name, command, logs.path()).map_err(|error| match error.downcast_ref::<std::io::Error>() {
-            Some(cause) if cause.kind() == ErrorKind::NotFound => anyhow!("{error:#}: install {needed}"),
-            _ => error,
-        })?;
-    let status = child.ended(STEP_LIMIT).await?;
-    ensure!(status.success(), "{name} failed: {status} (it needs {needed})\n{}", child.last_words());
-    Ok(())
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
+use rustix::process::Signal;
 
 use super::certificates::Certificates;
 use crate::{child::Child, folder::TempFolder, place::Place};
@@ -66,6 +67,10 @@ impl ControllerManager {
 
     pub(super) fn pid(&self) -> u32 {
         self.child.pid()
+    }
+
+    pub(super) fn signal(&self, signal: Signal) -> Result<()> {
+        self.child.signal(signal)
     }
 
     pub(super) fn check_alive(&mut self) -> Result<()> {

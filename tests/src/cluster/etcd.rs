@@ -2,15 +2,10 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use super::START_LIMIT;
-use crate::{
-    child::Child,
-    folder::TempFolder,
-    place::Place,
-    wait::{self, Observation},
-};
+use crate::{child::Child, folder::TempFolder, place::Place};
 
 /// Ports to try: another process may bind a free port before etcd does.
 const TRIES: usize = 5;
@@ -69,15 +64,6 @@ impl Etcd {
 
     async fn healthy(&mut self) -> Result<()> {
         let http = reqwest::Client::builder().no_proxy().build()?;
-        let (child, url) = (&mut self.child, format!("{}/health", self.health));
-        wait::eventually("etcd's /health", START_LIMIT, async || {
-            if let Err(error) = child.check_alive() {
-                return Observation::Hopeless(error);
-            }
-            let answer = async { anyhow::Ok(http.get(&url).send().await?.error_for_status()?) };
-            answer.await.map(drop).into()
-        })
-        .await
-        .with_context(|| child.last_words())
+        self.child.answers(&http, &format!("{}/health", self.health), START_LIMIT).await
     }
 }

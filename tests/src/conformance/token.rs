@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -55,6 +56,20 @@ impl Keys {
         }
         Ok(json!({ "keys": keys }).to_string())
     }
+}
+
+/// This machine's time, in seconds since 1970.
+///
+/// # Panics
+/// If the machine's clock stands before that.
+#[must_use]
+pub fn unix_now() -> i64 {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "kube-apiserver reads the machine's clock, so its tokens are made by it"
+    )]
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is after 1970");
+    i64::try_from(since.as_secs()).expect("seconds fit into 63 bits")
 }
 
 /// Makes the token of `case` for `issuer` at the time `now` (seconds since 1970).

@@ -2,20 +2,15 @@
 
 use std::{
     fs,
-    io::ErrorKind,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::Command,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use anyhow::{Context as _, Result, anyhow, ensure};
-use aws_lc_rs::digest::{SHA256, digest};
+use anyhow::{Context as _, Result};
 
-use crate::{cache, child::Child, folder::TempFolder};
-
-/// Set to a folder, it is used as the cache itself.
-const CACHE: &str = "LATCHKEY_KEYCLOAK_CACHE";
+use crate::{cache, child, folder::TempFolder};
 
 /// What is fetched: one published package, by its exact version.
 const POM: &str = "idp/keycloak/pom.xml";
@@ -51,66 +46,37 @@ pub(super) async fn programs() -> Result<PathBuf> {
 /// The prepared distribution in the cache, made if need be.
 async fn distribution() -> Result<PathBuf> {
     let pom = Path::new(env!("CARGO_MANIFEST_DIR")).join(POM);
-    let cache = cache_folder(&pom)?;
-    let ready = cache.join("ready");
-    if ready.is_dir() {
-        return Ok(ready);
-    }
-    fs::create_dir_all(&cache).with_context(|| format!("making {}", cache.display()))?;
-    let _lock = cache::lock(&cache).await?;
-    if !ready.is_dir() {
-        // Under another name until it is whole: who is interrupted leaves nothing that looks finished.
-        let half = cache.join("half");
-        if half.exists() {
-            fs::remove_dir_all(&half).with_context(|| format!("removing {}", half.display()))?;
-        }
-        let start = Instant::now();
-        let unpacked = unpack(&pom, &half).await?;
+    cache::made_once("keycloak", std::slice::from_ref(&pom), async |folder| {
+        let unpacked = unpack(&pom, folder).await?;
         prepare(&unpacked).await?;
-        fs::rename(&unpacked, &ready).with_context(|| format!("renaming {}", unpacked.display()))?;
-        fs::remove_dir_all(&half).with_context(|| format!("removing {}", half.display()))?;
-        eprintln!("Keycloak: installed in {:.1} s", start.elapsed().as_secs_f32());
-    }
-    Ok(ready)
+        for entry in fs::read_dir(&unpacked)? {
+            let entry = entry?;
+            fs::rename(entry.path(), folder.join(entry.file_name()))?;
+        }
+        fs::remove_dir_all(folder.join(UNPACKED)).context("removing what is empty by now")
+    })
+    .await
 }
 
-/// `$LATCHKEY_KEYCLOAK_CACHE`, else a folder named after what is fetched in the user's cache.
-fn cache_folder(pom: &Path) -> Result<PathBuf> {
-    if let Some(folder) = cache::folder_from(CACHE) {
-        return Ok(folder);
-    }
-    let content = fs::read(pom).with_context(|| format!("reading tests/{POM}"))?;
-    let hash = hex::encode(digest(&SHA256, &content));
-    Ok(cache::user_cache()?.join("latchkey/keycloak").join(&hash[..16]))
-}
+/// The folder that the POM unpacks into.
+const UNPACKED: &str = "unpacked";
 
 /// Has Maven unpack the distribution below `folder`; returns the one folder that it is.
 async fn unpack(pom: &Path, folder: &Path) -> Result<PathBuf> {
-    eprintln!("Keycloak: fetched by Maven, once per machine and version");
     let mut command = Command::new("mvn");
     command.args(["--quiet", "--batch-mode", "--file"]).arg(pom);
     command.arg(format!("-Dfolder={}", folder.display())).arg("generate-resources");
-    run("mvn", command, "install Maven and a JDK 17 or later (Debian packages maven and default-jdk-headless)").await?;
-    let mut entries = fs::read_dir(folder.join("unpacked"))?.collect::<Result<Vec<_>, _>>()?;
+    let needed = "Maven and a JDK 17 or later (Debian packages maven and default-jdk-headless)";
+    child::run("mvn", command, STEP_LIMIT, needed).await?;
+    let unpacked = folder.join(UNPACKED);
+    let mut entries = fs::read_dir(&unpacked)?.collect::<Result<Vec<_>, _>>()?;
     let only = entries.pop().filter(|_| entries.is_empty());
-    Ok(only.with_context(|| format!("one folder in {}/unpacked", folder.display()))?.path())
+    Ok(only.with_context(|| format!("one folder in {}", unpacked.display()))?.path())
 }
 
 /// Keycloak compiles its configuration; without this it would do so at each start.
 async fn prepare(distribution: &Path) -> Result<()> {
     let mut command = Command::new(distribution.join("bin/kc.sh"));
     command.args(PREPARED);
-    run("kc.sh", command, "install a JDK 17 or later (Debian package default-jdk-headless)").await
-}
-
-async fn run(name: &str, command: Command, mend: &str) -> Result<()> {
-    let logs = TempFolder::new(name)?;
-    let mut child =
-        Child::spawn(name, command, logs.path()).map_err(|error| match error.downcast_ref::<std::io::Error>() {
-            Some(cause) if cause.kind() == ErrorKind::NotFound => anyhow!("{error:#}: {mend}"),
-            _ => error,
-        })?;
-    let status = child.ended(STEP_LIMIT).await?;
-    ensure!(status.success(), "{name} failed: {status}\n{}", child.last_words());
-    Ok(())
+    child::run("kc.sh", command, STEP_LIMIT, "a JDK 17 or later (Debian package default-jdk-headless)").await
 }

@@ -13,7 +13,7 @@ use crate::wait;
 const ROOT: &str = "/sys/fs/cgroup";
 
 /// Tasks that were killed leave their group within milliseconds; a busy machine may take longer.
-const REMOVE_LIMIT: Duration = Duration::from_secs(20);
+const REMOVE_LIMIT: Duration = Duration::from_mins(1);
 
 /// A node's groups, removed on drop.
 pub(super) struct Cgroups {

@@ -4,7 +4,10 @@ use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
-use latchkey_e2e::cluster::{Cluster, ClusterOptions};
+use latchkey_e2e::{
+    cluster::{Cluster, ClusterOptions},
+    definitions,
+};
 use serde_json::Value;
 
 use super::{
@@ -98,7 +101,7 @@ async fn what_the_notes_say(helm: &Helm) -> Result<String> {
 async fn from_the_chart_before_and_back(cluster: &Cluster, helm: &Helm, authenticator: &str) -> Result<()> {
     let previous = previous()?;
     helm.run(&[&["install", "latchkey", &previous][..], VALUES_OF_DEFAULTS, IN_NAMESPACE].concat()).await?;
-    cluster.kubectl_ok(&["wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"]).await?;
+    definitions::established(cluster).await?;
     cluster.apply(authenticator).await?;
     let before = authenticators(cluster).await?;
     ensure!(before.len() == 1, "{before:?}");

@@ -100,9 +100,7 @@ async fn every_object_that_is_shown_is_accepted_and_the_overlays_install_in_orde
 async fn in_order(cluster: &Cluster) -> Result<()> {
     let folder = |path: &str| deploy().join("examples").join(path).to_string_lossy().into_owned();
     cluster.kubectl_ok(&["apply", "-k", &folder("staging")]).await?;
-    let established =
-        ["wait", "--for=condition=Established", "--timeout=60s", "crd", "-l", "app.kubernetes.io/part-of=latchkey"];
-    cluster.kubectl_ok(&established).await?;
+    definitions::established(cluster).await?;
     cluster.kubectl_ok(&["apply", "-k", &folder("staging/access")]).await?;
     let audience = ["get", "jwtauthenticator", "main", "-o", "jsonpath={.spec.audience}"];
     let audience = cluster.kubectl_ok(&audience).await?;

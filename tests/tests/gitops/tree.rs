@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use latchkey_e2e::{control_plane::ControlPlane, folder::TempFolder, tools::Tool};
+use latchkey_e2e::{control_plane::ControlPlane, folder::TempFolder, guide::Guide, tools::Tool};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -54,10 +54,10 @@ pub(crate) fn shown() -> Result<Vec<Shown>> {
     }
     let pages = files(&deploy(), "md")?.into_iter().chain([root().join("README.md")]);
     for path in pages {
-        let page = fs::read_to_string(&path)?;
-        for (number, block) in blocks(&page).iter().enumerate() {
-            if block.contains("apiVersion:") && block.contains("kind:") {
-                add(&mut shown, &format!("{}, block {}", named(&path), number + 1), block)?;
+        let page = Guide::read_file(&path)?;
+        for (number, block) in page.blocks().enumerate().filter(|(_, block)| block.language == "yaml") {
+            if block.text.contains("apiVersion:") && block.text.contains("kind:") {
+                add(&mut shown, &format!("{}, block {}", named(&path), number + 1), &block.text)?;
             }
         }
     }
@@ -81,18 +81,6 @@ fn add(shown: &mut Vec<Shown>, place: &str, text: &str) -> Result<()> {
 pub(crate) fn documents(text: &str) -> Result<Vec<Value>> {
     let documents: Result<Vec<Value>, _> = serde_norway::Deserializer::from_str(text).map(Value::deserialize).collect();
     Ok(documents?.into_iter().filter(|document| !document.is_null()).collect())
-}
-
-/// The YAML of a page: what stands between a line "```yaml" and the next "```", however far it is moved in.
-pub(crate) fn blocks(page: &str) -> Vec<String> {
-    let mut blocks = Vec::new();
-    let mut lines = page.lines();
-    while let Some(opening) = lines.by_ref().find(|line| line.trim_start().starts_with("```yaml")) {
-        let indent = opening.len() - opening.trim_start().len();
-        let inside = lines.by_ref().take_while(|line| line.trim() != "```");
-        blocks.push(inside.map(|line| line.get(indent..).unwrap_or_default().to_owned() + "\n").collect());
-    }
-    blocks
 }
 
 /// Folders that Kustomize builds, and its components.

@@ -35,7 +35,7 @@ pub(crate) async fn install(cluster: &NodeCluster, issuer: &Issuer) -> Result<()
         }
     }
     let pods = Installed::of(cluster).settled(2, &[]).await?;
-    let available = ["wait", "--for=condition=Available", "--timeout=10s", "apiservice"];
+    let available = ["wait", "--for=condition=Available", "--timeout=60s", "apiservice"];
     let services = ["login", "identity"].map(|name| format!("v1alpha1.{name}.concierge.latchkey.dev"));
     cluster.kubectl_ok(&[&available[..], &[&services[0], &services[1]]].concat()).await?;
 

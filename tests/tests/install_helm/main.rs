@@ -16,6 +16,7 @@ use latchkey_e2e::{
     folder::TempFolder,
     guide::Guide,
     image::Image,
+    installed,
     issuer::{Client, Issuer, IssuerOptions, User},
     node::NodeCluster,
 };
@@ -33,16 +34,7 @@ const ACCOUNT: &str = "system:serviceaccount:latchkey:latchkey-concierge";
 
 #[tokio::test]
 async fn from_an_empty_cluster_to_an_empty_cluster() -> Result<()> {
-    let options = ClusterOptions::named("helm");
-    let Some(cluster) = NodeCluster::start_or_say("from_an_empty_cluster_to_an_empty_cluster", options).await? else {
-        return Ok(());
-    };
-    if let Err(error) = story(&cluster).await {
-        let logs = ["-n", "latchkey", "logs", "--prefix", "--tail=40", "-l", "app.kubernetes.io/part-of=latchkey"];
-        let logs = cluster.kubectl_ok(&logs).await.unwrap_or_else(|none| format!("{none:#}"));
-        return Err(error.context(format!("{logs}\n{}", cluster.events().await)));
-    }
-    Ok(())
+    installed::story("from_an_empty_cluster_to_an_empty_cluster", ClusterOptions::named("helm"), story).await
 }
 
 async fn story(cluster: &NodeCluster) -> Result<()> {

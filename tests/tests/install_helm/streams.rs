@@ -40,7 +40,7 @@ impl Streams {
         let credential = eventually("a credential of a minute", SOON, async || {
             people.ann.lose_credentials()?;
             people.kubectl(&["-n", "work", "get", "pods"]).await?;
-            let credential = kept(people)?;
+            let credential = people.ann.kept_credential()?;
             let left = until(&credential)? - now();
             ensure!(left <= i64::from(LIFE_SECONDS), "{left} s of a minute's certificate");
             Ok(credential)
@@ -71,11 +71,11 @@ impl Streams {
     pub(crate) async fn outlive_a_credential(&mut self, cluster: &NodeCluster, people: &People) -> Result<()> {
         let end = until(&self.credential)?;
         eventually("the credential's end", SOON, async || now() > end).await?;
-        ensure!(kept(people)? == self.credential, "nobody asked meanwhile");
+        ensure!(people.ann.kept_credential()? == self.credential, "nobody asked meanwhile");
         people.ann.new_runs()?;
         self.flow(people, 2).await?;
         ensure!(people.ann.new_runs()?.len() == 1, "one exec, one run of the plugin");
-        let renewed = kept(people)?;
+        let renewed = people.ann.kept_credential()?;
         ensure!(until(&renewed)? > end, "{renewed}");
         ensure!(people.ann.invitations()?.len() == 1, "a person was asked");
         cluster.kubectl_ok(&["delete", "namespace", "work"]).await?;
@@ -128,17 +128,6 @@ fn stream(cluster: &NodeCluster, people: &People, name: &str, arguments: &[&str]
     let mut command = std::process::Command::new(cluster.kubectl_program());
     command.args(arguments).envs(people.ann.environment()).env("KUBECONFIG", &people.kubeconfig);
     Child::spawn(name, command, logs)
-}
-
-/// The one credential that the plugin keeps.
-fn kept(people: &People) -> Result<Value> {
-    for entry in fs::read_dir(people.ann.cache().join("credentials"))? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "json") {
-            return Ok(serde_json::from_slice(&fs::read(path)?)?);
-        }
-    }
-    anyhow::bail!("no credential")
 }
 
 fn until(credential: &Value) -> Result<i64> {

@@ -56,8 +56,13 @@ impl Watch {
             Ok(())
         })
         .await?;
-        ensure!(self.prometheus.query("up == 1").await?.len() == self.pods.len());
-        Ok(())
+        // A single scrape may be late on two busy cores.
+        eventually("each pod to be scraped still", SEEN_LIMIT, async || {
+            let up = self.prometheus.query("up == 1").await?;
+            ensure!(up.len() == self.pods.len(), "{up:?}");
+            Ok(())
+        })
+        .await
     }
 }
 

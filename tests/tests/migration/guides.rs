@@ -16,6 +16,7 @@ use kube::{Api, api::PostParams};
 use latchkey_crds::{groups::GroupSuffix, manifests};
 use latchkey_e2e::{
     cluster::{Cluster, ClusterOptions},
+    definitions,
     folder::TempFolder,
     guide::Guide,
     issuer::{Client, Issuer, IssuerOptions, User},
@@ -137,7 +138,7 @@ async fn pinniped(site: &Site, issuer: &Issuer) -> Result<()> {
             site.cluster.apply(&file.text).await?;
         }
     }
-    site.cluster.kubectl_ok(&["wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"]).await?;
+    definitions::established(&site.cluster).await?;
     let version = |group: String| GroupSuffix::api_version(&group);
     let authenticator = json!({
         "apiVersion": version(suffix.authentication()), "kind": "JWTAuthenticator", "metadata": {"name": "corp"},

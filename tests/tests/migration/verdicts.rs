@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -149,7 +148,7 @@ async fn one_case(
 ) -> Result<(bool, Option<String>)> {
     let planned = &plan.cases[number];
     let setup = &plan.setups[planned.setup];
-    let now = unix_now();
+    let now = token::unix_now();
     let token = token::make(planned.case, keys, setup.issuer(), now)?;
     let theirs = server.review(&token).await?;
     let published = keys.publish(&setup.keys)?;
@@ -162,13 +161,4 @@ async fn one_case(
         Some(divergence) => Some(format!("{}: differs\n      {}", planned.name, divergence.story)),
     };
     Ok((is_guarded, problem))
-}
-
-fn unix_now() -> i64 {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "kube-apiserver reads the machine's clock, so its tokens are made by it"
-    )]
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is after 1970");
-    i64::try_from(since.as_secs()).expect("seconds fit into 63 bits")
 }

@@ -26,7 +26,7 @@ const PAGE: &str = "../examples/README.md";
 const IDP: &str = "https://idp.example.com/realms/main";
 
 /// Log lines reach the kubelet's file within milliseconds, and garbage is collected within seconds; the rest is for two busy cores.
-const SOON: Duration = Duration::from_mins(1);
+const SOON: Duration = Duration::from_mins(2);
 
 pub(crate) async fn follow(desk: &mut Desk<'_>) -> Result<()> {
     // The image is there and the plugin is built: what differs is how it is installed.

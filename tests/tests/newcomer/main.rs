@@ -6,7 +6,7 @@ mod by_kustomize;
 mod desk;
 
 use anyhow::Result;
-use latchkey_e2e::{cluster::ClusterOptions, dex::Dex, guide::Guide, node::NodeCluster};
+use latchkey_e2e::{cluster::ClusterOptions, dex::Dex, guide::Guide, installed, node::NodeCluster};
 
 use self::desk::Desk;
 
@@ -18,16 +18,7 @@ const DEX_OF_THE_GUIDE: &str = "https://dex.example.com";
 
 #[tokio::test]
 async fn a_newcomer_follows_the_readme() -> Result<()> {
-    let options = ClusterOptions::named("newcomer");
-    let Some(cluster) = NodeCluster::start_or_say("a_newcomer_follows_the_readme", options).await? else {
-        return Ok(());
-    };
-    if let Err(error) = story(&cluster).await {
-        let logs = ["-n", "latchkey", "logs", "--prefix", "--tail=40", "-l", "app.kubernetes.io/part-of=latchkey"];
-        let logs = cluster.kubectl_ok(&logs).await.unwrap_or_else(|none| format!("{none:#}"));
-        return Err(error.context(format!("{logs}\n{}", cluster.events().await)));
-    }
-    Ok(())
+    installed::story("a_newcomer_follows_the_readme", ClusterOptions::named("newcomer"), story).await
 }
 
 async fn story(cluster: &NodeCluster) -> Result<()> {
