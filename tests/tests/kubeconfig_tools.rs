@@ -155,7 +155,7 @@ async fn nushell_completes_by_the_script() -> Result<()> {
     let home = TempFolder::new("nushell")?;
     home.write("latchkey.nu", &script.stdout)?;
     let config = home.write("kubeconfig", KUBECONFIG)?;
-    let asked: String = OFFERS
+    let asked: Vec<_> = OFFERS
         .iter()
         .map(|(words, _)| {
             format!(
@@ -164,7 +164,7 @@ async fn nushell_completes_by_the_script() -> Result<()> {
         })
         .collect();
     let others = r#"$env.config.completions.external.completer = {|spans| [{value: "of another"}]}"#;
-    let asking = home.write("asking.nu", format!("{others}\nsource latchkey.nu\n{asked}"))?;
+    let asking = home.write("asking.nu", format!("{others}\nsource latchkey.nu\n{}", asked.concat()))?;
     let path = plugin.parent().context("a program is in a folder")?;
     let mut command = Command::new(nushell);
     command.arg("--no-config-file").arg(asking).current_dir(home.path()).env_clear();
