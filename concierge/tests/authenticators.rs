@@ -41,7 +41,7 @@ use latchkey_concierge::{
     index::{self, Authenticator, AuthenticatorName, AuthenticatorRef, Entry, Reader, RefreshRequester},
     jwt::KeyId,
     runtime::{
-        lease::{self, Leadership},
+        lease::{self, Candidate, Leadership},
         metrics::Metrics,
     },
     time::{Clock, ManualClock, UnixTime},
@@ -162,6 +162,12 @@ impl World {
         let text = self.metrics.encode(NOON);
         text.lines().find_map(|line| line.strip_prefix(series)).map(|value| value.trim().to_owned())
     }
+}
+
+/// A replica that leads once its candidate holds the lease.
+fn candidate(api: &Api) -> (Candidate, Leadership) {
+    let clock = Arc::new(ManualClock::new(NOON));
+    lease::candidate(api.client(), "latchkey", "latchkey", "b", clock, Metrics::new())
 }
 
 /// A key of that id; each call makes another one.
@@ -385,9 +391,7 @@ async fn a_status_edited_by_hand_is_written_back() {
 #[tokio::test]
 async fn two_replicas_both_admit_and_the_one_that_leads_writes() {
     let (api, issuer) = (Api::new(), good_issuer().await);
-    let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(NOON));
-    let candidate = || lease::candidate(api.client(), "latchkey", "latchkey", "b", Arc::clone(&clock), Metrics::new());
-    let ((first, leads), (_second, follows)) = (candidate(), candidate());
+    let ((first, leads), (_second, follows)) = (candidate(&api), candidate(&api));
     let (leader, follower) = (World::over(api.clone(), leads), World::over(api.clone(), follows));
     api.put(JWT, "staff", spec(&issuer));
     api.put(WEBHOOK, "hook", json!({"spec": {"endpoint": "http://tokens.example.com/review"}}));

@@ -9,18 +9,14 @@ use latchkey_concierge::{
     },
     fleet::SiblingName,
     index::{Authenticator, Entry},
-    runtime::{
-        lease::{self, Leadership},
-        metrics::Metrics,
-    },
-    time::ManualClock,
+    runtime::lease::Leadership,
 };
 use serde_json::{Value, json};
 
 use crate::{
     NOON, PATIENCE, World,
     api::{Api, FLEET, JWT},
-    good_issuer, key, spec,
+    candidate, good_issuer, key, spec,
 };
 
 fn cluster(audience: &str) -> Value {
@@ -75,8 +71,7 @@ async fn each_change_of_the_list_is_recorded_once_by_every_replica() {
         api.put(FLEET, name, cluster(name));
     }
     api.put(JWT, "staff", spec(&issuer));
-    let clock = std::sync::Arc::new(ManualClock::new(NOON));
-    let (_candidate, follower) = lease::candidate(api.client(), "latchkey", "latchkey", "b", clock, Metrics::new());
+    let (_candidate, follower) = candidate(&api);
     let replicas = [World::over(api.clone(), Leadership::alone()), World::over(api.clone(), follower)];
     for world in &replicas {
         knows(world, "staff", &["production"]).await;
@@ -144,8 +139,7 @@ async fn a_watch_that_breaks_leaves_the_list_as_it_was() {
 #[tokio::test]
 async fn a_replica_that_does_not_lead_follows_as_well() {
     let (api, issuer) = (Api::new(), good_issuer().await);
-    let clock = std::sync::Arc::new(ManualClock::new(NOON));
-    let (_candidate, follower) = lease::candidate(api.client(), "latchkey", "latchkey", "b", clock, Metrics::new());
+    let (_candidate, follower) = candidate(&api);
     let world = World::over(api, follower);
     world.api.put(JWT, "staff", spec(&issuer));
     world.ready("staff").await;

@@ -1,16 +1,9 @@
 //! Keys that are kept in a Secret for a cold start during an outage: who writes them, when, and when they serve.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use latchkey_concierge::{
-    index::Entry,
-    runtime::{
-        lease::{self, Leadership},
-        metrics::Metrics,
-    },
-    time::{Clock, ManualClock},
-};
+use latchkey_concierge::{index::Entry, runtime::lease::Leadership};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     DISCOVERY, NOON, World,
     api::{Api, JWT, SECRETS},
-    behave, good_issuer, key, key_ids,
+    behave, candidate, good_issuer, key, key_ids,
     server::{Answer, Server},
     spec,
 };
@@ -144,9 +137,7 @@ async fn keys_are_kept_when_they_change_and_not_at_each_fetch() {
 #[tokio::test]
 async fn only_the_leader_keeps_keys_and_a_new_leader_does_it_at_once() {
     let (api, issuer) = (Api::new(), good_issuer().await);
-    let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(NOON));
-    let candidate = || lease::candidate(api.client(), "latchkey", "latchkey", "b", Arc::clone(&clock), Metrics::new());
-    let ((first, leads), (_second, follows)) = (candidate(), candidate());
+    let ((first, leads), (_second, follows)) = (candidate(&api), candidate(&api));
     let (leader, follower) = (World::over(api.clone(), leads), World::over(api.clone(), follows));
     api.put(JWT, "staff", spec(&issuer));
     leader.ready("staff").await;
