@@ -93,8 +93,8 @@ async fn objects(folder: &Path, kubectl: &Kubectl, suffix: &GroupSuffix) -> Resu
         objects.extend(parse(&text).map_err(|why| format!("{} is no manifest: {why}", path.display()))?);
     }
     refuse_twins(&objects, suffix)?;
+    refuse_remote(&files.kustomizations, &mut budget)?;
     for path in files.kustomizations {
-        refuse_remote(&path, &mut budget)?;
         let place = path.to_string_lossy();
         match kubectl.kustomize(&place, RENDER_DEADLINE).await {
             Ok(text) => {

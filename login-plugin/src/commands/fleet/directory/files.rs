@@ -183,6 +183,7 @@ mod tests {
         assert_eq!(Budget::default().read(&path).unwrap().len() as u64, FILE_MAX_BYTES);
     }
 
+    #[cfg(unix)]
     #[test]
     fn links_that_multiply_folders_end() {
         let place = test_directory();
@@ -198,6 +199,7 @@ mod tests {
         assert_eq!(words, "more than 10000 files and folders", "there are half a million ways");
     }
 
+    #[cfg(unix)]
     #[test]
     fn a_link_that_leads_back_ends() {
         let place = test_directory();

@@ -30,13 +30,13 @@ const WITH_PATHS: [&str; 4] = ["openapi", "patches", "patchesjson6902", "replace
 /// Lists of what is made of files, each by its name or as `key=name`.
 const OF_FILES: [&str; 2] = ["configmapgenerator", "secretgenerator"];
 
-/// Goes through a kustomization and all that it is built on.
+/// Goes through kustomizations and all that they are built on, each once.
 ///
 /// # Errors
 /// In words, when something of it is not on this computer, or cannot be read.
-pub(super) fn refuse_remote(folder: &Path, budget: &mut Budget) -> Result<(), String> {
+pub(super) fn refuse_remote(kustomizations: &[PathBuf], budget: &mut Budget) -> Result<(), String> {
     let mut seen = BTreeSet::new();
-    let mut ahead = vec![folder.to_owned()];
+    let mut ahead = kustomizations.to_vec();
     while let Some(folder) = ahead.pop() {
         // Without what leads back up, so that it is short enough to be told.
         let folder = fs::canonicalize(&folder).unwrap_or(folder);
@@ -194,7 +194,7 @@ mod tests {
             fs::create_dir_all(place.path().join(name)).unwrap();
             fs::write(place.path().join(name).join("kustomization.yaml"), text).unwrap();
         };
-        let look = || refuse_remote(&place.path().join("top"), &mut Budget::default());
+        let look = || refuse_remote(&[place.path().join("top")], &mut Budget::default());
         write("top", "resources: [../middle, ../middle, missing.yaml]");
         write("middle", "resources: [../top]\ncomponents: [../part]\n");
         write("part", "kind: Component\n");
