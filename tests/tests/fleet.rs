@@ -145,6 +145,14 @@ async fn kubernetes_refuses_at_apply_what_the_policies_are_about() -> Result<()>
     };
     let mut approved = with("additionalAudiences", json!("Allow"));
     approved["metadata"]["annotations"] = json!({"latchkey.dev/approved-exceptions": "other, additionalAudiences"});
+    let webhook = |reserved: Value| {
+        json!({
+            "apiVersion": approved["apiVersion"], "kind": "WebhookAuthenticator", "metadata": {"name": "tokens"},
+            "spec": {"endpoint": "https://tokens.example.com/review", "reservedIdentities": reserved},
+        })
+    };
+    let mut approved_webhook = webhook(json!({"policy": "Allow"}));
+    approved_webhook["metadata"]["annotations"] = json!({"latchkey.dev/approved-exceptions": "reservedIdentities"});
     let cluster = |name: &str, audience: &str, issuers: &[&str]| {
         let mut object = site.fleet_cluster(name, &[audience]);
         object["spec"]["issuers"] = json!(issuers);
@@ -162,7 +170,11 @@ async fn kubernetes_refuses_at_apply_what_the_policies_are_about() -> Result<()>
         (with("reservedIdentities", json!({"allowed": ["system:image-puller"]})), None),
         (with("audience", json!(OURS)), None),
         (with("audiences", json!(["new", OURS])), None),
-        (approved, None),
+        (webhook(json!({"policy": "Allow"})), Some("names that Kubernetes keeps for itself")),
+        (webhook(json!({"allowed": ["system:masters"]})), Some("has system:masters")),
+        (webhook(json!({"allowed": ["system:image-puller"]})), None),
+        (approved_webhook, None),
+        (approved.clone(), None),
         (cluster("qa", THEIRS, &[]), Some("audience kubernetes-production is already cluster production's")),
         (cluster("production", "kubernetes-production-2", &[]), None),
         (cluster("qa", "kubernetes-qa", &[]), None),
