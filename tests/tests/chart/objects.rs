@@ -212,10 +212,10 @@ async fn switches_do_what_their_comments_say() -> Result<()> {
 
     let (monitor, service) = (the(&everything, "ServiceMonitor", "")?, the(&everything, "Service", "-metrics")?);
     ensure!(monitor["spec"]["endpoints"][0]["port"] == service["spec"]["ports"][0]["name"]);
-    for (label, value) in monitor["spec"]["selector"]["matchLabels"].as_object().context("a selector")? {
-        ensure!(&service["metadata"]["labels"][label] == value, "{label}");
-        ensure!(the(&everything, "Service", "-api")?["metadata"]["labels"] != *value);
-    }
+    let selected = monitor["spec"]["selector"]["matchLabels"].as_object().context("a selector")?;
+    let selects =
+        |service: &Value| selected.iter().all(|(label, value)| &service["metadata"]["labels"][label] == value);
+    ensure!(selects(service) && !selects(the(&everything, "Service", "-api")?), "{selected:?}");
     let pod = |objects: &[Value]| -> Result<Value> {
         Ok(the(objects, "Deployment", "latchkey-concierge")?["spec"]["template"]["spec"].clone())
     };

@@ -35,6 +35,8 @@ async fn values_that_contradict_each_other_are_refused_with_what_to_set() -> Res
         ("apiGroupSuffix=dev", "apiGroupSuffix is \"dev\": set it to a DNS name with at least one dot"),
         (&digest, "set it to sha256: and 64 hexadecimal digits"),
         ("serviceAccount.create=false", "serviceAccount.name is empty: set the name of the account to use"),
+        ("serviceAccount.create=false,serviceAccount.name=default", "default account must not get these rights"),
+        ("serviceAccount.name=default", "default account must not get these rights"),
         ("podLabels.app\\.kubernetes\\.io/name=x", "podLabels sets app.kubernetes.io/name"),
         ("podDisruptionBudget.maxUnavailable=1,podDisruptionBudget.minAvailable=1", "set one of them to \"\""),
         ("podDisruptionBudget.minAvailable=2", "podDisruptionBudget.minAvailable is 2 with 2 replicas: set it lower"),
