@@ -139,7 +139,9 @@ impl From<ExchangeError> for Failure {
                 message,
             )
             .hint(
-                "this API server refuses anonymous requests; use the concierge's impersonation proxy as the endpoint",
+                "this API server refuses anonymous requests, and nobody has a credential yet at a login: its administrator \
+                 can admit them to tokencredentialrequests alone (`anonymous.conditions` of structured authentication); \
+                 Pinniped has an impersonation proxy for it",
             ),
             ExchangeError::Denied { .. } => Self::new(Status::ClusterRefused, message)
                 .hint("anonymous users need the concierge's ClusterRole for tokencredentialrequests"),

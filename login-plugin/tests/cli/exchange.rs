@@ -81,7 +81,8 @@ async fn an_api_server_that_knows_no_anonymous_is_explained() {
     let (site, laptop) = (Site::start(), Laptop::new());
     site.behave(|behaviour| behaviour.exchange = Exchange::AnonymousForbidden);
     let ended = credential(&laptop, &site).end_with_login(&site).await;
-    assert!(ended.failure(5).contains("refuses anonymous requests"), "{ended:?}");
+    let said = ended.failure(5);
+    assert!(said.contains("refuses anonymous requests") && said.contains("`anonymous.conditions`"), "{said}");
 }
 
 #[tokio::test]
