@@ -214,6 +214,27 @@ fn no_group_of_the_provider_is_taken_for_one_of_the_cluster() -> Result<()> {
     Ok(())
 }
 
+/// The overlays bring policies that refuse what is not approved, so what a page shows must say that it is meant.
+#[test]
+fn what_is_shown_is_not_refused_by_the_policies_of_the_examples() -> Result<()> {
+    let mut approved = 0;
+    for Shown { place, object } in shown()? {
+        let spec = &object["spec"];
+        for (field, lets_in) in [
+            ("additionalAudiences", spec["additionalAudiences"] == "Allow"),
+            ("reservedIdentities", spec["reservedIdentities"]["policy"] == "Allow"),
+        ] {
+            if lets_in {
+                let said = object["metadata"]["annotations"]["latchkey.dev/approved-exceptions"].as_str();
+                ensure!(said == Some(field), "{place}: {field} is refused where examples/admission is applied");
+                approved += 1;
+            }
+        }
+    }
+    ensure!(approved >= 2, "{approved} exceptions");
+    Ok(())
+}
+
 /// With the definitions go all authenticators; with the namespace the release's own record, without which nobody uninstalls it.
 #[test]
 fn no_slip_in_a_repository_prunes_what_cannot_be_made_again() -> Result<()> {
@@ -221,19 +242,65 @@ fn no_slip_in_a_repository_prunes_what_cannot_be_made_again() -> Result<()> {
     let argo = |name: &str| -> Result<Value> {
         Ok(documents(&fs::read_to_string(examples.join("argocd").join(name))?)?.remove(0))
     };
-    let keep = "argocd.argoproj.io/sync-options: Prune=false";
     let hub = argo("applicationset.yaml")?;
     let values = &hub["spec"]["template"]["spec"]["sources"][0]["helm"]["valuesObject"];
     ensure!(values["crds"]["annotations"]["argocd.argoproj.io/sync-options"] == "Prune=false", "{values}");
+    // Argo CD gives each Application that it generates a finalizer otherwise, which deletes all that is in the cluster.
+    ensure!(hub["spec"]["syncPolicy"]["preserveResourcesOnDeletion"] == true, "{hub}");
     for cluster in ["staging", "production"] {
-        let patch = &argo(&format!("{cluster}.yaml"))?["spec"]["sources"][0]["kustomize"]["patches"][0];
-        ensure!(patch["target"] == serde_json::json!({"kind": "CustomResourceDefinition"}), "{patch}");
-        ensure!(patch["patch"].as_str().is_some_and(|words| words.contains(keep)), "{patch}");
+        let application = argo(&format!("{cluster}.yaml"))?;
+        let patches = &application["spec"]["sources"][0]["kustomize"]["patches"];
+        for (kind, options) in [("CustomResourceDefinition", "Prune=false"), ("Namespace", "Prune=false,Delete=false")]
+        {
+            let keep = format!("argocd.argoproj.io/sync-options: {options}\n");
+            let kept = patches.as_array().into_iter().flatten().any(|patch| {
+                patch["target"] == serde_json::json!({"kind": kind})
+                    && patch["patch"].as_str().is_some_and(|words| words.contains(&keep))
+            });
+            ensure!(kept, "{cluster}: {kind} is not kept by {patches}");
+        }
         let namespace = examples.join("flux/clusters").join(cluster).join("latchkey/namespace.yaml");
         let namespace = documents(&fs::read_to_string(namespace)?)?.remove(0);
         let mark = &namespace["metadata"]["annotations"]["kustomize.toolkit.fluxcd.io/prune"];
         ensure!(mark == "disabled", "{cluster}: {mark}");
     }
+    Ok(())
+}
+
+/// `index` finds nothing, and says nothing, where a map has no such key: `missingkey=error` is about fields only.
+#[test]
+fn a_label_that_a_cluster_lacks_is_told_by_its_name() -> Result<()> {
+    let hub = fs::read_to_string(deploy().join("examples/argocd/applicationset.yaml"))?;
+    let hub = documents(&hub)?.remove(0);
+    let values = hub["spec"]["generators"][0]["clusters"]["values"].as_object().context("values")?;
+    ensure!(values.len() == 2, "{values:?}");
+    for (name, value) in values {
+        let template = format!(
+            "{{{{ with index .metadata.labels \"latchkey-{name}\" }}}}{{{{ . }}}}{{{{ else }}}}\
+             {{{{ fail (printf \"cluster %s has no label latchkey-{name}\" .name) }}}}{{{{ end }}}}"
+        );
+        ensure!(*value == template, "{name}: {value}");
+    }
+    let elsewhere = hub["spec"]["template"].to_string();
+    ensure!(!elsewhere.contains("index "), "{elsewhere}");
+    Ok(())
+}
+
+/// Flux' bootstrap applies the folder of a cluster with all that is in it. What another Kustomization applied once more, the
+/// two would take from each other at every turn.
+#[test]
+fn no_kustomization_of_flux_applies_what_the_bootstrap_applies() -> Result<()> {
+    let mut paths = Vec::new();
+    for path in files(&deploy().join("examples/flux/clusters"), "yaml")? {
+        for object in documents(&fs::read_to_string(&path)?)? {
+            if object["apiVersion"].as_str().is_some_and(|version| version.starts_with("kustomize.toolkit.fluxcd.io/"))
+            {
+                paths.push(object["spec"]["path"].as_str().context("a path")?.to_owned());
+            }
+        }
+    }
+    ensure!(paths.len() == 4, "{paths:?}");
+    ensure!(paths.iter().all(|path| path.starts_with("./latchkey/")), "{paths:?}");
     Ok(())
 }
 

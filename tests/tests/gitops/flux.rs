@@ -5,9 +5,9 @@
 //! module's own requirements (one of them is not in Go's checksum database), so the test plays it: it installs the concierge
 //! as ever and says that the release is ready.
 
-use std::{path::Path, process::Command, time::Duration};
+use std::{collections::BTreeMap, path::Path, process::Command, time::Duration};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::{Router, routing::get};
 use base64::Engine as _;
@@ -50,12 +50,20 @@ async fn flux_takes_the_folder_of_a_cluster_and_logins_work() -> Result<()> {
     let _controller = controller(cluster, work.path()).await?;
     source(cluster, work.path(), &repository).await?;
 
-    let of_cluster = repository.join("clusters/staging/latchkey.yaml").to_string_lossy().into_owned();
-    cluster.kubectl_ok(&["apply", "-f", &of_cluster]).await?;
+    bootstrap(cluster).await?;
     for kind in ["ocirepository/latchkey", "helmrelease/latchkey-concierge"] {
-        eventually(&format!("Flux to apply {kind}"), LIMIT, async || is_ready(cluster, "latchkey", kind).await).await?;
+        eventually(&format!("Flux to apply {kind}"), LIMIT, async || {
+            cluster.kubectl_ok(&["get", "--namespace", "latchkey", kind]).await
+        })
+        .await?;
     }
-    for name in ["latchkey", "latchkey-access", "latchkey-admission"] {
+    // The concierge is there and the release does not say so yet: nobody goes ahead of it.
+    let early = cluster.kubectl_ok(&["get", "jwtauthenticators,fleetclusters", "-o", "name"]).await?;
+    ensure!(early.is_empty(), "{early} came before the concierge was ready");
+    for kind in ["ocirepository/latchkey", "helmrelease/latchkey-concierge"] {
+        is_ready(cluster, "latchkey", kind).await?;
+    }
+    for name in ["flux-system", "latchkey-admission", "latchkey-access"] {
         let wanted = format!("kustomization/{name}");
         let wait = ["wait", "--for=condition=Ready", "--timeout=50s", "--namespace", "flux-system", &wanted];
         eventually(&wanted, LIMIT, async || {
@@ -64,6 +72,7 @@ async fn flux_takes_the_folder_of_a_cluster_and_logins_work() -> Result<()> {
         })
         .await?;
     }
+    each_object_is_of_one(cluster).await?;
     let audience = ["get", "jwtauthenticator", "main", "-o", "jsonpath={.spec.audience}"];
     ensure!(cluster.kubectl_ok(&audience).await? == "kubernetes-staging");
     lets_in(&site, &issuer).await?;
@@ -75,6 +84,36 @@ async fn flux_takes_the_folder_of_a_cluster_and_logins_work() -> Result<()> {
         "jsonpath={.spec.variables[0].expression}",
     ];
     ensure!(cluster.kubectl_ok(&own).await? == "'staging'");
+    Ok(())
+}
+
+/// What `flux bootstrap --path=clusters/staging` leaves: that folder whole, and the folders in it.
+async fn bootstrap(cluster: &Cluster) -> Result<()> {
+    let object = json!({
+        "apiVersion": "kustomize.toolkit.fluxcd.io/v1", "kind": "Kustomization",
+        "metadata": {"name": "flux-system", "namespace": "flux-system"},
+        "spec": {
+            "interval": "10m0s", "path": "./clusters/staging", "prune": true,
+            "sourceRef": {"kind": "GitRepository", "name": "flux-system"},
+        },
+    });
+    cluster.apply(&object.to_string()).await.map(drop)
+}
+
+/// Two Kustomizations with one object would take it from each other for ever.
+async fn each_object_is_of_one(cluster: &Cluster) -> Result<()> {
+    let list = cluster.kubectl_ok(&["get", "kustomizations", "--namespace", "flux-system", "-o", "json"]).await?;
+    let list: Value = serde_json::from_str(&list)?;
+    let mut owners = BTreeMap::new();
+    for owner in list["items"].as_array().context("a list")? {
+        for entry in owner["status"]["inventory"]["entries"].as_array().context("an inventory")? {
+            let (object, owner) = (entry["id"].to_string(), owner["metadata"]["name"].to_string());
+            if let Some(other) = owners.insert(object.clone(), owner.clone()) {
+                bail!("{object} is of {other} and of {owner}");
+            }
+        }
+    }
+    ensure!(owners.len() > 15, "{owners:?}");
     Ok(())
 }
 
