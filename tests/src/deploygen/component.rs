@@ -59,7 +59,9 @@ pub(super) const ALL: [Component; 4] = [
     Component {
         name: "without-certificate-signing",
         words: "Takes away the right to have the cluster's own signer make people's certificates, which is cluster-admin equivalent:\n\
-                for clusters whose kube-apiserver trusts the concierge's own authority, and for those that have no such signer (EKS).",
+                for clusters whose kube-apiserver trusts the concierge's own authority, and for those that have no such signer (EKS).\n\
+                Where it was there already kubectl leaves it: kubectl delete clusterrole,clusterrolebinding\n\
+                latchkey-concierge-certificate-signing.",
         values: &["strategies.certificateSigningRequestAPI.enabled=false"],
         instead: &[],
     },

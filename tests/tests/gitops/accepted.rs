@@ -14,6 +14,7 @@ use latchkey_e2e::{
     cluster::{Cluster, ClusterOptions},
     definitions,
     folder::TempFolder,
+    guide::Guide,
 };
 use serde_json::Value;
 
@@ -108,6 +109,21 @@ async fn in_order(cluster: &Cluster) -> Result<()> {
     // Again, and nothing changes.
     let again = cluster.kubectl_ok(&["apply", "-k", &folder("staging/access")]).await?;
     ensure!(again.lines().all(|line| line.ends_with(" unchanged")), "{again}");
+    what_an_overlay_no_longer_has(cluster).await
+}
+
+/// kubectl leaves it, and the page says how it goes.
+async fn what_an_overlay_no_longer_has(cluster: &Cluster) -> Result<()> {
+    let work = TempFolder::new("without")?;
+    let overlay = with_component(&work, &deploy().join("kustomize/components/without-certificate-signing"))?;
+    cluster.kubectl_ok(&["apply", "-k", &overlay.to_string_lossy()]).await?;
+    let named = async || cluster.kubectl_ok(&["get", "clusterroles,clusterrolebindings", "-o", "name"]).await;
+    ensure!(named().await?.matches("latchkey-concierge-certificate-signing\n").count() == 2, "kubectl prunes by now");
+    let page = Guide::read("../kustomize/README.md")?;
+    let command =
+        page.blocks().find(|block| block.text.starts_with("kubectl delete clusterrole,")).context("a command")?;
+    cluster.kubectl_ok(&command.text.split_whitespace().skip(1).collect::<Vec<_>>()).await?;
+    ensure!(!named().await?.contains("latchkey-concierge-certificate-signing"), "{}", command.text);
     Ok(())
 }
 

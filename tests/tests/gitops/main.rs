@@ -4,5 +4,6 @@
 mod accepted;
 mod files;
 mod flux;
+mod pages;
 mod site;
 mod tree;
