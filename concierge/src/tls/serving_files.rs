@@ -9,7 +9,7 @@ use std::{
 
 use rustls::{crypto::aws_lc_rs, sign::CertifiedKey};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
-use tokio::{fs, sync::watch, time::sleep};
+use tokio::{fs::File, io::AsyncReadExt as _, sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
@@ -162,11 +162,14 @@ impl ServingFiles {
 /// When it cannot be read, or has more than 1 MiB.
 pub async fn read(file: &Path) -> Result<Vec<u8>, ServingFilesError> {
     let unreadable = |error| ServingFilesError::Unreadable { file: file.to_owned(), error };
-    let size = fs::metadata(file).await.map_err(unreadable)?.len();
-    if size > MAX_BYTES {
-        return Err(unreadable(std::io::Error::other(format!("has {size} bytes, expected {MAX_BYTES} at most"))));
+    let file = File::open(file).await.map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    // One byte more than may be. What the file says of its own length is not asked: it may grow, or be a device.
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).await.map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(unreadable(std::io::Error::other(format!("expected {MAX_BYTES} bytes at most, found more"))));
     }
-    fs::read(file).await.map_err(unreadable)
+    Ok(bytes)
 }
 
 /// A chain and its key, both PEM, as rustls takes them.
@@ -359,6 +362,7 @@ mod tests {
             ("ca.crt", "nothing", "expected the certificates of one or more authorities in PEM"),
             ("tls.crt", "nothing", "there is no certificate"),
             ("tls.key", "SECRET", "the key cannot be read"),
+            ("tls.crt", &" ".repeat(1024 * 1024 + 1), "expected 1048576 bytes at most, found more"),
         ] {
             let good = fs::read(folder.0.join(file)).unwrap();
             fs::write(folder.0.join(file), wrong).unwrap();
@@ -366,6 +370,9 @@ mod tests {
             assert!(text.contains(expected) && !text.contains("SECRET"), "{file}: {text}");
             fs::write(folder.0.join(file), good).unwrap();
         }
+        let endless = ServingFiles { certificate: "/dev/zero".into(), ..folder.files() };
+        let text = endless.load(clock(), Metrics::new()).await.unwrap_err().to_string();
+        assert!(text.contains("found more"), "{text}");
         let key = KeyPair::generate().unwrap().serialize_pem();
         fs::write(folder.0.join("tls.key"), &key).unwrap();
         assert!(matches!(load().await.unwrap_err(), ServingFilesError::Pair { .. }), "somebody else's key");
