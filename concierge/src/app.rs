@@ -34,7 +34,11 @@ use crate::{
         telemetry,
     },
     self_test::{self, SelfTest},
+    text::clean,
 };
+
+/// Longest error of a command, in bytes.
+const SHOWN: usize = 4_096;
 
 /// How long tasks may take to end once they were told to: longer than connections may take to drain.
 const DRAIN_LIMIT: Duration = Duration::from_secs(25);
@@ -97,7 +101,8 @@ pub fn convert(convert: &Convert) -> ExitCode {
         Ok(migrate::Ending::Well) => ExitCode::SUCCESS,
         Ok(migrate::Ending::Refused) => ExitCode::FAILURE,
         Err(error) => {
-            let _ = writeln!(notes, "latchkey-concierge convert: {error}");
+            // It may quote the input.
+            let _ = writeln!(notes, "latchkey-concierge convert: {}", clean(&error.to_string(), SHOWN));
             ExitCode::from(2)
         }
     }

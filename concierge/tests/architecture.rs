@@ -14,7 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("args", &["audit::commands", "audit::event", "audit::show", "check", "config", "migrate", "self_test", "time"]),
     ("check", &["authn", "convert", "fleet", "idp", "index", "jwt", "mapping", "secret", "time"]),
     ("self_test", &["text"]),
-    ("migrate", &["convert"]),
+    ("migrate", &["convert", "text"]),
     // idp: the proxy is parsed where it is used.
     ("config", &["audit::event", "audit::sink", "idp", "runtime", "tls"]),
     ("convert", &["cel", "fleet", "jwt", "mapping", "policy", "index", "text", "time", "token_review"]),

@@ -10,6 +10,7 @@ use super::{
     configuration::{Configuration, Entry, Mapping, given},
     guards,
     remarks::Remarks,
+    sources::{HOLDS_KEY, holds_key},
 };
 
 /// The expression that gives no groups. We read the claim `groups` where nothing is said, kube-apiserver none.
@@ -51,6 +52,9 @@ pub(super) fn spec(place: &str, entry: &Entry, faithful: bool, remarks: &mut Rem
                 "is {selector:?}; the concierge reaches issuers from its pod, by --https-proxy where one is needed"
             ),
         );
+    }
+    if issuer.certificate_authority.as_deref().is_some_and(holds_key) {
+        remarks.impossible(&format!("{place}.issuer.certificateAuthority"), HOLDS_KEY);
     }
     let (mut claim_rules, mut user_rules) = (claim_validation_rules.clone(), user_validation_rules.clone());
     let guarded = guards::take(&issuer.audiences, &mut claim_rules, &mut user_rules);
@@ -116,5 +120,23 @@ pub(super) fn spec(place: &str, entry: &Entry, faithful: bool, remarks: &mut Rem
             certificate_authority_data_source: None,
         }),
         ..JWTAuthenticatorSpec::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::migrate::configuration::Issuer;
+
+    #[test]
+    fn a_key_among_the_authorities_leaves_no_result() {
+        let pem = "-----BEGIN EC PRIVATE KEY-----\nSECRET\n-----END EC PRIVATE KEY-----\n".to_owned();
+        let issuer = Issuer { certificate_authority: Some(pem), ..Issuer::default() };
+        let mut remarks = Remarks::default();
+        spec("jwt[0]", &Entry { issuer, ..Entry::default() }, false, &mut remarks);
+        assert!(remarks.refuse(true));
+        let told: Vec<_> = remarks.lines().collect();
+        assert!(told[0].contains("jwt[0].issuer.certificateAuthority: holds a private key"), "{told:?}");
+        assert!(!told.concat().contains("SECRET"));
     }
 }

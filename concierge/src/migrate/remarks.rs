@@ -2,6 +2,11 @@
 
 use std::io::{self, Write};
 
+use crate::text::clean;
+
+/// Longest remark, in bytes: a dozen problems of a spec.
+const SHOWN: usize = 4_096;
+
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Weight {
@@ -20,17 +25,22 @@ pub(super) struct Remarks(Vec<(Weight, String)>);
 impl Remarks {
     /// What leaves no result at all.
     pub(super) fn impossible(&mut self, place: &str, words: &str) {
-        self.0.push((Weight::Impossible, format!("{place}: {words}")));
+        self.add(Weight::Impossible, place, words);
     }
 
     /// What the other side cannot say.
     pub(super) fn loss(&mut self, place: &str, words: &str) {
-        self.0.push((Weight::Loss, format!("{place}: {words}")));
+        self.add(Weight::Loss, place, words);
     }
 
     /// What should be known.
     pub(super) fn note(&mut self, place: &str, words: &str) {
-        self.0.push((Weight::Note, format!("{place}: {words}")));
+        self.add(Weight::Note, place, words);
+    }
+
+    /// Names in the input are a stranger's: none of them moves the cursor of whoever converts.
+    fn add(&mut self, weight: Weight, place: &str, words: &str) {
+        self.0.push((weight, clean(&format!("{place}: {words}"), SHOWN)));
     }
 
     /// Whether there is to be no result.
@@ -68,5 +78,23 @@ impl Remarks {
             Weight::Impossible | Weight::Loss => format!("lost: {words}"),
             Weight::Note => format!("note: {words}"),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_stands_in_the_input_moves_the_cursor() {
+        let mut remarks = Remarks::default();
+        remarks.note("CredentialIssuer a\u{1b}[2J", "is left out\u{202e}");
+        remarks.loss("b\r", &"long ".repeat(SHOWN));
+        let mut notes = Vec::new();
+        remarks.write(&mut notes).unwrap();
+        remarks.write_refusals(&mut notes).unwrap();
+        let notes = String::from_utf8(notes).unwrap();
+        assert!(notes.starts_with("note: CredentialIssuer a\u{fffd}[2J: is left out\u{fffd}\n"), "{notes}");
+        assert!(!notes.contains('\r') && notes.lines().all(|line| line.len() < SHOWN + 32));
     }
 }

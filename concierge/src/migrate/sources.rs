@@ -14,6 +14,15 @@ use crate::convert::MAX_MANIFEST_BYTES;
 /// Most files of one call: a fleet's authenticators, one in each.
 const MAX_FILES: usize = 256;
 
+/// What is said of a bundle with a key in it.
+pub(super) const HOLDS_KEY: &str = "holds a private key too, and whoever may read the result would read it: leave the \
+                                    certificates alone in it";
+
+/// Whether somebody put a private key (RFC 7468 sections 10, 11, and its older forms) beside certificates.
+pub(super) fn holds_key(pem: &str) -> bool {
+    pem.lines().any(|line| line.contains("-----BEGIN ") && line.contains("PRIVATE KEY"))
+}
+
 /// The files, standard input, and the certificate authorities that stand elsewhere.
 pub(super) struct Sources<'a, R> {
     files: &'a [PathBuf],
@@ -60,6 +69,9 @@ impl<'a, R: Read> Sources<'a, R> {
         if CertificateDer::from_pem_slice(text.as_bytes()).is_err() {
             return Err(ConvertError::Unusable(format!("{place}: expected certificate authorities in PEM")));
         }
+        if holds_key(&text) {
+            return Err(ConvertError::Unusable(format!("{place}: {HOLDS_KEY}")));
+        }
         Ok(Some(text))
     }
 
@@ -91,5 +103,28 @@ impl<'a, R: Read> Sources<'a, R> {
             }
             Ok(_) => Ok((place, text)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::*;
+
+    #[test]
+    fn a_bundle_with_a_key_in_it_goes_nowhere() {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(["ca".to_owned()]).unwrap().self_signed(&key).unwrap().pem();
+        let path = std::env::temp_dir().join(format!("latchkey-bundle-{}.pem", uuid::Uuid::new_v4()));
+        let bundle = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            let read = Sources::new(&[], Some(&path), std::io::empty()).ca_bundle(None);
+            std::fs::remove_file(&path).unwrap();
+            read.map_err(|error| error.to_string())
+        };
+        assert_eq!(bundle(&certificate), Ok(Some(certificate.clone())));
+        let words = bundle(&(certificate + &key.serialize_pem())).unwrap_err();
+        assert!(words.contains("holds a private key too") && !words.contains("BEGIN"), "{words}");
     }
 }
