@@ -90,6 +90,8 @@ fn a_start_that_could_serve_nobody_says_what_to_give() {
     let caller = "--review-client-ca-file=ca.crt";
     assert!(desk.refused(&[]).contains("say by --review-client-ca-file who may ask"));
     assert!(desk.refused(&[caller]).contains("give --review-tls-cert-file and --review-tls-key-file"));
+    let for_nobody = ["--aggregated-api-tls-cert-file=a", "--aggregated-api-tls-key-file=b"];
+    assert!(desk.refused(&[&REVIEW[..], &for_nobody].concat()).contains("there is no aggregated API"));
     assert_eq!(
         desk.refused(&REVIEW),
         "reading --authenticators: authenticators holds no file that ends in .yaml, .yml or .json: put JWTAuthenticator \

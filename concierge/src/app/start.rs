@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use tokio_util::task::TaskTracker;
 
 use super::{
@@ -60,6 +60,11 @@ pub(super) async fn start(
     let mut ground = Ground { clock, metrics, readiness: readiness.clone(), stop, tasks, last };
     if way.is_none() {
         reviews::check_standalone(review.as_ref())?;
+        ensure!(
+            aggregated_api_certificate.is_none(),
+            "--aggregated-api-tls-cert-file: without an API server there is no aggregated API; give the certificate by \
+             --review-tls-cert-file, or reach an API server by --kubeconfig"
+        );
         tracing::info!(
             "No API server: neither --kubeconfig nor a service account. Only TokenReviews are answered, no certificate is \
              given, no status is written and no key is kept"
@@ -72,7 +77,7 @@ pub(super) async fn start(
         Some(_) => Some(listen(aggregated_api_address, "aggregated API").await?),
         None => None,
     };
-    let certificate = match aggregated_api_certificate.filter(|_| way.is_some()) {
+    let certificate = match aggregated_api_certificate {
         Some(files) => {
             let loaded = files.load(Arc::clone(&ground.clock), ground.metrics.clone()).await;
             Some(loaded.context("reading the files of the aggregated API's certificate")?)
