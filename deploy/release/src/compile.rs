@@ -107,7 +107,8 @@ fn assemble(name: &str, path: PathBuf, linked: &BTreeSet<PackageId>, metadata: &
 }
 
 /// Keeps this machine out of the program: paths in panic messages and in C's assertions are those of no machine, and flags
-/// of the user's environment do not count.
+/// for Rust in the user's environment do not count. Those for C do, where they are the target's own: a compiler that is named by
+/// `CC_<target>` may not work without them.
 fn same_everywhere(command: &mut Command, metadata: &Metadata, triple: &str, toolchain: &Toolchain) {
     let prefixes = prefixes(metadata);
     let mut flags: Vec<_> = prefixes.iter().map(|(from, to)| format!("--remap-path-prefix={from}={to}")).collect();
