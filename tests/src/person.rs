@@ -216,8 +216,6 @@ impl Person {
             ("KUBERC", OsStr::new("off").to_owned()),
             // The keyring of whoever runs this is not for a made-up person's logins.
             ("LATCHKEY_STORE", OsStr::new("file").to_owned()),
-            // What kubectl remembers of a cluster it remembers by its address, and another test may have had that one before.
-            ("KUBECACHEDIR", self.home.join("kubectl-cache").into_os_string()),
         ];
         if let Some(browser) = &self.browser {
             environment.push(("LATCHKEY_BROWSER", browser.clone().into_os_string()));
