@@ -13,6 +13,8 @@ mod desk;
 #[expect(dead_code, reason = "the judge's tests use more of it")]
 #[path = "judging/issuer.rs"]
 mod issuer;
+#[path = "waiting/until.rs"]
+mod waiting;
 #[path = "audit_log/watch.rs"]
 mod watch;
 
@@ -26,7 +28,8 @@ use std::{
 };
 
 use self::{
-    desk::{Server, until},
+    desk::Server,
+    waiting::until,
     watch::{Said, Watch},
 };
 

@@ -22,10 +22,12 @@ mod schema;
 mod server;
 #[path = "authenticators/told.rs"]
 mod told;
+#[path = "waiting/until.rs"]
+mod waiting;
 #[path = "authenticators/webhooks.rs"]
 mod webhooks;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use base64::{
@@ -35,7 +37,7 @@ use base64::{
 use latchkey_concierge::{
     controllers::{
         Jitter,
-        authenticators::{Settings, Source, Synced, authenticators},
+        authenticators::{Conditions, Settings, Source, Synced, authenticators},
     },
     idp::proxy::Proxies,
     index::{self, Authenticator, AuthenticatorName, AuthenticatorRef, Entry, Reader, RefreshRequester},
@@ -54,13 +56,11 @@ use self::{
     api::{Api, JWT, SECRETS, WEBHOOK},
     server::{Answer, Server},
     told::Told,
+    waiting::{PATIENCE, until},
 };
 
 const NOON: UnixTime = UnixTime::from_secs(1_795_262_400);
 const DISCOVERY: &str = "/.well-known/openid-configuration";
-
-/// How long a test waits for what should happen in milliseconds.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The task at work; ended when dropped.
 struct World {
@@ -146,12 +146,8 @@ impl World {
     /// Waits until two fetches were answered by an error: what was kept has long been read by then.
     async fn fails_twice(&self, name: &str) {
         let series = format!("latchkey_keys_fetch_total{{authenticator=\"{name}\",result=\"status\"}}");
-        let twice = async {
-            while self.metric(&series).is_none_or(|count| count.parse::<u32>().unwrap() < 2) {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, twice).await.unwrap_or_else(|_| panic!("{name} was not tried twice"));
+        let count = || self.metric(&series).map_or(0, |count| count.parse::<u32>().unwrap());
+        until("the second try", async || (count() >= 2).then_some(())).await;
     }
 
     async fn ask(&self, name: &str, key_id: &str) -> bool {
@@ -168,6 +164,17 @@ impl World {
 fn candidate(api: &Api) -> (Candidate, Leadership) {
     let clock = Arc::new(ManualClock::new(NOON));
     lease::candidate(api.client(), "latchkey", "latchkey", "b", clock, Metrics::new())
+}
+
+/// Waits until `words` stand in what people are shown of authenticators from files.
+async fn shows(conditions: &Conditions, words: &str) {
+    let mut news = conditions.clone();
+    let wait = async {
+        while !news.to_string().contains(words) {
+            assert!(news.changed().await, "the task is gone");
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("{words} is not shown: {conditions}"));
 }
 
 /// A key of that id; each call makes another one.

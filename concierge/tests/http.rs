@@ -35,6 +35,9 @@ mod signer;
 #[path = "http/webhooks.rs"]
 mod webhooks;
 
+#[path = "record/written.rs"]
+mod written;
+
 #[path = "judging/issuer.rs"]
 #[expect(dead_code, reason = "the judging tests need more of it")]
 mod issuer;

@@ -9,7 +9,10 @@ mod issuer;
 #[path = "record/schema.rs"]
 mod schema;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+#[path = "record/written.rs"]
+mod written;
+
+use std::{path::PathBuf, sync::Arc};
 
 use axum::{Router, body::Body};
 use futures::stream;
@@ -38,7 +41,10 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-use self::issuer::{AUDIENCE, ISSUER, Key, NOW, claims, key, rs256, token, with_profile};
+use self::{
+    issuer::{AUDIENCE, ISSUER, Key, NOW, claims, key, rs256, token, with_profile},
+    written::Written,
+};
 
 /// The API server's own audience.
 const API_SERVER: &str = "https://kubernetes.default.svc.cluster.local";
@@ -49,6 +55,7 @@ struct Listener {
     refreshes: Option<RefreshRequests>,
     metrics: Metrics,
     audit: PathBuf,
+    written: Written,
     caller: ClientChain,
     _pool: watch::Sender<Arc<CertificatePool>>,
 }
@@ -112,7 +119,7 @@ impl Listener {
             index,
             refresh,
             verdicts: Verdicts::default(),
-            audit: log,
+            audit: log.clone(),
             rejections: Rejections::default(),
             metrics: metrics.clone(),
             clock,
@@ -122,6 +129,7 @@ impl Listener {
             writer,
             refreshes: Some(refreshes),
             metrics,
+            written: Written::new(log, audit.clone()),
             audit,
             caller: authority.client("kube-apiserver"),
             _pool: pool_sender,
@@ -166,21 +174,15 @@ impl Listener {
         (answer, review["status"].take())
     }
 
-    fn records(&self) -> Vec<Value> {
-        let text = std::fs::read_to_string(&self.audit).unwrap_or_default();
-        let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        lines.filter(|record| record["surface"] == "review").collect()
+    async fn records(&self) -> Vec<Value> {
+        let records = self.written.records().await.into_iter();
+        records.filter(|record| record["surface"] == "review").collect()
     }
 
     async fn record(&self, answer: &Answer) -> Value {
-        let id = answer.headers["audit-id"].to_str().unwrap();
-        for _ in 0..1_000 {
-            if let Some(record) = self.records().into_iter().find(|record| record["auditID"] == id) {
-                return record;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        panic!("no audit record {id}");
+        let record = self.written.of(answer.headers["audit-id"].to_str().unwrap()).await;
+        assert_eq!(record["surface"], "review");
+        record
     }
 
     /// Nobody fetches keys: the question is refused at once instead of after two seconds.
@@ -274,7 +276,7 @@ async fn a_token_of_nobodys_is_answered_counted_and_otherwise_unknown() {
     // A token of ours after them: its record is the only one.
     let (answer, _) = listener.ask(&rs256(&json!({}))).await;
     listener.record(&answer).await;
-    assert_eq!(listener.records().len(), 1);
+    assert_eq!(listener.records().await.len(), 1);
 }
 
 #[tokio::test]
@@ -407,7 +409,7 @@ async fn what_is_no_question_is_told_apart_from_a_refused_token() {
     let chain = || Some(listener.caller.clone());
     assert_eq!(listener.send(Method::GET, PATH, chain(), Body::empty()).await.status, 405);
     assert_eq!(listener.send(Method::POST, "/", chain(), Body::empty()).await.status, 404);
-    assert!(listener.records().is_empty());
+    assert!(listener.records().await.is_empty());
 }
 
 #[tokio::test]

@@ -7,14 +7,17 @@ mod desk;
 #[expect(dead_code, reason = "the judge's tests use more of it")]
 #[path = "judging/issuer.rs"]
 mod issuer;
+#[path = "waiting/until.rs"]
+mod waiting;
 
 use std::fs;
 
 use serde_json::json;
 
 use self::{
-    desk::{Desk, REVIEW, fresh, manifest, until},
+    desk::{Desk, REVIEW, fresh, manifest},
     issuer::AUDIENCE,
+    waiting::until,
 };
 
 #[tokio::test(flavor = "multi_thread")]

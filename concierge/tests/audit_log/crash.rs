@@ -6,6 +6,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
     time::Duration,
 };
 
@@ -22,10 +23,17 @@ use latchkey_concierge::{
     jwt::TokenFacts,
     time::{Clock, ManualClock, UnixTime},
 };
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinHandle,
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
-use crate::{desk::until, watch::key};
+use crate::{
+    waiting::{PATIENCE, until},
+    watch::key,
+};
 
 const NOW: UnixTime = UnixTime::from_secs(1_795_233_600);
 
@@ -72,24 +80,31 @@ impl Folder {
         Ok(verifier.finish())
     }
 
+    /// Waits for the end of the thread that compresses for the life before: it holds the lock to its last moment.
+    async fn until_free(&self) {
+        let Ok(lock) = File::open(self.log().with_extension("jsonl.lock")) else { return };
+        let (sender, freed) = oneshot::channel();
+        // No thread of the runtime, which would wait for it even after the test has failed.
+        thread::spawn(move || {
+            let taken = lock.lock();
+            drop(lock);
+            let _ = sender.send(taken);
+        });
+        timeout(PATIENCE, freed).await.expect("it ends in time").unwrap().unwrap();
+    }
+
     /// A life of this log.
     async fn open(&self, life: u64, clock: &Arc<ManualClock>, rotate_bytes: u64) -> Life {
         let file = FileSettings { rotate_bytes, ..FileSettings::new(self.log()) };
         let identity = Identity { cluster: "staging".into(), replica: "one".into(), life };
         let clock: Arc<dyn Clock> = clock.clone();
-        let settings = || Settings {
+        let settings = Settings {
             fsync: Fsync::Off,
             keys: watch::channel(Some(Arc::new(Keys::one(key())))).1,
-            ..Settings::new(identity.clone(), vec![Destination::File(file.clone())], Arc::clone(&clock))
+            ..Settings::new(identity, vec![Destination::File(file)], clock)
         };
-        let (log, sinks) = loop {
-            match Sinks::open(settings()).await {
-                Ok(opened) => break opened,
-                // The thread that compresses for the life before has still to end.
-                Err(error) => assert_eq!(error.kind(), io::ErrorKind::ResourceBusy, "{error}"),
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        };
+        self.until_free().await;
+        let (log, sinks) = Sinks::open(settings).await.unwrap();
         let stop = CancellationToken::new();
         Life { log, task: tokio::spawn(sinks.run(stop.clone())), stop }
     }

@@ -16,8 +16,9 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use crate::{
-    desk::{Desk, Server, fresh, manifest, until},
+    desk::{Desk, Server, fresh, manifest},
     issuer::{AUDIENCE, rs256},
+    waiting::until,
 };
 
 /// PKCS#8 of an Ed25519 key (RFC 8410 section 10.3), its seed zeros.

@@ -14,9 +14,9 @@ use latchkey_concierge::{
 use serde_json::json;
 
 use crate::{
-    NOON, PATIENCE, World,
+    NOON, World,
     api::{Api, JWT, SECRETS},
-    behave, good_issuer, key, pem, spec,
+    behave, good_issuer, key, pem, shows, spec,
 };
 
 #[tokio::test]
@@ -38,19 +38,11 @@ async fn files_take_their_bundles_from_the_api_and_write_nothing_there() {
     let (sender, conditions) = conditions();
     let source = Source::Folder { folder, conditions: sender, client: Some(api.client()) };
     let world = World::of(source, api, Leadership::alone(), NOON);
-    let shown = async |words: &str| {
-        let wait = async {
-            while !conditions.to_string().contains(words) {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("{words} is not shown: {conditions}"));
-    };
 
-    shown("Secret latchkey/idp-ca does not exist: create it").await;
+    shows(&conditions, "Secret latchkey/idp-ca does not exist: create it").await;
     world.api.put(SECRETS, "idp-ca", json!({"type": "Opaque", "data": {"ca.crt": STANDARD.encode(pem(&issuer))}}));
     let authenticator = world.ready("staff").await;
-    shown("the JWTAuthenticator is ready").await;
+    shows(&conditions, "the JWTAuthenticator is ready").await;
     // New keys would be kept in a Secret at once, if anything could own it.
     behave(&issuer, &[key("two")]);
     assert!(world.ask("staff", "two").await);
@@ -64,6 +56,6 @@ async fn files_take_their_bundles_from_the_api_and_write_nothing_there() {
     assert_eq!((world.api.status_writes(), world.api.applied()), (0, 0));
     std::fs::remove_file(path.join("staff.json")).unwrap();
     world.until("its end", |world| world.entry("staff").is_none().then_some(())).await;
-    shown("\"authenticators\": []").await;
+    shows(&conditions, "\"authenticators\": []").await;
     std::fs::remove_dir(path).unwrap();
 }

@@ -14,9 +14,9 @@ use latchkey_concierge::{
 use serde_json::{Value, json};
 
 use crate::{
-    NOON, PATIENCE, World,
+    NOON, World,
     api::{Api, FLEET, JWT},
-    candidate, good_issuer, key, spec,
+    candidate, good_issuer, key, shows, spec,
 };
 
 fn cluster(audience: &str) -> Value {
@@ -214,12 +214,7 @@ async fn the_list_may_come_from_files_and_a_broken_entry_still_counts() {
     misspelt["spec"]["audience"] = json!("staging");
     write("production.json", &misspelt);
     write("other.json", &json!({"kind": "nothing"}));
-    let told = async {
-        while !shown.to_string().contains("production.json") {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, told).await.unwrap_or_else(|_| panic!("never told of the file: {shown}"));
+    shows(&shown, "production.json").await;
     assert!(matches!(world.entry("staff"), Some(Entry::NotReady(_))), "what it said before counts on");
     write("production.json", &object("production"));
     world.ready("staff").await;

@@ -61,7 +61,7 @@ async fn token_of_1_mib_and_body_of_3_mib() {
         let message = server.offer(&"a".repeat(size)).await.status_message(413, "RequestEntityTooLarge");
         assert_eq!(message, "the request body is limited to 81920 bytes");
     }
-    assert!(!server.records().iter().any(|record| record["kind"] == "token.refused"));
+    assert!(!server.records().await.iter().any(|record| record["kind"] == "token.refused"));
 }
 
 #[tokio::test]
@@ -79,7 +79,7 @@ async fn dry_run_has_no_effect() {
     let answer = server.ask(Method::POST, &uri).send(request(&rs256(&json!({})), &json!({})).to_string()).await;
     answer.status_message(422, "Invalid");
     assert_eq!(answer.json()["details"]["causes"][0]["field"], "dryRun");
-    assert!(!server.records().iter().any(|record| record["kind"] == "credential.issued"));
+    assert!(!server.records().await.iter().any(|record| record["kind"] == "credential.issued"));
 }
 
 #[tokio::test]

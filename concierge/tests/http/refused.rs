@@ -75,7 +75,7 @@ async fn every_refused_token_gets_the_same_answer_and_its_own_record() {
         assert_eq!(record["code"], code, "{row}");
         assert_eq!(record["kind"], "token.refused", "{row}");
     }
-    let log = server.records().iter().map(Value::to_string).collect::<String>();
+    let log = server.records().await.iter().map(Value::to_string).collect::<String>();
     assert!(!log.contains(signature), "a record quotes a token");
 }
 

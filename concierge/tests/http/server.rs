@@ -9,7 +9,6 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU16, AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
 use axum::{Json, Router, body::Body, extract::State, routing::post};
@@ -49,6 +48,7 @@ use crate::{
     issuer::{self, NOW},
     schema::assert_whole_records,
     signer::Signer,
+    written::Written,
 };
 
 pub(crate) const EXCHANGE: &str = "/apis/login.concierge.latchkey.dev/v1alpha1/tokencredentialrequests";
@@ -67,6 +67,7 @@ pub(crate) struct Server {
     pub(crate) metrics: Metrics,
     front_proxy: ClientChain,
     audit: PathBuf,
+    written: Written,
     sinks: Option<JoinHandle<io::Result<()>>>,
     visitors: AtomicU16,
     stop: CancellationToken,
@@ -154,7 +155,7 @@ impl Server {
             refresh,
             verdicts: Verdicts::default(),
             strategies,
-            audit: log,
+            audit: log.clone(),
             rejections: Rejections::default(),
             metrics: metrics.clone(),
             clock,
@@ -174,6 +175,7 @@ impl Server {
             signer,
             metrics,
             front_proxy,
+            written: Written::new(log, audit.clone()),
             audit,
             sinks,
             visitors: AtomicU16::new(0x0102),
@@ -204,29 +206,21 @@ impl Server {
         self.exchange(request(token, &json!({})).to_string()).await
     }
 
-    /// The audit record of that request, as soon as it is written.
+    /// The audit record of that request.
     pub(crate) async fn record(&self, answer: &Answer) -> Value {
-        let id = answer.headers["audit-id"].to_str().unwrap();
-        for _ in 0..1_000 {
-            if let Some(record) = self.records().into_iter().find(|record| record["auditID"] == id) {
-                return record;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        panic!("no audit record {id}");
+        self.written.of(answer.headers["audit-id"].to_str().unwrap()).await
     }
 
     /// All audit records so far.
-    pub(crate) fn records(&self) -> Vec<Value> {
-        let text = std::fs::read_to_string(&self.audit).unwrap_or_default();
-        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    pub(crate) async fn records(&self) -> Vec<Value> {
+        self.written.records().await
     }
 
     /// Ends it as a stop does, and returns the whole log.
     pub(crate) async fn end(mut self) -> Vec<Value> {
         self.stop.cancel();
         self.sinks.take().unwrap().await.unwrap().unwrap();
-        self.records()
+        self.written.lines()
     }
 }
 

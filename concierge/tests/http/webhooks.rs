@@ -94,7 +94,7 @@ async fn a_token_that_a_webhook_vouches_for_gets_a_certificate_and_is_asked_abou
     let text = server.metrics.encode(UnixTime::from_secs(NOW));
     let series = r#"latchkey_token_verdicts_total{surface="exchange",authenticator="webhook/tokens",code="granted"} 2"#;
     assert!(text.contains(series), "{text}");
-    assert!(!format!("{:?}", server.records()).contains("an opaque token"));
+    assert!(!format!("{:?}", server.records().await).contains("an opaque token"));
 }
 
 /// Each reason that is not the token's own, by a real exchange; those of tokens have files in `corpus`. A new reason does

@@ -164,6 +164,7 @@ impl Answer {
                 loop {
                     stream.write_all(b" ").await?;
                     stream.flush().await?;
+                    // Not a wait for anything: the pace of a server that is slow on purpose.
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
             }

@@ -6,24 +6,20 @@ use std::{
     path::PathBuf,
     process::{Child, Command, Output, Stdio},
     sync::mpsc,
-    time::Duration,
 };
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer as Signer, KeyPair};
 use reqwest::{Certificate, Client, Identity};
 use serde_json::{Value, json};
 
-use crate::issuer::{ISSUER, key, key_set, rs256};
-
-/// For what should happen within seconds; the machine may be busy.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+use crate::{
+    issuer::{ISSUER, key, key_set, rs256},
+    waiting::PATIENCE,
+};
 
 /// Who may ask for reviews, and how the listener shows itself.
 pub(crate) const REVIEW: [&str; 3] =
     ["--review-client-ca-file=ca.crt", "--review-tls-cert-file=tls.crt", "--review-tls-key-file=tls.key"];
-
-/// Between two looks.
-const PAUSE: Duration = Duration::from_millis(20);
 
 /// A folder with all that the server needs.
 pub(crate) struct Desk {
@@ -201,16 +197,4 @@ pub(crate) fn manifest(name: &str, audience: &str, more: &Value) -> String {
         "metadata": {"name": name}, "spec": spec,
     })
     .to_string()
-}
-
-pub(crate) async fn until<T>(what: &str, mut found: impl AsyncFnMut() -> Option<T>) -> T {
-    let wait = async {
-        loop {
-            if let Some(found) = found().await {
-                return found;
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("not seen in time: {what}"))
 }

@@ -79,6 +79,13 @@ fn log(kind: Kind, authenticator: &str, condition: &Condition) {
 
 // === impl Conditions ===
 
+impl Conditions {
+    /// Waits for the next finding; `false` once nobody looks any more.
+    pub async fn changed(&mut self) -> bool {
+        self.0.changed().await.is_ok()
+    }
+}
+
 /// One object with `authenticators`, each with its kind, name and status, and `wrong`, the files that cannot be used.
 impl fmt::Display for Conditions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
