@@ -3,6 +3,7 @@
 mod handover;
 
 pub mod client_chain;
+pub mod file_watch;
 pub mod server;
 pub mod serving_files;
 pub mod validity;

@@ -4,7 +4,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use rustls::sign::CertifiedKey;
-use tokio::{sync::watch, time::sleep};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
@@ -12,8 +12,9 @@ use crate::{
     runtime::metrics::Metrics,
     tls::{
         client_chain::{CertificatePool, PoolError},
+        file_watch::{self, FileWatch},
         server::ServingCertificate,
-        serving_files::{LOOK, ServingFilesError, certified, read},
+        serving_files::{ServingFilesError, certified, read},
         validity::Validity,
     },
 };
@@ -41,8 +42,7 @@ pub struct Loaded {
 /// The task that looks at the files.
 #[derive(Debug)]
 pub struct Watcher {
-    files: Files,
-    seen: Contents,
+    files: FileWatch<Files>,
     metrics: Metrics,
     pool: watch::Sender<Arc<CertificatePool>>,
     serving: watch::Sender<Option<Arc<CertifiedKey>>>,
@@ -64,14 +64,18 @@ pub enum FilesError {
     Serving(#[from] ServingFilesError),
 }
 
+/// Their bytes, the key's among them.
 #[derive(PartialEq, Eq)]
-struct Contents {
+pub struct Contents {
     client_ca: Vec<u8>,
     serving: Option<(Vec<u8>, Zeroizing<Vec<u8>>)>,
 }
 
-struct Parsed {
+/// What they mean.
+pub struct Parsed {
     pool: Arc<CertificatePool>,
+    /// When the first of the authorities ends.
+    client_ca: Option<Validity>,
     serving: Option<Arc<CertifiedKey>>,
 }
 
@@ -83,15 +87,21 @@ impl Files {
     /// # Errors
     /// When one cannot be read, or is not what it should be.
     pub async fn load(self, metrics: Metrics) -> Result<Loaded, FilesError> {
-        let seen = self.read().await?;
-        let parsed = self.parse(&seen)?;
-        tell(&seen, &parsed, &metrics);
+        let (files, parsed) = FileWatch::begin(self).await?;
+        parsed.tell(&metrics);
         let from_files = parsed.serving.is_some();
         let ((pool_sender, pool), (serving_sender, serving)) =
             (watch::channel(parsed.pool), watch::channel(parsed.serving));
-        let watcher = Watcher { files: self, seen, metrics, pool: pool_sender, serving: serving_sender };
+        let watcher = Watcher { files, metrics, pool: pool_sender, serving: serving_sender };
         Ok(Loaded { pool, serving: from_files.then_some(serving), watcher })
     }
+}
+
+impl file_watch::Files for Files {
+    const OF: &'static str = "the TokenReview listener";
+    type Contents = Contents;
+    type Parsed = Parsed;
+    type Error = FilesError;
 
     async fn read(&self) -> Result<Contents, FilesError> {
         let serving = match &self.serving {
@@ -115,14 +125,19 @@ impl Files {
             }
             _ => None,
         };
-        Ok(Parsed { pool: Arc::new(pool), serving })
+        let client_ca = Validity::of_bundle(&contents.client_ca);
+        Ok(Parsed { pool: Arc::new(pool), client_ca, serving })
     }
 }
 
-fn tell(contents: &Contents, parsed: &Parsed, metrics: &Metrics) {
-    Validity::tell(Validity::of_bundle(&contents.client_ca), "review-client-ca", metrics);
-    let serving = parsed.serving.as_ref().and_then(|serving| Validity::of_chain(&serving.cert));
-    Validity::tell(serving, "review-serving", metrics);
+// === impl Parsed ===
+
+impl Parsed {
+    fn tell(&self, metrics: &Metrics) {
+        Validity::tell(self.client_ca, "review-client-ca", metrics);
+        let serving = self.serving.as_ref().and_then(|serving| Validity::of_chain(&serving.cert));
+        Validity::tell(serving, "review-serving", metrics);
+    }
 }
 
 // === impl Watcher ===
@@ -134,41 +149,13 @@ impl Watcher {
     }
 
     async fn look(&mut self) {
-        let mut told = false;
         loop {
-            sleep(LOOK).await;
-            match self.again().await {
-                Ok(changed) => {
-                    told = false;
-                    if changed {
-                        tracing::info!("The files of the TokenReview listener changed");
-                    }
-                }
-                Err(error) if !told => {
-                    told = true;
-                    tracing::warn!(%error, "Cannot use the files of the TokenReview listener, keeping what they held");
-                }
-                Err(_) => {}
+            if let Some(found) = self.files.look().await {
+                found.tell(&self.metrics);
+                self.pool.send_replace(found.pool);
+                self.serving.send_replace(found.serving);
+                tracing::info!("The files of the TokenReview listener changed");
             }
         }
-    }
-
-    async fn again(&mut self) -> Result<bool, FilesError> {
-        let contents = self.files.read().await?;
-        if contents == self.seen {
-            return Ok(false);
-        }
-        let parsed = self.files.parse(&contents)?;
-        tell(&contents, &parsed, &self.metrics);
-        self.pool.send_replace(parsed.pool);
-        self.serving.send_replace(parsed.serving);
-        self.seen = contents;
-        Ok(true)
-    }
-}
-
-impl std::fmt::Debug for Contents {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Contents")
     }
 }

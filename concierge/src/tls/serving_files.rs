@@ -1,27 +1,23 @@
 //! A serving certificate out of files, read again as they change: a mounted Secret that cert-manager or somebody else fills.
 
 use std::{
-    fmt,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use rustls::{crypto::aws_lc_rs, sign::CertifiedKey};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
-use tokio::{fs::File, io::AsyncReadExt as _, sync::watch, time::sleep};
+use tokio::{fs::File, io::AsyncReadExt as _, sync::watch};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
-use super::{handover::Handover, server::ServingCertificate, validity::Validity};
-use crate::{
-    credential::pem,
-    runtime::metrics::Metrics,
-    time::{Clock, UnixTime},
+use super::{
+    file_watch::{FileWatch, Files},
+    handover::Handover,
+    server::ServingCertificate,
+    validity::Validity,
 };
-
-/// How often the files are looked at. A mounted Secret changes by a swapped link, which no watch on a file sees.
-pub const LOOK: Duration = Duration::from_secs(10);
+use crate::{credential::pem, runtime::metrics::Metrics, time::Clock};
 
 /// Largest file that is read: a bundle of a hundred authorities has a tenth of it.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -51,8 +47,7 @@ pub struct Loaded {
 /// The task that looks at the files.
 #[derive(Debug)]
 pub struct Watcher {
-    files: ServingFiles,
-    seen: Contents,
+    files: FileWatch<ServingFiles>,
     handover: Handover,
     clock: Arc<dyn Clock>,
     metrics: Metrics,
@@ -89,14 +84,16 @@ pub enum ServingFilesError {
     },
 }
 
+/// Their bytes, the key's among them.
 #[derive(PartialEq, Eq)]
-struct Contents {
+pub struct Contents {
     certificate: Vec<u8>,
     key: Zeroizing<Vec<u8>>,
     authority: Option<Vec<u8>>,
 }
 
-struct Parsed {
+/// What they mean.
+pub struct Parsed {
     certificate: Arc<CertifiedKey>,
     /// Empty where there is no file of authorities.
     authorities: Vec<CertificateDer<'static>>,
@@ -111,25 +108,24 @@ impl ServingFiles {
     /// # Errors
     /// When one cannot be read, or is not what it should be.
     pub async fn load(self, clock: Arc<dyn Clock>, metrics: Metrics) -> Result<Loaded, ServingFilesError> {
-        let seen = self.read().await?;
-        let Parsed { certificate, authorities } = self.parse(&seen)?;
+        let (files, Parsed { certificate, authorities }) = FileWatch::begin(self).await?;
         let handover = Handover::new(certificate, authorities);
         let (certificate_sender, certificate) = watch::channel(None);
         let (bundle_sender, mut bundle) = watch::channel(None);
-        let mut watcher = Watcher {
-            files: self,
-            seen,
-            handover,
-            clock,
-            metrics,
-            certificate: certificate_sender,
-            bundle: bundle_sender,
-        };
+        let mut watcher =
+            Watcher { files, handover, clock, metrics, certificate: certificate_sender, bundle: bundle_sender };
         watcher.publish();
         // Whoever waits for a change finds the first bundle, too.
         bundle.mark_changed();
         Ok(Loaded { certificate, bundle, watcher })
     }
+}
+
+impl Files for ServingFiles {
+    const OF: &'static str = "the serving certificate";
+    type Contents = Contents;
+    type Parsed = Parsed;
+    type Error = ServingFilesError;
 
     async fn read(&self) -> Result<Contents, ServingFilesError> {
         let authority = match &self.authority {
@@ -203,36 +199,20 @@ impl Watcher {
     }
 
     async fn look(&mut self) {
-        let mut told = false;
         loop {
-            sleep(LOOK).await;
+            let found = self.files.look().await;
             let now = self.clock.now();
-            match self.again(now).await {
-                Ok(()) => told = false,
-                Err(error) if !told => {
-                    told = true;
-                    tracing::warn!(%error, "Cannot use the files of the serving certificate, keeping what they held");
+            if let Some(Parsed { certificate, authorities }) = found {
+                self.handover.take(certificate, authorities, now);
+                if self.handover.is_waiting() {
+                    tracing::info!(
+                        "Serving certificate of another authority found; shown once clients had time to trust it"
+                    );
                 }
-                Err(_) => {}
             }
             self.handover.tick(now);
             self.publish();
         }
-    }
-
-    async fn again(&mut self, now: UnixTime) -> Result<(), ServingFilesError> {
-        let contents = self.files.read().await?;
-        if contents != self.seen {
-            let Parsed { certificate, authorities } = self.files.parse(&contents)?;
-            self.handover.take(certificate, authorities, now);
-            self.seen = contents;
-            if self.handover.is_waiting() {
-                tracing::info!(
-                    "Serving certificate of another authority found; shown once clients had time to trust it"
-                );
-            }
-        }
-        Ok(())
     }
 
     fn publish(&mut self) {
@@ -260,12 +240,6 @@ impl Watcher {
     }
 }
 
-impl fmt::Debug for Contents {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Contents")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -277,7 +251,10 @@ mod tests {
         super::handover::{SPREAD, STAY},
         *,
     };
-    use crate::time::ManualClock;
+    use crate::{
+        time::{ManualClock, UnixTime},
+        tls::file_watch::LOOK,
+    };
 
     const NOON: UnixTime = UnixTime::from_secs(1_795_262_400);
 
