@@ -10,7 +10,7 @@
 //! | `configuration` | the `AuthenticationConfiguration` of kube-apiserver, read strictly |
 //! | `incoming`, `outgoing` | its entries to our specs, and back |
 //! | `guards` | what we refuse by default, as rules that kube-apiserver understands |
-//! | `flags` | kube-apiserver's `--oidc-*` flags, alone or in its manifest |
+//! | `flags`, `variables` | kube-apiserver's `--oidc-*` flags, alone or in its manifest, where variables may stand for them |
 //! | `pinniped` | Pinniped's objects |
 //! | `names`, `objects`, `remarks`, `differences` | what is written, and what a person is told |
 
@@ -25,6 +25,7 @@ mod outgoing;
 mod pinniped;
 mod remarks;
 mod sources;
+mod variables;
 
 use std::{
     io::{Read, Write},

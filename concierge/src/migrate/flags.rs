@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::{
     configuration::{ClaimRule, Entry, Issuer, Mapping, Mappings},
     remarks::Remarks,
+    variables::{Variables, Word},
 };
 
 /// The program's name.
@@ -36,9 +37,13 @@ pub(super) struct Flags {
 
 /// Reads a command line; whatever else stands in it is none of our business.
 pub(super) fn of_words(words: &[String]) -> Result<Flags, String> {
+    read(words.iter().map(Word::from))
+}
+
+fn read(words: impl IntoIterator<Item = Word>) -> Result<Flags, String> {
     let mut flags = Flags::default();
-    let mut words = words.iter();
-    while let Some(word) = words.next() {
+    let mut words = words.into_iter();
+    while let Some(Word { text: word, mut unknown }) = words.next() {
         let (name, value) = word.split_once('=').map_or((word.as_str(), None), |(name, value)| (name, Some(value)));
         // As kube-apiserver does with the names of all its flags (`WordSepNormalizeFunc` of k8s.io/component-base): a rule
         // that is written so must not get lost.
@@ -49,10 +54,18 @@ pub(super) fn of_words(words: &[String]) -> Result<Flags, String> {
         if !name.starts_with(PREFIX) {
             continue;
         }
-        let value = match value {
-            Some(value) => value.to_owned(),
-            None => words.next().cloned().ok_or_else(|| format!("{name}: has no value"))?,
+        let value = if let Some(value) = value {
+            value.to_owned()
+        } else {
+            let next = words.next().ok_or_else(|| format!("{name}: has no value"))?;
+            unknown.extend(next.unknown);
+            next.text
         };
+        if let Some(variable) = unknown.first() {
+            return Err(format!(
+                "{name}: $({variable}): the manifest does not hold the value of that variable: write it there, as a `value`"
+            ));
+        }
         flags.set(&name, value)?;
     }
     if flags.issuer_url.is_empty() || flags.client_id.is_empty() {
@@ -71,23 +84,26 @@ pub(super) fn of_manifest(text: &str) -> Result<Flags, String> {
         let value: Value = serde_norway::from_value(value).map_err(|error| format!("cannot be read: {error}"))?;
         for spec in ["/spec/containers", "/spec/template/spec/containers"] {
             let containers = value.pointer(spec).and_then(Value::as_array);
-            found.extend(containers.into_iter().flatten().filter_map(kube_apiserver));
+            for container in containers.into_iter().flatten() {
+                found.extend(kube_apiserver(container)?);
+            }
         }
     }
     match found.as_slice() {
-        [words] => of_words(words),
+        [words] => read(words.iter().cloned()),
         [] => Err(format!("holds no container that runs {PROGRAM}: expected the manifest of its pod")),
         several => Err(format!("holds {} containers that run {PROGRAM}: expected one", several.len())),
     }
 }
 
 /// The words of a container's command line, if it is kube-apiserver's.
-fn kube_apiserver(container: &Value) -> Option<Vec<String>> {
-    let list = |name: &str| container[name].as_array().cloned().unwrap_or_default();
-    let words = [list("command"), list("args")].concat();
-    let words: Vec<String> = words.iter().filter_map(Value::as_str).map(str::to_owned).collect();
-    let is_program = |word: &String| word.rsplit('/').next() == Some(PROGRAM);
-    (words.iter().any(is_program) || container["name"] == PROGRAM).then_some(words)
+fn kube_apiserver(container: &Value) -> Result<Option<Vec<Word>>, String> {
+    let list = |name: &str| container[name].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let variables = Variables::of(container)?;
+    let words = list("command").chain(list("args")).map(|word| variables.expand(word));
+    let words = words.collect::<Result<Vec<_>, _>>()?;
+    let is_program = |word: &Word| word.text.rsplit('/').next() == Some(PROGRAM);
+    Ok((words.iter().any(is_program) || container["name"] == PROGRAM).then_some(words))
 }
 
 impl Flags {
@@ -273,6 +289,34 @@ spec:
         ] {
             assert!(of_manifest(&text).unwrap_err().contains(words), "{text}");
         }
+    }
+
+    #[test]
+    fn a_manifest_s_variables_are_replaced_and_what_it_does_not_hold_is_told() {
+        let pod = |env: &str, words: &str| {
+            format!(
+                "kind: Pod\nspec:\n  containers:\n  - name: kube-apiserver\n    env: {env}\n    \
+                 command: [kube-apiserver, '--advertise-address=$(HOST_IP)', \
+                 '--oidc-issuer-url=https://idp.example.com', {words}]\n"
+            )
+        };
+        let env = "[{name: ID, value: kubernetes}, {name: HOST_IP, valueFrom: {fieldRef: {fieldPath: status.hostIP}}}]";
+        for (words, client) in [
+            ("'--oidc-client-id=$(ID)'", "kubernetes"),
+            ("--oidc-client-id, '$(ID)'", "kubernetes"),
+            ("'--oidc-client-id=$$(ID)'", "$(ID)"),
+        ] {
+            assert_eq!(of_manifest(&pod(env, words)).unwrap().client_id, client, "{words}");
+        }
+        for words in
+            ["'--oidc-client-id=a-$(HOST_IP)'", "--oidc-client-id, '$(HOST_IP)'", "'--oidc-required-claim=$(HOST_IP)'"]
+        {
+            let problem = of_manifest(&pod(env, words)).unwrap_err();
+            assert!(problem.contains(": $(HOST_IP): the manifest does not hold the value"), "{words}: {problem}");
+        }
+        // A shell's words are what they are.
+        let literal = of_words(&["--oidc-issuer-url=https://a".to_owned(), "--oidc-client-id=$(ID)".to_owned()]);
+        assert_eq!(literal.unwrap().client_id, "$(ID)");
     }
 
     #[test]
