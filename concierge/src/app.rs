@@ -46,6 +46,13 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(25);
 const WORK_LIMIT: Duration = Duration::from_secs(15);
 /// How long the last audit records may take to be written.
 const AUDIT_LIMIT: Duration = Duration::from_secs(10);
+/// How long what is left (a name lookup on a blocking thread) may hold the process.
+const RUNTIME_LIMIT: Duration = Duration::from_secs(1);
+
+/// The most that a process takes to end once its `--shutdown-grace` is over. Whoever may kill it waits for both: a pod's
+/// `terminationGracePeriodSeconds`.
+pub const WIND_DOWN: Duration =
+    DRAIN_LIMIT.saturating_add(WORK_LIMIT).saturating_add(AUDIT_LIMIT).saturating_add(RUNTIME_LIMIT);
 
 /// Runs the concierge until it is asked to stop.
 ///
@@ -58,8 +65,7 @@ pub fn run(config: Config) -> Result<(), anyhow::Error> {
     panics::install(metrics.clone());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
     let outcome = runtime.block_on(serve(config, metrics));
-    // What is left (a name lookup on a blocking thread) must not hold the process.
-    runtime.shutdown_timeout(Duration::from_secs(1));
+    runtime.shutdown_timeout(RUNTIME_LIMIT);
     outcome
 }
 

@@ -6,10 +6,11 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use k8s_openapi::api::core::v1::Pod;
-use latchkey_concierge::{args::Command, config::Config, convert};
+use latchkey_concierge::{app::WIND_DOWN, args::Command, config::Config, convert};
 use serde::Deserialize as _;
 use serde_json::Value;
 
@@ -161,6 +162,8 @@ fn the_static_pod_is_a_pod_and_its_flags_name_what_it_mounts() {
     assert!(review.address.ip().is_loopback() && config.admin_address.ip().is_loopback());
     let probe = container.readiness_probe.as_ref().unwrap().http_get.as_ref().unwrap();
     assert_eq!(serde_json::to_value(&probe.port).unwrap(), config.admin_address.port());
+    let given = u64::try_from(spec.termination_grace_period_seconds.unwrap()).unwrap();
+    assert!(config.shutdown_grace + WIND_DOWN <= Duration::from_secs(given), "killed before its audit log is closed");
     // A static pod may name no object of the API.
     assert!(spec.service_account_name.is_none() && config.kubeconfig.is_none());
     assert!(spec.volumes.unwrap().iter().all(|volume| volume.host_path.is_some()));

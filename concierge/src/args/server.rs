@@ -146,7 +146,8 @@ pub(super) struct ServerArgs {
     log: LogFilter,
 
     /// How long requests are still taken after SIGTERM, while readiness already fails. It should be longer than it takes
-    /// endpoints to notice. A number with a unit: `5s`, `500ms`.
+    /// endpoints to notice. Ending takes up to 51 seconds more: a pod's terminationGracePeriodSeconds must have room for
+    /// both. A number with a unit: `5s`, `500ms`.
     #[arg(long, env = "LATCHKEY_SHUTDOWN_GRACE", value_name = "TIME", default_value = "5s")]
     shutdown_grace: Span,
 }

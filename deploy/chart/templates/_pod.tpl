@@ -43,6 +43,19 @@
   readOnly: true
 {{- end -}}
 
+{{/* The seconds from SIGTERM to the concierge's last: its grace, and 51 for what it winds down after that. */}}
+{{- define "latchkey.windDown" -}}
+{{- $grace := default "5s" .Values.shutdownGrace -}}
+{{- $unit := index (dict "ms" 1 "s" 1000 "m" 60000 "h" 3600000 "d" 86400000) (regexFind "[a-z]+$" $grace) -}}
+{{- $milliseconds := mul (regexFind "^[0-9]+" $grace | atoi) $unit -}}
+{{- add 51 (div (add $milliseconds 999) 1000) -}}
+{{- end -}}
+
+{{/* How long the kubelet waits for it: a few seconds more, for a busy node. */}}
+{{- define "latchkey.terminationGracePeriodSeconds" -}}
+{{- default (add 4 (include "latchkey.windDown" .)) .Values.terminationGracePeriodSeconds | int64 -}}
+{{- end -}}
+
 {{/* The flags that follow from values. Every flag can be given as LATCHKEY_<FLAG> as well (extraEnv). */}}
 {{- define "latchkey.args" -}}
 {{- $values := .Values -}}

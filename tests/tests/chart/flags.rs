@@ -1,9 +1,10 @@
 //! Values become flags that the program itself takes, and there is a value for each flag.
 
-use std::{collections::BTreeSet, ffi::OsString};
+use std::{collections::BTreeSet, ffi::OsString, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use latchkey_concierge::{
+    app::WIND_DOWN,
     args::Command,
     config::{Config, Destination},
 };
@@ -76,6 +77,35 @@ async fn what_is_set_is_what_is_meant() -> Result<()> {
     let secret = config(&["tls.mode=secret", "tls.secretName=serving"]).await?;
     let files = secret.aggregated_api_certificate.context("files")?;
     ensure!(files.authority == Some("/etc/latchkey/aggregated-api/ca.crt".into()), "{files:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_pod_has_the_time_that_its_concierge_may_take_to_end() -> Result<()> {
+    let helm = Helm::new().await?;
+    for (set, expected) in [
+        ("", 60),
+        (",shutdownGrace=0s", 55),
+        (",shutdownGrace=500ms", 56),
+        (",shutdownGrace=010s", 65),
+        (",shutdownGrace=2m", 175),
+        (",shutdownGrace=99999d", 8_639_913_655),
+        (",terminationGracePeriodSeconds=56", 56),
+        (",terminationGracePeriodSeconds=300,shutdownGrace=4m", 300),
+    ] {
+        let rendered = helm.template("latchkey", "latchkey", &["--set", &format!("clusterName=a{set}")]).await?;
+        let objects = documents(&rendered)?;
+        let deployment = the(&objects, "Deployment", "latchkey-concierge")?;
+        let given = deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"].as_u64();
+        ensure!(given == Some(expected), "{set}: {given:?}");
+        let grace = configured(&arguments(&objects)?)?.shutdown_grace;
+        ensure!(grace + WIND_DOWN <= Duration::from_secs(expected), "{set}: {grace:?}");
+    }
+    let Err(shown) = Command::parse(["latchkey-concierge", "--help"].map(OsString::from)) else {
+        return Err(anyhow!("--help is a request for help"));
+    };
+    let words = shown.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+    ensure!(words.contains(&format!("Ending takes up to {} seconds more", WIND_DOWN.as_secs())), "{words}");
     Ok(())
 }
 

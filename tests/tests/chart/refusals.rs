@@ -17,6 +17,7 @@ async fn a_misspelt_value_is_refused_by_its_name() -> Result<()> {
         ("replicaCount=two", "at '/replicaCount': got string, want integer"),
         ("audit.names=none", "at '/audit/names': value must be one of"),
         ("shutdownGrace=5", "at '/shutdownGrace': got number, want string"),
+        ("terminationGracePeriodSeconds=0", "at '/terminationGracePeriodSeconds': minimum: got 0, want 1"),
     ] {
         let said = refused(&helm, &["--set", set]).await?;
         ensure!(said.contains(expected), "{set}: {said}");
@@ -37,6 +38,14 @@ async fn values_that_contradict_each_other_are_refused_with_what_to_set() -> Res
         ("serviceAccount.create=false", "serviceAccount.name is empty: set the name of the account to use"),
         ("serviceAccount.create=false,serviceAccount.name=default", "default account must not get these rights"),
         ("serviceAccount.name=default", "default account must not get these rights"),
+        (
+            "terminationGracePeriodSeconds=90,shutdownGrace=40s",
+            "terminationGracePeriodSeconds is 90: set it to 91 or more, or to \"\"",
+        ),
+        ("terminationGracePeriodSeconds=55", "set it to 56 or more"),
+        ("extraArgs[0]=--shutdown-grace=9s", "extraArgs sets --shutdown-grace: take it out and set shutdownGrace"),
+        ("extraArgs[0]=--shutdown-grace", "extraArgs sets --shutdown-grace"),
+        ("extraEnv[0].name=LATCHKEY_SHUTDOWN_GRACE", "extraEnv sets LATCHKEY_SHUTDOWN_GRACE: take it out"),
         ("podLabels.app\\.kubernetes\\.io/name=x", "podLabels sets app.kubernetes.io/name"),
         ("podDisruptionBudget.maxUnavailable=1,podDisruptionBudget.minAvailable=1", "set one of them to \"\""),
         ("podDisruptionBudget.minAvailable=2", "podDisruptionBudget.minAvailable is 2 with 2 replicas: set it lower"),
