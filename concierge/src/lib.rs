@@ -27,7 +27,7 @@
 //! | `webhook` | asks the server of a `WebhookAuthenticator`: the only room that sends a token anywhere | doors |
 //! | `distributed` | claims that a token only refers to: fetched, verified, and the token judged once more | doors |
 //! | `controllers` | observe, plan, act: custom resources, certificates, status | doors |
-//! | `tls` | the serving certificate, from one authority to the next, and client certificates handed to the request layer | doors |
+//! | `tls` | the serving certificate, from one authority to the next, client certificates handed to the request layer, and the one watcher of the files that both come from | doors |
 //! | `api` | the aggregated API server: thin handlers, one room for answers | doors |
 //! | `check` | `latchkey-concierge check`: files in, every step of the verdict out, by the same judge | doors |
 //! | `self_test` | `latchkey-concierge self-test`: asks the API server, as anybody may, whether all this answers and refuses | doors |

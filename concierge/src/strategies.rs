@@ -6,7 +6,8 @@
 //! authority until an admin says so, so what is offered is what has been tried and seen to work.
 //!
 //! Every replica tries for itself, at start and from time to time: a probe costs one certificate request or one TLS
-//! handshake, and its answer then is about *this* replica's network and rights and needs no leader.
+//! handshake, and its answer then is about *this* replica's network and rights and needs no leader. What the leader has
+//! published is no answer, but another word in it is a reason to look at once: replicas differ for seconds, not minutes.
 
 mod availability;
 mod certificate_signing_request_api;
@@ -61,7 +62,7 @@ pub struct Strategies {
     own: ClientCertificateAuthority,
     cluster: CertificateSigningRequestApi,
     states: watch::Sender<Availabilities>,
-    /// Rung when a strategy failed in use: its prober looks again at once.
+    /// Rung when a strategy failed in use, or is said to be otherwise: its prober looks again at once.
     doubts: Arc<Doubts>,
 }
 
@@ -173,6 +174,11 @@ impl Strategies {
         self.states.subscribe()
     }
 
+    /// Has a strategy tried again at once, for somebody has reason to think that it is not as it was.
+    pub fn doubt(&self, kind: StrategyKind) {
+        self.doubts.about(kind).notify_one();
+    }
+
     /// Notes a failure in use. A strategy that plainly broke is not offered again until a probe has seen it work; for
     /// anything that this one request may have caused, and for one unreachable moment, the probe alone decides: nobody
     /// shall take the strategy away from others.
@@ -194,7 +200,7 @@ impl Strategies {
             if fault.is_plain() {
                 self.set(kind, Availability::Unusable(fault));
             }
-            self.doubts.about(kind).notify_one();
+            self.doubt(kind);
         }
         error
     }

@@ -140,7 +140,7 @@ impl Cluster {
             cluster,
             clock,
             leadership: leadership.clone(),
-            availabilities: strategies.subscribe(),
+            strategies: strategies.clone(),
             authority,
             audit,
         };

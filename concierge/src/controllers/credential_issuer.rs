@@ -2,6 +2,7 @@
 
 mod absent;
 mod cluster_info;
+mod hearsay;
 mod plan;
 
 use std::{error::Error, pin::pin, sync::Arc, time::Duration};
@@ -21,11 +22,14 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::plan::{Offer, bundle, is_settled, plan, signed};
+use self::{
+    hearsay::contradicted,
+    plan::{Offer, bundle, is_settled, plan, signed},
+};
 use super::audit_key::Published;
 use crate::{
     runtime::lease::Leadership,
-    strategies::{Authority, Availabilities},
+    strategies::{Authority, Strategies},
     time::Clock,
 };
 
@@ -51,8 +55,8 @@ pub struct Settings {
     pub clock: Arc<dyn Clock>,
     /// Whether this replica writes.
     pub leadership: Leadership,
-    /// From [`crate::strategies::Strategies::subscribe`].
-    pub availabilities: watch::Receiver<Availabilities>,
+    /// What is said of; tried again when another replica says something else.
+    pub strategies: Strategies,
     /// Our authority, whose certificates the status publishes.
     pub authority: watch::Receiver<Authority>,
     /// The keys of the audit log, which the status publishes.
@@ -79,12 +83,13 @@ pub async fn run(settings: Settings, stop: CancellationToken) {
         cluster,
         clock,
         mut leadership,
-        mut availabilities,
+        strategies,
         mut authority,
         mut audit,
     } = settings;
     let issuers: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
     let mut events = pin!(watch_object(issuers.clone(), &name).default_backoff());
+    let mut availabilities = strategies.subscribe();
     let mut known = Seen::NotYet;
     let mut wait = REVIEW;
     let mut led = false;
@@ -96,6 +101,12 @@ pub async fn run(settings: Settings, stop: CancellationToken) {
                     // What was written here may come back after what was written next.
                     if object.as_ref().zip(known.object()).is_some_and(|(event, known)| is_older(event, known)) {
                         continue;
+                    }
+                    if let Some((before, now)) = known.object().zip(object.as_ref()) {
+                        let states = availabilities.borrow().clone();
+                        for kind in contradicted(&status(before), &status(now), &states) {
+                            strategies.doubt(kind);
+                        }
                     }
                     known = object.map_or(Seen::Absent, |object| Seen::Present(Box::new(object)));
                 }

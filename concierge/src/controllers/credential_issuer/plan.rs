@@ -117,11 +117,16 @@ fn entry(
         }),
         impersonation_proxy_info: None,
     });
-    let r#type = match kind {
+    let last_update_time = Time(Timestamp::UNIX_EPOCH);
+    Strategy { r#type: published_as(kind), status, reason, message, last_update_time, frontend }
+}
+
+/// What a strategy is called in the status.
+pub(super) const fn published_as(kind: StrategyKind) -> StrategyType {
+    match kind {
         StrategyKind::CertificateSigningRequestAPI => StrategyType::CertificateSigningRequestAPI,
         StrategyKind::ClientCertificateAuthority => StrategyType::ClientCertificateAuthority,
-    };
-    Strategy { r#type, status, reason, message, last_update_time: Time(Timestamp::UNIX_EPOCH), frontend }
+    }
 }
 
 fn reason(fault: &Fault) -> StrategyReason {
