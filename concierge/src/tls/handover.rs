@@ -28,17 +28,27 @@ const MOST: usize = 16;
 #[derive(Debug)]
 pub(super) struct Handover {
     shown: Arc<CertifiedKey>,
-    /// What is shown next, and when.
-    waiting: Option<(Arc<CertifiedKey>, UnixTime)>,
+    /// What is shown next.
+    waiting: Option<Arc<CertifiedKey>>,
     /// Whom the files say to trust; empty: they say nothing.
-    trusted: Vec<CertificateDer<'static>>,
+    trusted: Vec<Told>,
     /// Whom they said to trust before, and until when that holds.
-    leaving: Vec<(CertificateDer<'static>, UnixTime)>,
+    leaving: Vec<(Told, UnixTime)>,
+}
+
+/// An authority of which clients are told.
+#[derive(Clone, Debug)]
+struct Told {
+    authority: CertificateDer<'static>,
+    /// Since when; whoever changes the files again does not make it younger.
+    since: UnixTime,
 }
 
 impl Handover {
     /// At the start there is nothing before: what the files say holds.
     pub(super) fn new(certificate: Arc<CertifiedKey>, trusted: Vec<CertificateDer<'static>>) -> Self {
+        let since = UnixTime::from_secs(0);
+        let trusted = trusted.into_iter().map(|authority| Told { authority, since }).collect();
         Self { shown: certificate, waiting: None, trusted, leaving: Vec::new() }
     }
 
@@ -49,31 +59,46 @@ impl Handover {
         trusted: Vec<CertificateDer<'static>>,
         now: UnixTime,
     ) {
-        let known: Vec<_> = self.bundle().cloned().collect();
-        // Nothing is gained by keeping one that clients refuse.
-        let works = vouches(&known, &self.shown.cert, now);
-        let due = match &self.waiting {
-            Some((_, due)) => Some(*due),
-            None => (!vouches(&known, &certificate.cert, now)).then(|| now.plus(SPREAD)),
+        let since = |authority: &CertificateDer<'static>| {
+            let known = self.told().find(|told| told.authority == *authority);
+            known.map_or(now, |told| told.since)
         };
-        self.waiting = due.filter(|_| works).map(|due| (Arc::clone(&certificate), due));
-        if self.waiting.is_none() {
-            self.shown = certificate;
-        }
+        let trusted =
+            trusted.into_iter().map(|authority| Told { since: since(&authority), authority }).collect::<Vec<_>>();
         let until = now.plus(STAY);
         let before = mem::replace(&mut self.trusted, trusted);
-        self.leaving.extend(before.into_iter().map(|authority| (authority, until)));
-        self.leaving.retain(|(authority, _)| !self.trusted.contains(authority));
+        self.leaving.extend(before.into_iter().map(|told| (told, until)));
+        self.leaving.retain(|(told, _)| !self.trusted.iter().any(|stays| stays.authority == told.authority));
         let surplus = self.leaving.len().saturating_sub(MOST);
         self.leaving.drain(..surplus);
+        self.waiting = Some(certificate);
+        self.show(now);
     }
 
     /// What time brings: the certificate that waits is shown, authorities that leave are gone.
     pub(super) fn tick(&mut self, now: UnixTime) {
-        if let Some((certificate, _)) = self.waiting.take_if(|(_, due)| *due <= now) {
+        self.leaving.retain(|(_, until)| now < *until);
+        self.show(now);
+    }
+
+    /// Shows what waits once everybody has had time to learn of an authority that vouches for it. One that none of them vouches
+    /// for is put off for as long as the other is trusted; keeping one that clients refuse, or only now hear of, would gain
+    /// nothing.
+    fn show(&mut self, now: UnixTime) {
+        let is_due = |certificate: &Arc<CertifiedKey>| {
+            let learnt = self.told().filter(|told| told.since.plus(SPREAD) <= now).map(|told| &told.authority);
+            let before = self.told().filter(|told| told.since < now).map(|told| &told.authority);
+            vouches(learnt, &certificate.cert, now) || !vouches(before, &self.shown.cert, now)
+        };
+        if self.waiting.as_ref().is_some_and(is_due)
+            && let Some(certificate) = self.waiting.take()
+        {
             self.shown = certificate;
         }
-        self.leaving.retain(|(_, until)| now < *until);
+    }
+
+    fn told(&self) -> impl Iterator<Item = &Told> {
+        self.trusted.iter().chain(self.leaving.iter().map(|(told, _)| told))
     }
 
     /// What to show.
@@ -88,13 +113,17 @@ impl Handover {
 
     /// Whom clients must trust, those that stay before those that leave.
     pub(super) fn bundle(&self) -> impl Iterator<Item = &CertificateDer<'static>> {
-        self.trusted.iter().chain(self.leaving.iter().map(|(authority, _)| authority))
+        self.told().map(|told| &told.authority)
     }
 }
 
 /// Whether one of the authorities makes a client trust this server's chain. The name is not looked at: it is the same for all.
-fn vouches(authorities: &[CertificateDer<'static>], chain: &[CertificateDer<'static>], now: UnixTime) -> bool {
-    let anchors: Vec<_> = authorities.iter().filter_map(|one| webpki::anchor_from_trusted_cert(one).ok()).collect();
+fn vouches<'a>(
+    authorities: impl Iterator<Item = &'a CertificateDer<'static>>,
+    chain: &[CertificateDer<'static>],
+    now: UnixTime,
+) -> bool {
+    let anchors: Vec<_> = authorities.filter_map(|one| webpki::anchor_from_trusted_cert(one).ok()).collect();
     let Some((Ok(leaf), intermediates)) = chain.split_first().map(|(leaf, rest)| (EndEntityCert::try_from(leaf), rest))
     else {
         return false;
@@ -173,7 +202,7 @@ mod tests {
 
         let announced = new.certificate(2099);
         handover.take(Arc::clone(&renewed), vec![old.trusted(), new.trusted()], NOON);
-        handover.take(Arc::clone(&announced), vec![old.trusted(), new.trusted()], NOON);
+        handover.take(Arc::clone(&announced), vec![old.trusted(), new.trusted()], NOON.plus(SPREAD));
         assert!(Arc::ptr_eq(handover.shown(), &announced), "both were trusted before");
 
         for useless in [old.certificate(2020), new.certificate(2099)] {
@@ -187,6 +216,31 @@ mod tests {
     }
 
     #[test]
+    fn an_authority_that_was_told_of_a_moment_ago_is_not_known_to_everybody_yet() {
+        let (old, new) = (Authority::new("old"), Authority::new("new"));
+        let (first, second) = (old.certificate(2099), new.certificate(2099));
+        let mut handover = Handover::new(Arc::clone(&first), vec![old.trusted()]);
+        let both = || vec![old.trusted(), new.trusted()];
+        handover.take(Arc::clone(&first), both(), NOON);
+        handover.take(Arc::clone(&second), both(), NOON.plus(Duration::from_secs(10)));
+        assert!(Arc::ptr_eq(handover.shown(), &first) && handover.is_waiting());
+        handover.tick(NOON.plus(SPREAD));
+        assert!(Arc::ptr_eq(handover.shown(), &second), "told of since noon, and not since the certificate came");
+    }
+
+    #[test]
+    fn a_certificate_that_none_of_the_authorities_signed_is_put_off_while_the_other_is_trusted() {
+        let (old, new, other) = (Authority::new("old"), Authority::new("new"), Authority::new("other"));
+        let (first, second) = (old.certificate(2099), other.certificate(2099));
+        let mut handover = Handover::new(Arc::clone(&first), vec![old.trusted()]);
+        handover.take(Arc::clone(&second), vec![new.trusted()], NOON);
+        handover.tick(NOON.plus(SPREAD));
+        assert!(Arc::ptr_eq(handover.shown(), &first), "clients trust it, and not the other");
+        handover.tick(NOON.plus(STAY));
+        assert!(Arc::ptr_eq(handover.shown(), &second), "now they trust neither");
+    }
+
+    #[test]
     fn whoever_changes_it_again_does_not_lose_the_authority_of_what_is_shown() {
         let authorities = ["a", "b", "c"].map(Authority::new);
         let [a, b, c] = &authorities;
@@ -197,6 +251,8 @@ mod tests {
         assert_eq!(told(&handover), [c.trusted(), a.trusted(), b.trusted()]);
         assert!(Arc::ptr_eq(handover.shown(), &first));
         handover.tick(NOON.plus(SPREAD));
+        assert!(Arc::ptr_eq(handover.shown(), &first), "of the last one nobody was told before ten past");
+        handover.tick(NOON.plus(SPREAD + Duration::from_secs(10)));
         assert!(Arc::ptr_eq(handover.shown(), &last));
         for number in 0..MOST * 2 {
             let next = Authority::new(&number.to_string());
