@@ -35,6 +35,7 @@ use self::vault::{Purpose, Vault};
 use crate::args::Store;
 use crate::config::Places;
 use crate::expiry;
+use crate::failure::Failure;
 use crate::output::{Output, Printable};
 use crate::platform::keyring::KeyringError;
 use crate::platform::process::ProcessIdentity;
@@ -289,6 +290,18 @@ impl<'a> Cache<'a> {
     /// The last time that the cluster refused what this credential is made of.
     pub(crate) fn last_refusal(&self, name: &EntryName) -> Option<LastRefusal> {
         self.rooms.read(Room::Cache, &name.file("refused"))
+    }
+
+    /// What `parent` was told when the cluster refused this seconds ago, or those who waited (since `waiting_since`) for
+    /// somebody else's try: the cluster would only say it again.
+    pub(crate) fn refused_just_now(
+        &self,
+        name: &EntryName,
+        parent: ProcessIdentity,
+        waiting_since: Option<UnixTime>,
+    ) -> Option<Failure> {
+        let attempt = self.last_refusal(name)?.attempt?;
+        attempt.still_speaks(parent, waiting_since, self.clock.now()).then_some(attempt.failure)
     }
 
     /// Remembers that the cluster refused.

@@ -57,7 +57,9 @@ async fn production_refuses_stagings_login(
     astray: &Path,
 ) -> Result<()> {
     let ann = staging.ann(&work.join("astray"), issuer).await?;
-    let answer = ann.kubectl(astray, &["get", "namespaces"]).await?;
+    // With nothing kept of what the cluster serves, kubectl asks for that first, and runs the plugin again at each failure.
+    let empty = format!("--cache-dir={}", work.join("kubectl-cache").display());
+    let answer = ann.kubectl(astray, &[&empty, "get", "namespaces"]).await?;
     ensure!(!answer.ok && answer.stdout.is_empty(), "{}", answer.seen());
     ensure!(answer.stderr.contains("exit code 5"), "the plugin's word for \"the cluster refused\": {}", answer.stderr);
     ensure!(ann.invitations()?.len() == 1, "one login, and it is not asked for again");
@@ -73,6 +75,7 @@ async fn production_refuses_stagings_login(
     ensure!(record["verified"]["iss"] == issuer.url() && record["verified"]["sub"] == "subject-ann", "{record}");
     ensure!(record.get("identity").is_none() && record.get("credential").is_none(), "{record}");
     counted(production, "audience-mismatch", 1).await?;
+    ensure!(answer.stderr.matches("exit code 5").count() > 1, "one command is one refusal: {}", answer.stderr);
 
     // What the plugin saw is all that anybody sees.
     let reply = show(production, &token).await?;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::key::EntryName;
 use crate::args::TokenKind;
+use crate::config::{Answering, Destination};
 use crate::exec_credential::Credential;
 use crate::failure::Failure;
 use crate::platform::process::ProcessIdentity;
@@ -85,7 +86,7 @@ pub(crate) struct SessionLabel {
     pub(crate) cluster_name: String,
 }
 
-/// An attempt to log in that failed.
+/// An attempt to log in, or to be let in, that failed.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FailedAttempt {
     /// When, by this computer's clock.
@@ -121,9 +122,12 @@ pub(crate) struct LastRefusal {
     pub(crate) message: String,
     /// Under which the reason stands in the cluster's audit log.
     pub(crate) audit_id: Option<String>,
-    /// Whose login it was; not said by earlier releases.
+    /// Whose login it was, if it was a person's; not said by earlier releases.
     #[serde(default)]
     pub(crate) session: Option<EntryName>,
+    /// What our reader was told then; not said by earlier releases.
+    #[serde(default)]
+    pub(crate) attempt: Option<FailedAttempt>,
 }
 
 /// The provider's documents as they came.
@@ -152,6 +156,32 @@ impl KnownServer {
     pub(crate) fn is_same(&self, known: &Self) -> bool {
         (&self.endpoint, &self.roots) == (&known.endpoint, &known.roots)
             && (known.name.is_none() || self.name == known.name)
+    }
+}
+
+impl LastRefusal {
+    /// A refusal in the cluster's words, of whose login nothing is known so far.
+    pub(crate) fn new(
+        at: UnixTime,
+        answering: &Answering,
+        destination: &Destination,
+        message: &str,
+        audit_id: Option<&str>,
+    ) -> Self {
+        Self {
+            at,
+            cluster: answering.cluster_name.clone(),
+            endpoint: destination.server().map(|server| server.endpoint.to_string()).unwrap_or_default(),
+            message: message.to_owned(),
+            audit_id: audit_id.map(ToOwned::to_owned),
+            session: None,
+            attempt: None,
+        }
+    }
+
+    /// The same, with what `parent` is told.
+    pub(crate) fn told(self, parent: ProcessIdentity, failure: &Failure) -> Self {
+        Self { attempt: Some(FailedAttempt { at: self.at, parent, failure: failure.clone() }), ..self }
     }
 }
 

@@ -239,6 +239,7 @@ mod tests {
                 message: "no".to_owned(),
                 audit_id: None,
                 session: of.map(name),
+                attempt: None,
             };
             cache.keep_last_refusal(&name(letter), &refusal);
         }

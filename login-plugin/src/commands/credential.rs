@@ -191,6 +191,11 @@ async fn obtain(context: &Context<'_>, suspect: Option<HeldCredential>) -> Resul
     {
         return Ok(found.into());
     }
+    // kubectl runs us five times for one command that fails: each time would be a refresh and two refusals in the log.
+    let waiting_since = waited.then_some(began);
+    if let Some(failure) = context.cache.refused_just_now(&context.keys.credential, context.parent, waiting_since) {
+        return Err(failure);
+    }
     check_secret(context)?;
     let effort = match &suspect {
         // Never answer suspicion with a browser.
@@ -199,7 +204,7 @@ async fn obtain(context: &Context<'_>, suspect: Option<HeldCredential>) -> Resul
             Destination::Direct(_) => Effort::Anew,
             Destination::Exchange(_) => Effort::Silent,
         },
-        None => Effort::Login { waiting_since: waited.then_some(began) },
+        None => Effort::Login { waiting_since },
     };
     match (ask(context, effort).await.map(|(outcome, _session)| outcome), suspect) {
         (Err(failure), Some(held)) if failure.status != Status::ClusterRefused => {
@@ -280,31 +285,35 @@ async fn exchange_session(
         session = refreshed;
         exchanged = attempt(context, &session).await;
     }
-    let exchanged = exchanged?;
-    if let Err(ExchangeError::Refused { message, audit_id }) = &exchanged {
-        remember_refusal(context, message, audit_id.as_ref());
-    }
-    match exchanged {
+    let error = match exchanged? {
         Ok(exchanged) => {
             if exchanged.subject != session.certificate_subject {
                 session.certificate_subject.clone_from(&exchanged.subject);
                 context.cache.keep_session(&context.keys.session, &session);
             }
             remember_server(context);
-            Ok((exchanged, session))
+            return Ok((exchanged, session));
         }
-        // Nothing but a person brings another token.
-        Err(error @ ExchangeError::Refused { .. })
-            if !is_new && (session.refresh_token.is_none() || session.refresh_is_useless) =>
-        {
-            let mut failure = Failure::from(error);
-            if let Some(hint) = &mut failure.hint {
-                hint.push_str("; another login may pass: kubectl latchkey login --force, with --kubeconfig and --context as for kubectl");
-            }
-            Err(failure)
-        }
-        Err(error) => Err(error.into()),
+        Err(error) => error,
+    };
+    let ExchangeError::Refused { message, audit_id } = &error else { return Err(error.into()) };
+    let CredentialConfig { answering, destination, .. } = context.config;
+    let refusal = LastRefusal {
+        session: Some(context.keys.session.clone()),
+        ..LastRefusal::new(context.clock.now(), answering, destination, message, audit_id.as_deref())
+    };
+    let mut failure = Failure::from(error);
+    // Nothing but a person brings another token.
+    if !is_new
+        && (session.refresh_token.is_none() || session.refresh_is_useless)
+        && let Some(hint) = &mut failure.hint
+    {
+        hint.push_str(
+            "; another login may pass: kubectl latchkey login --force, with --kubeconfig and --context as for kubectl",
+        );
     }
+    context.cache.keep_last_refusal(&context.keys.credential, &refusal.told(context.parent, &failure));
+    Err(failure)
 }
 
 /// Failures of the provider, which trades tokens in some places, on the outside; those of the cluster on the inside.
@@ -389,19 +398,6 @@ fn remember_server(context: &Context<'_>) {
     {
         context.cache.keep_known_server(&context.keys.server, &here);
     }
-}
-
-/// For `explain`: the audit id is gone from the screen when somebody asks for it.
-fn remember_refusal(context: &Context<'_>, message: &str, audit_id: Option<&String>) {
-    let refusal = LastRefusal {
-        at: context.clock.now(),
-        cluster: context.config.answering.cluster_name.clone(),
-        endpoint: context.config.destination.server().map(|server| server.endpoint.to_string()).unwrap_or_default(),
-        message: message.to_owned(),
-        audit_id: audit_id.cloned(),
-        session: Some(context.keys.session.clone()),
-    };
-    context.cache.keep_last_refusal(&context.keys.credential, &refusal);
 }
 
 /// The server that sees the token; unknown where the client takes the token itself and does not say where.

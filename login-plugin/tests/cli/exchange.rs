@@ -72,8 +72,29 @@ async fn a_refusal_names_the_audit_record_and_opens_no_second_browser() {
     let ended = running.end().await;
     let said = ended.failure(5);
     assert!(said.contains("authentication failed") && said.contains("audit-42"), "{said}");
+    laptop.a_minute_after_the_refusal();
     run.end().await.failure(5);
     assert_eq!(site.seen(|seen| (seen.logins, seen.refreshes)), (1, 1), "a fresh token was tried, nobody was asked");
+}
+
+/// kubectl runs us five times for one command that fails (kubernetes/kubernetes#78321).
+#[tokio::test]
+async fn one_program_is_refused_once_however_often_it_asks() {
+    let (site, laptop) = (Site::start(), Laptop::new());
+    site.behave(|behaviour| behaviour.exchange = Exchange::Refused);
+    let run = credential(&laptop, &site);
+    let first = run.end_with_login(&site).await;
+    let first = first.failure(5);
+    let told = first.find("error: ").map(|at| &first[at..]);
+    assert!(told.is_some_and(|told| told.contains("audit-42")), "{first}");
+    for _ in 0..4 {
+        assert_eq!(Some(run.end().await.failure(5)), told, "the same words");
+    }
+    assert_eq!((site.exchanges(), site.seen(|seen| seen.refreshes)), (1, 0), "nobody was asked again");
+    site.behave(|behaviour| behaviour.exchange = Exchange::Certificate);
+    laptop.a_minute_after_the_refusal();
+    run.end().await.credential();
+    assert_eq!(site.seen(|seen| seen.logins), 1);
 }
 
 #[tokio::test]
@@ -219,6 +240,7 @@ async fn a_suspected_credential_that_the_cluster_refuses_to_renew_is_dropped() {
     site.behave(|behaviour| behaviour.exchange = Exchange::Refused);
     run.end().await.failure(5);
     site.behave(|behaviour| behaviour.exchange = Exchange::Certificate);
+    laptop.a_minute_after_the_refusal();
     run.end().await.credential();
     assert_eq!(site.seen(|seen| seen.logins), 1);
 }

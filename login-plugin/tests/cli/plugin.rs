@@ -82,6 +82,13 @@ impl Laptop {
         fs::write(&path, entry.to_string()).unwrap();
     }
 
+    /// A minute after the cluster refused somebody, whoever it was: the next program that asks is another.
+    pub(crate) fn a_minute_after_the_refusal(&self) {
+        self.edit_extension("credentials", "refused", |entry| {
+            entry["attempt"]["at"] = (entry["attempt"]["at"].as_i64().unwrap() - 60).into();
+        });
+    }
+
     pub(crate) fn executable(&self, name: &str, script: &str) -> PathBuf {
         use std::os::unix::fs::PermissionsExt as _;
         let path = self.path(name);

@@ -151,6 +151,7 @@ async fn where_only_another_login_can_pass_the_command_for_it_is_named() {
         std::fs::remove_file(laptop.entry("credentials", "json")).unwrap();
         site.behave(|behaviour| behaviour.exchange = Exchange::Refused);
         assert!(!run.end().await.failure(5).contains(hint), "refreshed, and refused all the same");
+        laptop.a_minute_after_the_refusal();
         laptop.edit("sessions", |session| {
             if useless {
                 session["refresh_is_useless"] = true.into();

@@ -199,9 +199,15 @@ async fn an_old_token_is_the_likely_reason_of_a_refusal() {
     let (site, laptop) = (Site::start(), Laptop::new());
     site.behave(|behaviour| behaviour.exchange = Exchange::Refused);
     let run = credential(&laptop, &site).with("--token-env=JOB_TOKEN");
-    let ended = run.set("JOB_TOKEN", token(&json!({"aud": CLIENT, "exp": now() - 60}))).end().await;
+    let run = run.set("JOB_TOKEN", token(&json!({"aud": CLIENT, "exp": now() - 60})));
+    let ended = run.end().await;
     let said = ended.failure(5);
     assert!(said.contains("audit-42") && said.contains("seconds ago by this computer's clock"), "{said}");
+    // kubectl runs us five times for one command that fails: one refusal, and the same words.
+    assert_eq!(run.end().await.failure(5), said);
+    assert_eq!(site.exchanges(), 1);
+    run.set("JOB_TOKEN", good("another")).end().await.failure(5);
+    assert_eq!(site.exchanges(), 2, "another token may be a better one");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! `credential` for a job or a pod: its own token, exchanged, and kept as long as both last.
 
 use super::{Outcome, is_suspect};
-use crate::cache::{Cache, EntryName, HeldCredential};
+use crate::cache::{Cache, EntryName, HeldCredential, LastRefusal};
 use crate::commands::{World, print, runtime};
 use crate::config::{ConciergeConfig, Destination, WorkloadConfig};
 use crate::exchange::{self, ExchangeError, Exchanged};
@@ -72,11 +72,15 @@ impl Run<'_> {
         let outcome = match cache.credential(&name, *now) {
             Some(held) if !is_suspect(&cache, &name, &held, parent, *now) => held.into(),
             held => {
+                // kubectl runs us five times for one command that fails.
+                if let Some(failure) = cache.refused_just_now(&name, parent, None) {
+                    return Err(failure);
+                }
                 let token = match token {
                     Some(token) => token,
                     None => self.fetched()?,
                 };
-                self.anew(concierge, &cache, (&name, &token), held)?
+                self.anew(concierge, &cache, (&name, &token), parent, held)?
             }
         };
         cache.note_asked(&name, parent, *now);
@@ -88,6 +92,7 @@ impl Run<'_> {
         concierge: &ConciergeConfig,
         cache: &Cache<'_>,
         (name, token): (&EntryName, &Secret),
+        parent: ProcessIdentity,
         suspect: Option<HeldCredential>,
     ) -> Result<Outcome, Failure> {
         let World { clock, output, .. } = self.world;
@@ -113,7 +118,19 @@ impl Run<'_> {
             }
             (Err(error), _) => {
                 cache.drop_credential(name);
-                Err(self.refused(error.into(), token))
+                let WorkloadConfig { answering, destination, .. } = self.config;
+                let refusal = match &error {
+                    ExchangeError::Refused { message, audit_id } => {
+                        let now = self.world.clock.now();
+                        Some(LastRefusal::new(now, answering, destination, message, audit_id.as_deref()))
+                    }
+                    _ => None,
+                };
+                let failure = self.refused(error.into(), token);
+                if let Some(refusal) = refusal {
+                    cache.keep_last_refusal(name, &refusal.told(parent, &failure));
+                }
+                Err(failure)
             }
         }
     }
