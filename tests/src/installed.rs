@@ -12,7 +12,6 @@ use tokio::time::MissedTickBehavior;
 
 use crate::{
     exchange::{Answer, Exchanger},
-    issuer::Issuer,
     node::{NodeCluster, NodeOptions},
     records,
     wait::eventually,
@@ -159,14 +158,14 @@ impl<'a> Installed<'a> {
     }
 
     /// Two people log in without a pause, one over a connection that is kept and one over a new one each time, while `work`
-    /// is done and until it is.
+    /// is done and until it is, each time with a `token` for the authenticator of that name.
     ///
     /// # Errors
     /// If the work fails. That a login fails is an answer.
     pub async fn logins_during<T>(
         &self,
-        issuer: &Issuer,
-        (authenticator, user, audience): (&str, &str, &str),
+        authenticator: &str,
+        token: impl Fn() -> Result<String>,
         work: impl Future<Output = Result<T>>,
     ) -> Result<(T, Logins)> {
         let (begin, done) = (Instant::now(), Cell::new(false));
@@ -177,7 +176,7 @@ impl<'a> Installed<'a> {
             let kept = Exchanger::through(self.cluster)?;
             while !done.get() {
                 pace.tick().await;
-                let token = issuer.id_token(user, audience)?;
+                let token = token()?;
                 let door = if keep { kept.clone() } else { Exchanger::through(self.cluster)? };
                 let at = begin.elapsed();
                 let answer = door.exchange_at(authenticator, &token).await;

@@ -89,8 +89,8 @@ pub(super) struct ServerArgs {
     )]
     review_client_name: Vec<String>,
 
-    /// The certificate chain, PEM, that is shown to kube-apiserver. Without it that of the aggregated API is shown, which
-    /// the concierge makes and renews itself.
+    /// The certificate chain, PEM, that is shown to kube-apiserver. Without it that of the aggregated API is shown,
+    /// from its file or as the concierge makes and renews it.
     #[arg(long, env = "LATCHKEY_REVIEW_TLS_CERT_FILE", value_name = "FILE", requires_all = ["review_tls_key_file", "review_client_ca_file"])]
     review_tls_cert_file: Option<PathBuf>,
 

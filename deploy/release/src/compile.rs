@@ -12,7 +12,10 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use cargo_metadata::{DependencyKind, Message, Metadata, MetadataCommand, Package, PackageId};
 
-use crate::toolchain::{self, Toolchain};
+use crate::{
+    archive,
+    toolchain::{self, Toolchain},
+};
 
 /// What to build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +57,7 @@ pub fn program(wanted: Wanted<'_>) -> Result<Program> {
         .current_dir(&metadata.workspace_root)
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
-    same_everywhere(&mut command, &metadata, wanted.triple, &toolchain);
+    same_everywhere(&mut command, &metadata, wanted, &toolchain);
     let mut child = command.spawn().context("running cargo")?;
     let output = child.stdout.take().context("cargo's output was asked for")?;
 
@@ -109,13 +112,18 @@ fn assemble(name: &str, path: PathBuf, linked: &BTreeSet<PackageId>, metadata: &
 /// Keeps this machine out of the program: paths in panic messages and in C's assertions are those of no machine, and flags
 /// for Rust in the user's environment do not count. Those for C do, where they are the target's own: a compiler that is named by
 /// `CC_<target>` may not work without them.
-fn same_everywhere(command: &mut Command, metadata: &Metadata, triple: &str, toolchain: &Toolchain) {
+fn same_everywhere(command: &mut Command, metadata: &Metadata, wanted: Wanted<'_>, toolchain: &Toolchain) {
+    let Wanted { package, triple, .. } = wanted;
     let prefixes = prefixes(metadata);
     let mut flags: Vec<_> = prefixes.iter().map(|(from, to)| format!("--remap-path-prefix={from}={to}")).collect();
     if triple.ends_with("-linux-musl") && *toolchain != Toolchain::Zig {
         // A movable program lists every address in it that moves, in 24 bytes each: 0.9 MB of the concierge's. In this form,
         // which musl's start code reads since 1.2.4 and binutils writes since 2.38, it is 1 % of that.
         flags.push("-Clink-arg=-Wl,-z,pack-relative-relocs".to_owned());
+        if package == archive::PROGRAM {
+            // At a fixed address, for the reason in its `build.rs`, which cannot say it for a static program.
+            flags.push("-Crelocation-model=static".to_owned());
+        }
     }
     command.env_remove("RUSTFLAGS").env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
     let variable = format!("CFLAGS_{}", triple.replace('-', "_"));

@@ -37,8 +37,8 @@ async fn roll(cluster: &NodeCluster, issuer: &Issuer, command: &str, more: &[Str
         // Until the last of the old ones is gone.
         installed.settled(2, &before).await
     };
-    let ann = (AUTHENTICATOR, "ann", "kubernetes-staging");
-    let (_, logins) = installed.logins_during(issuer, ann, work).await?;
+    let ann = || issuer.id_token("ann", "kubernetes-staging");
+    let (_, logins) = installed.logins_during(AUTHENTICATOR, ann, work).await?;
     eprintln!("{command}: {logins}");
     logins.all_granted()
 }

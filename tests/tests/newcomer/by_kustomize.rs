@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use latchkey_e2e::{
     dex,
     guide::Guide,
+    installed::Installed,
     inventory::{Entry, inventory},
     programs::Programs,
     wait::eventually,
@@ -24,6 +25,13 @@ const PAGE: &str = "../examples/README.md";
 
 /// The provider of the examples.
 const IDP: &str = "https://idp.example.com/realms/main";
+
+/// What a change of the overlay may say: every pod is replaced.
+const PATCH: &str = "patches:
+- target: {kind: Deployment, name: latchkey-concierge}
+  patch: |-
+    - {op: add, path: /spec/template/spec/containers/0/args/-, value: --log=debug}
+";
 
 /// Log lines reach the kubelet's file within milliseconds, and garbage is collected within seconds; the rest is for two busy cores.
 const SOON: Duration = Duration::from_mins(2);
@@ -48,6 +56,7 @@ pub(crate) async fn follow(desk: &mut Desk<'_>) -> Result<()> {
     ensure!(user["username"] == format!("oidc:{}", dex::PERSON), "{user}");
     ensure!(user["groups"] == json!(["oidc:developers", "system:authenticated"]), "{user}");
     ensure!(desk.person.invitations()?.len() == 1, "{:?}", desk.person.invitations()?);
+    is_changed_and_changed_back_while_people_log_in(desk, &page).await?;
     refuses_productions_token(desk).await?;
 
     for command in block_with(&page, "kubectl delete")? {
@@ -91,6 +100,30 @@ async fn stands(desk: &Desk<'_>) -> Result<()> {
     for api in ["login", "identity"] {
         let api = format!("apiservice/v1alpha1.{api}.concierge.latchkey.dev");
         desk.types(&format!("kubectl wait --for=condition=Available --timeout=1m {api}")).await?;
+    }
+    Ok(())
+}
+
+/// What `helm upgrade` and `helm rollback` are here: a change in Git, and its revert.
+async fn is_changed_and_changed_back_while_people_log_in(desk: &Desk<'_>, page: &Guide) -> Result<()> {
+    let overlay = desk.checkout().join("deploy/examples/staging/kustomization.yaml");
+    let first = fs::read_to_string(&overlay)?;
+    let command = *block_with(page, "kubectl apply")?.first().context("a command")?;
+    let token = desk.person.kept_token()?;
+    let installed = Installed::of(desk.cluster);
+    for (text, debug) in [(format!("{first}{PATCH}"), true), (first.clone(), false)] {
+        fs::write(&overlay, text)?;
+        let before = installed.pods().await?;
+        let work = async {
+            desk.types(command).await?;
+            // Until the last of the old ones is gone.
+            installed.settled(2, &before).await
+        };
+        let (_, logins) = installed.logins_during("main", || Ok(token.clone()), work).await?;
+        eprintln!("{command}: {logins}");
+        logins.all_granted()?;
+        let deployment = desk.types("kubectl -n latchkey get deployment latchkey-concierge -o yaml").await?;
+        ensure!(deployment.stdout.contains("--log=debug") == debug, "{}", deployment.seen());
     }
     Ok(())
 }
