@@ -5,6 +5,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::not_run::not_run;
 use crate::plugin::{Ended, Laptop, credential};
 use crate::site::Site;
 
@@ -127,7 +128,7 @@ impl Disk {
         let path = laptop.path("cache");
         fs::create_dir(&path).unwrap();
         if !mount(&["-t", "tmpfs", "-o", "size=256k,mode=700", "none"], &path) {
-            eprintln!("skipped: no file system can be mounted here");
+            not_run("a disk of its own", "no file system can be mounted here: that takes root");
             return None;
         }
         Some(Self { path })
@@ -214,7 +215,7 @@ async fn a_session_of_somebody_else_is_not_used() {
     run.end_with_login(&site).await.credential();
     fs::remove_file(laptop.entry("credentials", "json")).unwrap();
     if std::os::unix::fs::chown(laptop.entry("sessions", "json"), Some(12_345), None).is_err() {
-        eprintln!("skipped: only root can give a file away");
+        not_run("a session of somebody else", "only root can give a file away");
         return;
     }
     let ended = run.end_with_login(&site).await;

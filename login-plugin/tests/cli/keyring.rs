@@ -13,6 +13,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 use tokio::time::sleep;
 
+use crate::not_run::not_run;
 use crate::plugin::{Ended, Laptop, Run, credential};
 use crate::site::{Site, base64};
 
@@ -35,7 +36,7 @@ impl Desktop {
             daemon(&laptop, "dbus-daemon", &["--session", "--nofork", "--nopidfile", "--address", &bus(&laptop)])
                 .zip(daemon(&laptop, "gnome-keyring-daemon", &["--foreground", "--unlock", "--components=secrets"]));
         let Some((dbus, mut keyring)) = started else {
-            eprintln!("skipped: the Debian packages dbus and gnome-keyring are not here");
+            not_run("a keyring", "the Debian packages dbus and gnome-keyring are not here");
             return None;
         };
         // The password for the new keyring.

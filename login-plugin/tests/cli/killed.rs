@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 use tokio::process::Command;
 
+use crate::not_run::not_run;
 use crate::plugin::{Ended, Laptop, Run, browser, credential, redirect};
 use crate::site::Site;
 
@@ -31,7 +32,7 @@ pub(crate) fn under_strace(run: &Run<'_>, expressions: &[&str]) -> Option<Comman
     let (trace, trial) = (run.laptop.path("strace.out"), run.laptop.path("strace.trial"));
     let works = std::process::Command::new("strace").arg("-qq").arg("-o").arg(&trial).arg("true").status();
     if !works.is_ok_and(|status| status.success()) {
-        eprintln!("skipped: strace is not here or may not trace");
+        not_run("a run under strace", "strace is not here or may not trace");
         return None;
     }
     let plugin = run.command();

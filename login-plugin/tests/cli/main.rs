@@ -16,6 +16,7 @@ mod kubeconfig;
 mod kubeconfig_fleet;
 mod kubeconfig_from;
 mod login;
+mod not_run;
 mod people;
 mod people_completion;
 mod people_explain;

@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use crate::not_run::not_run;
 use crate::plugin::{Laptop, Run};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_kubectl-latchkey");
@@ -77,9 +78,13 @@ fn trouble_is_silent() {
     assert_eq!(completed(&laptop, &["no-such-verb", "--", ""]), ":4\n");
 }
 
-/// The shell, if it is on this machine.
+/// The shell, if it is on this machine; else that is said.
 fn shell(name: &str) -> Option<String> {
-    [format!("/usr/bin/{name}"), format!("/bin/{name}")].into_iter().find(|path| Path::new(path).exists())
+    let found = [format!("/usr/bin/{name}"), format!("/bin/{name}")].into_iter().find(|path| Path::new(path).exists());
+    if found.is_none() {
+        not_run(&format!("completion in {name}"), &format!("the Debian package {name} is not here"));
+    }
+    found
 }
 
 #[test]
