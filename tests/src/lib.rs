@@ -29,6 +29,7 @@
 //! | [`tools`] | command line tools of others, built from pinned modules |
 //! | [`nushell`] | a shell that Debian does not have |
 //! | [`rbac_use`] | which of its rights the concierge has used |
+//! | [`leak`] | whether a token was written down |
 //! | [`verifier`] | the audit log's verifier, as an auditor runs it |
 //! | [`wait`] | the only place where anything here waits for a condition |
 //!
@@ -57,6 +58,7 @@ pub mod installed;
 pub mod inventory;
 pub mod issuer;
 pub mod keycloak;
+pub mod leak;
 pub mod login;
 pub mod logql;
 pub mod node;

@@ -10,6 +10,7 @@ use latchkey_e2e::{
     exchange::{Answer, Exchanger},
     folder::TempFolder,
     issuer::Issuer,
+    leak,
     person::Person,
     site::{Site, issuer_for},
 };
@@ -40,7 +41,7 @@ async fn a_login_to_staging_is_worthless_in_production() -> Result<()> {
     a_token_of_an_unknown_issuer_is_refused(&production, &issuer, &stranger).await?;
     a_token_for_system_masters_is_refused(&production, &issuer).await?;
     ensure!(certificate_requests(&production)? == requested, "a refusal must not reach the signer");
-    ensure!(!production.concierge.everything_written().contains("eyJ"), "a token was written down");
+    leak::no_token("what the concierge wrote", &production.concierge.everything_written())?;
 
     a_login_stays_with_the_cluster_it_was_made_for(&staging, &production, &ann, &astray).await?;
     the_same_person_logs_in_by_productions_own_client(&production, &ann).await?;
@@ -64,7 +65,7 @@ async fn production_refuses_stagings_login(
     ensure!(answer.stderr.contains("exit code 5"), "the plugin's word for \"the cluster refused\": {}", answer.stderr);
     ensure!(ann.invitations()?.len() == 1, "one login, and it is not asked for again");
     let token = ann.kept_token()?;
-    ensure!(!answer.seen().contains("eyJ"), "a token on the terminal: {}", answer.seen());
+    leak::no_token("the terminal", &answer.seen())?;
 
     let record = production.last_record("audience-mismatch").await?;
     let audit_id = record["auditID"].as_str().context("an audit id")?;
@@ -179,7 +180,7 @@ async fn refused(site: &Site, reply: &Answer, code: &str) -> Result<Value> {
     let record = site.record_of(reply.audit_id()?).await?;
     ensure!(record["code"] == code, "expected {code}: {record}");
     reply.refused()?;
-    ensure!(!record.to_string().contains("eyJ"), "a token in the record: {record}");
+    leak::no_token("the record", &record.to_string())?;
     Ok(record)
 }
 

@@ -3,8 +3,7 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result, ensure};
-use latchkey_e2e::{person::Person, programs::Programs, site::Site};
-use serde_json::Value;
+use latchkey_e2e::{leak, person::Person, programs::Programs, site::Site};
 use tokio::process::Command;
 
 use super::place::{Place, RESERVED};
@@ -68,6 +67,6 @@ pub(crate) async fn refused(person: &Person, config: &Path, site: &Site, code: &
     ensure!(shown.ok && shown.stdout.lines().count() == 2 && shown.stdout.contains(code), "{}", shown.seen());
     let meaning = person.kubectl(config, &["latchkey", "explain", code]).await?;
     ensure!(meaning.ok && meaning.stdout.starts_with(&format!("{code}\n\n")), "{}", meaning.seen());
-    ensure!(!Value::from(explained.stdout.as_str()).to_string().contains("eyJ"), "a token");
+    leak::no_token("the explanation", &explained.stdout)?;
     Ok(explained.stdout)
 }
