@@ -166,6 +166,7 @@ pub(crate) fn fixture(names: &[&str]) -> Program {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oci;
 
     #[test]
     fn no_folder_of_this_machine_keeps_its_name() {
@@ -192,12 +193,6 @@ mod tests {
         let unknown = BTreeSet::from([PackageId { repr: "nobody".to_owned() }]);
         assert!(assemble("latchkey-concierge", PathBuf::from("x"), &unknown, &metadata).is_err());
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::oci;
 
     #[test]
     fn the_plugin_starts_at_a_fixed_address_and_the_server_can_be_moved() {
