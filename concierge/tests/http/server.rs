@@ -133,7 +133,9 @@ impl Server {
         tokio::spawn(tasks.run(Leadership::alone(), stop.clone(), stop.clone()));
         strategies.subscribe().wait_for(|states| states.offered().is_some()).await.unwrap();
 
-        let audit = std::env::temp_dir().join(format!("latchkey-http-{}.jsonl", uuid::Uuid::new_v4()));
+        let folder = std::env::temp_dir().join(format!("latchkey-http-{}", uuid::Uuid::new_v4()));
+        std::fs::create_dir(&folder).unwrap();
+        let audit = folder.join("audit.jsonl");
         let destination = Destination::File(FileSettings::new(audit.clone()));
         let identity = Identity { cluster: "staging".into(), replica: "one".into(), life: 1 };
         let opened = AuditSettings {
@@ -230,8 +232,8 @@ impl Drop for Server {
         if !std::thread::panicking() {
             assert_whole_records(&self.audit);
         }
-        let _ = std::fs::remove_file(&self.audit);
-        let _ = std::fs::remove_file(self.audit.with_extension("jsonl.lock"));
+        // With its folder: a sink that is still at its last line does not make the file anew.
+        let _ = std::fs::remove_dir_all(self.audit.parent().unwrap());
     }
 }
 
