@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::sleep;
 
@@ -32,10 +32,7 @@ impl Desktop {
         let laptop = Laptop::new();
         let runtime = laptop.path("runtime");
         fs::create_dir_all(&runtime).unwrap();
-        let started =
-            daemon(&laptop, "dbus-daemon", &["--session", "--nofork", "--nopidfile", "--address", &bus(&laptop)])
-                .zip(daemon(&laptop, "gnome-keyring-daemon", &["--foreground", "--unlock", "--components=secrets"]));
-        let Some((dbus, mut keyring)) = started else {
+        let Some((dbus, mut keyring)) = daemons(&laptop).await else {
             not_run("a keyring", "the Debian packages dbus and gnome-keyring are not here");
             return None;
         };
@@ -81,12 +78,20 @@ fn bus(laptop: &Laptop) -> String {
     format!("unix:path={}", laptop.path("runtime/bus").display())
 }
 
+/// The bus, and the keyring on it.
+async fn daemons(laptop: &Laptop) -> Option<(Child, Child)> {
+    let address = bus(laptop);
+    let arguments = ["--session", "--nofork", "--nopidfile", "--print-address", "--address", &address];
+    let mut dbus = daemon(laptop, "dbus-daemon", &arguments)?;
+    // It tells its address when it listens there.
+    let mut told = BufReader::new(dbus.stdout.take().unwrap()).lines();
+    let told = tokio::time::timeout(Duration::from_mins(1), told.next_line()).await.expect("the bus comes in time");
+    assert!(told.unwrap().is_some_and(|told| told.starts_with(&address)), "the bus is at {address}");
+    let keyring = daemon(laptop, "gnome-keyring-daemon", &["--foreground", "--unlock", "--components=secrets"])?;
+    Some((dbus, keyring))
+}
+
 fn daemon(laptop: &Laptop, program: &str, arguments: &[&str]) -> Option<Child> {
-    let wait_for_bus = program != "dbus-daemon";
-    let began = Instant::now();
-    while wait_for_bus && !laptop.path("runtime/bus").exists() && began.elapsed() < Duration::from_mins(1) {
-        thread::sleep(Duration::from_millis(5));
-    }
     let spawned = Command::new(program)
         .args(arguments)
         .env_clear()
@@ -95,7 +100,7 @@ fn daemon(laptop: &Laptop, program: &str, arguments: &[&str]) -> Option<Child> {
         .env("XDG_RUNTIME_DIR", laptop.path("runtime"))
         .env("DBUS_SESSION_BUS_ADDRESS", bus(laptop))
         .stdin(Stdio::piped())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .kill_on_drop(true)
         .spawn();
