@@ -162,6 +162,24 @@ impl Child {
         .with_context(|| self.last_words())
     }
 
+    /// Waits until this `kubectl port-forward` listens, and returns where: address and port.
+    ///
+    /// # Errors
+    /// If it ends, or does not in time: with the end of what it wrote.
+    pub async fn forwards(&mut self, limit: Duration) -> Result<String> {
+        let said = self.stdout().to_owned();
+        wait::eventually(&format!("{} to listen", self.name), limit, async || {
+            if let Err(error) = self.check_alive() {
+                return Observation::Hopeless(error);
+            }
+            let said = std::fs::read_to_string(&said).unwrap_or_default();
+            let rest = said.strip_prefix("Forwarding from ");
+            rest.and_then(|rest| rest.split_once(' ')).map(|(to, _)| to.to_owned()).into()
+        })
+        .await
+        .with_context(|| self.last_words())
+    }
+
     /// SIGKILL to the whole process group, and waits until the kernel has taken the process away.
     ///
     /// # Errors

@@ -130,15 +130,7 @@ async fn logs_and_exec_and_port_forward(cluster: &NodeCluster) -> Result<()> {
     let mut forward = cluster.kubectl_command(cluster.kubeconfig());
     forward.args(["-n", "pods", "port-forward", "service/server", ":80"]);
     let mut forward = Child::spawn("port-forward", forward, cluster.folder())?;
-    let said = forward.stdout().to_owned();
-    let address = eventually("kubectl port-forward", SOON, async || {
-        if let Err(error) = forward.check_alive() {
-            return Observation::Hopeless(error);
-        }
-        let said = fs::read_to_string(&said).unwrap_or_default();
-        said.strip_prefix("Forwarding from ").and_then(|rest| rest.split_once(' ')).map(|(to, _)| to.to_owned()).into()
-    })
-    .await?;
+    let address = forward.forwards(SOON).await?;
     let http = reqwest::Client::builder().no_proxy().build()?;
     let answer = http.get(format!("http://{address}/")).send().await?.error_for_status()?.text().await?;
     ensure!(answer.starts_with("hello from server-"), "{answer}");

@@ -50,18 +50,7 @@ impl Streams {
         let logs = stream(cluster, people, "logs", &["-n", "work", "logs", "-f", "server"], work.path())?;
         let arguments = ["-n", "work", "port-forward", "pod/server", ":8080"];
         let mut forward = stream(cluster, people, "port-forward", &arguments, work.path())?;
-        let said = forward.stdout().to_owned();
-        let address = eventually("kubectl port-forward", SOON, async || {
-            if let Err(error) = forward.check_alive() {
-                return Observation::Hopeless(error);
-            }
-            let said = fs::read_to_string(&said).unwrap_or_default();
-            said.strip_prefix("Forwarding from ")
-                .and_then(|rest| rest.split_once(' '))
-                .map(|(to, _)| to.to_owned())
-                .into()
-        })
-        .await?;
+        let address = forward.forwards(SOON).await?;
         let mut streams = Self { logs, forward, address, credential };
         streams.flow(people, 1).await?;
         Ok(streams)
